@@ -1,0 +1,1 @@
+"""hablemos: a self-hosted remote-sales contact centre."""

@@ -1,0 +1,48 @@
+"""The few errors of the house. Each has a stable code; `router.web` translates them to HTTP once."""
+
+
+class HouseError(Exception):
+    """Something the caller may be told. `code` is stable, `pointer` names the field (RFC 6901) when there is one."""
+
+    code = "error"
+
+    def __init__(self, sentence: str, *, pointer: str | None = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.pointer = pointer
+
+
+class Invalid(HouseError):
+    """The input cannot be accepted as it is."""
+
+    code = "invalid"
+
+
+class NotFound(HouseError):
+    """There is no such thing, or the asker may not know of it."""
+
+    code = "not-found"
+
+
+class Conflict(HouseError):
+    """The thing has moved on; what was asked is no longer possible."""
+
+    code = "conflict"
+
+
+class Forbidden(HouseError):
+    """The asker may not do this."""
+
+    code = "forbidden"
+
+
+class NotAllowedNow(HouseError):
+    """A rule forbids it at this moment; `until` in the sentence says when it may be tried again."""
+
+    code = "not-allowed-now"
+
+
+class Locked(HouseError):
+    """Too many tries; the thing is locked for good."""
+
+    code = "locked"

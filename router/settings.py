@@ -1,0 +1,131 @@
+"""Settings: one frozen object, read once from the environment and the command line's flags.
+
+A missing or wrong value stops the start with its name and what it should be.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class WrongSetting(Exception):
+    """A setting is missing or wrong. The message names it and says what it should be."""
+
+
+def _text(name: str, value: str) -> str:
+    return value
+
+
+def _port(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) > 65535:
+        raise WrongSetting(f"{name} should be a port from 0 to 65535 (0 takes any free one), not {value!r}")
+    return int(value)
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in {"0", "1", "true", "false"}:
+        raise WrongSetting(f"{name} should be 1 or 0, not {value!r}")
+    return value in {"1", "true"}
+
+
+def _http_url(name: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise WrongSetting(f"{name} should be an http(s) address such as https://sales.example.com, not {value!r}")
+    return value.rstrip("/")
+
+
+def _database_url(name: str, value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        raise WrongSetting(f"{name} should look like postgresql://user:password@host/database")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def _secret(name: str, value: str) -> str:
+    if len(value) < 32:
+        raise WrongSetting(f"{name} should be a random text of at least 32 characters; keep it, it opens the stored keys")
+    return value
+
+
+def _sid(name: str, value: str) -> str:
+    if not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
+        raise WrongSetting(f"{name} should be an account id: AC and 32 hexadecimal digits")
+    return value
+
+
+def _tokens(name: str, value: str) -> tuple[str, ...]:
+    tokens = tuple(token.strip() for token in value.split(",") if token.strip())
+    if not tokens:
+        raise WrongSetting(f"{name} should be one auth token, or two with a comma between them while they rotate")
+    return tokens
+
+
+def _level(name: str, value: str) -> str:
+    if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise WrongSetting(f"{name} should be debug, info, warning or error, not {value!r}")
+    return value.upper()
+
+
+def _failpoint(name: str, value: str) -> str:
+    if not re.fullmatch(r"[a-z_.]+:[1-9][0-9]*", value):
+        raise WrongSetting(f"{name} should be a failpoint and a count, such as accept:1, not {value!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the program may be told from outside. Times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data_dir: Path = Path("hablemos-data")
+    database_url: str | None = None
+    public_url: str | None = None
+    secret: str | None = None
+    carrier_account: str | None = None
+    carrier_tokens: tuple[str, ...] = ()
+    carrier_url: str | None = None
+    log_level: str = "INFO"
+    fail_at: str | None = None
+    behind_proxy: bool = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **flags: object) -> "Settings":
+        """Flags win over the environment; the environment over the defaults.
+
+        Raises WrongSetting naming the variable and what it should be; unknown HABLEMOS_ variables are refused too,
+        because a misspelt one would silently do nothing.
+        """
+        environ = os.environ if environ is None else environ
+        known = {f"HABLEMOS_{field.name.upper()}" for field in fields(cls)}
+        for name in environ:
+            if name.startswith("HABLEMOS_") and name not in known:
+                raise WrongSetting(f"{name} is not a setting; the settings are {', '.join(sorted(known))}")
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            name = f"HABLEMOS_{field.name.upper()}"
+            given = flags.get(field.name)
+            raw = str(given) if given is not None else environ.get(name)
+            if raw is not None and raw != "":
+                values[field.name] = _READERS[field.name](name, raw)
+        return cls(**values)  # type: ignore[arg-type]
+
+
+_READERS = {
+    "host": _text,
+    "port": _port,
+    "data_dir": lambda name, value: Path(value),
+    "database_url": _database_url,
+    "public_url": _http_url,
+    "secret": _secret,
+    "carrier_account": _sid,
+    "carrier_tokens": _tokens,
+    "carrier_url": _http_url,
+    "log_level": _level,
+    "fail_at": _failpoint,
+    "behind_proxy": _flag,
+}
