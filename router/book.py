@@ -1,0 +1,277 @@
+"""The book: the unit of work. One action, one transaction; facts are recorded in it, hints go out after it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.sql import func
+
+from router.live import Hub
+from router.model.base import Numbered, State
+from router.model.budgets import NUMBER_CAP
+from router.model.facts import Fact
+from router.model.vault import Vault
+from router.store import budgets, facts
+from router.store.db import ReadSession, WriteSession
+
+log = logging.getLogger(__name__)
+
+N = TypeVar("N", bound=Numbered)
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+HINTS = "hints"
+"""The NOTIFY channel."""
+
+
+class Reading:
+    """An open read-only transaction at the moment `now` (aware UTC, the database's clock)."""
+
+    def __init__(self, session: ReadSession, now: datetime) -> None:
+        self.session = session
+        self.now = now
+
+
+class Writing:
+    """An open transaction at the moment `now` (aware UTC, the database's clock). Actions take it; only the book commits."""
+
+    def __init__(self, session: WriteSession, now: datetime, vault: Vault, public_url: str) -> None:
+        self.session = session
+        self.now = now
+        self.vault = vault
+        self.public_url = public_url
+        self.audiences: set[str] = set()
+        self._facts: list[Fact] = []
+        self._spending: dict[str, tuple[int, int]] = {}
+
+    def fact(
+        self,
+        kind: str,
+        *,
+        campaign_id: int | None = None,
+        lead_id: int | None = None,
+        seq: int | None = None,
+        subject_id: int | None = None,
+        agent_id: int | None = None,
+        **data: Any,
+    ) -> None:
+        """Records what happened. `data` holds ids, codes, amounts and reasons, never a name, number or words.
+
+        `seq` is given only by who has just made the lead with its count set; otherwise it is numbered at commit.
+        """
+        self._facts.append(
+            Fact(
+                at=self.now, kind=kind, campaign_id=campaign_id, lead_id=lead_id, seq=seq,
+                subject_id=subject_id, agent_id=agent_id, data=data,
+            )
+        )
+        if lead_id is not None:
+            self.hint(f"lead:{lead_id}")
+
+    def hint(self, *audiences: str) -> None:
+        """Tells these audiences, after the commit, that their state changed."""
+        self.audiences.update(audiences)
+
+    def spend(self, cents: int, scopes: Mapping[str, int]) -> None:
+        """Reserves money at commit, last of all: `scopes` maps a budget's scope to its cap a day."""
+        for scope, cap in scopes.items():
+            spent, _ = self._spending.get(scope, (0, cap))
+            self._spending[scope] = (spent + cents, cap)
+
+    async def move(
+        self,
+        noun: type[N],
+        key: int,
+        to: State,
+        *,
+        frm: Iterable[State] | None = None,
+        where: Sequence[Any] = (),
+        data: Mapping[str, Any] | None = None,
+        **values: Any,
+    ) -> N | None:
+        """The one way a state changes: a conditional UPDATE that returns its row, and exactly one fact of it.
+
+        None when the row is not in one of the states `frm` (all that may become `to`, unless narrowed), or `where`
+        does not hold: somebody else was sooner. The fact is named after noun and state, e.g. "task.reserved".
+        """
+        sources = [state for state in (frm or type(to)) if state.may_become(to)]
+        column: Any = noun.__table__.c.state
+        statement = (
+            update(noun)
+            .where(noun.id == key, column.in_(sources), *where)
+            .values(state=to, **values)
+            .returning(noun)
+        )
+        row: N | None = await self.session.returning(statement)
+        if row is not None:
+            self.fact(
+                f"{noun.__name__.lower()}.{to.value}",
+                campaign_id=getattr(row, "campaign_id", None),
+                lead_id=getattr(row, "lead_id", None),
+                subject_id=row.id,
+                agent_id=getattr(row, "agent_id", None),
+                **(data or {}),
+            )
+        return row
+
+    async def close(self) -> None:
+        """Writes what was recorded: facts numbered per lead, then spending in the fixed order of scopes."""
+        await self.session.flush()
+        if self._facts:
+            counts: dict[int, int] = {}
+            for fact in self._facts:
+                if fact.lead_id is not None and fact.seq is None:
+                    counts[fact.lead_id] = counts.get(fact.lead_id, 0) + 1
+            numbers = await facts.next_numbers(self.session, counts) if counts else {}
+            for fact in self._facts:
+                if fact.lead_id is not None and fact.seq is None:
+                    numbers[fact.lead_id] += 1
+                    fact.seq = numbers[fact.lead_id]
+            await facts.append(self.session, self._facts)
+        if self._spending:
+            await budgets.reserve(self.session, self.now.date(), self._spending)
+
+
+class Book:
+    """Opens transactions. `public_url` is where customers reach us, without a slash at its end. `clock` replaces the
+    database's clock in tests."""
+
+    def __init__(
+        self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self._engine = engine
+        self.vault = vault
+        self.public_url = public_url
+        self._clock = clock
+        self.hub = hub
+        self.hinter = Hinter(engine, hub.replica)
+
+    async def _now(self, session: AsyncSession) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        moment = await session.scalar(select(func.clock_timestamp()))
+        assert isinstance(moment, datetime)  # noqa: S101
+        return moment
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Writing]:
+        """A transaction: committed on leaving, rolled back on an exception. Hints go out after the commit."""
+        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=True) as session:
+            async with session.begin():
+                writing = Writing(WriteSession(session), await self._now(session), self.vault, self.public_url)
+                yield writing
+                await writing.close()
+        self.tell(writing.audiences)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reading]:
+        """A read-only transaction; keep it short."""
+        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+            await session.execute(text("set transaction read only"))
+            yield Reading(ReadSession(session), await self._now(session))
+
+    def tell(self, audiences: Iterable[str]) -> None:
+        """Hints at once to this process, coalesced to the other replicas."""
+        told = frozenset(audiences)
+        if told:
+            self.hub.tell(told)
+            self.hinter.add(told)
+
+
+class Hinter:
+    """Sends hints to the other replicas, from one connection, coalesced. A lost hint costs a second, nothing else.
+
+    Never inside a business transaction: commits that notify queue behind one lock of the database.
+    """
+
+    def __init__(self, engine: AsyncEngine, replica: str) -> None:
+        self._engine = engine
+        self._replica = replica
+        self._waiting: set[str] = set()
+        self._something = asyncio.Event()
+
+    def add(self, audiences: Iterable[str]) -> None:
+        self._waiting.update(audiences)
+        self._something.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            batch, self._waiting = sorted(self._waiting), set()
+            try:
+                async with self._engine.connect() as connection:
+                    for start in range(0, len(batch), 100):
+                        payload = msgspec.json.encode([self._replica, *batch[start : start + 100]]).decode()
+                        await connection.execute(text("select pg_notify(:channel, :payload)"),
+                                                 {"channel": HINTS, "payload": payload})
+                    await connection.commit()
+            except Exception as error:
+                log.warning("hints lost", extra={"count": len(batch), "error": type(error).__name__})
+
+
+class Batcher(Generic[Q, A]):
+    """Group commit: whatever waits while the last commit runs is written in the next transaction.
+
+    `write(w, questions)` answers all in order. A failing batch is tried again one by one, so that one poisoned
+    request never fails its neighbours. An answer is given only after its commit.
+    """
+
+    def __init__(
+        self, book: Book, write: Callable[[Writing, Sequence[Q]], Awaitable[Sequence[A]]], *, most: int = 64,
+        longest_queue: int = 5_000,
+    ) -> None:
+        self._book = book
+        self._write = write
+        self._most = most
+        self._queue: asyncio.Queue[tuple[Q, asyncio.Future[A]]] = asyncio.Queue(longest_queue)
+
+    async def ask(self, question: Q) -> A:
+        """The answer, after the commit. Raises asyncio.QueueFull when too much waits, or what the writing raised."""
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((question, answer))
+        return await answer
+
+    async def run(self) -> None:
+        """Runs until cancelled; what waits then is answered with the cancellation."""
+        try:
+            while True:
+                batch = [await self._queue.get()]
+                while len(batch) < self._most and not self._queue.empty():
+                    batch.append(self._queue.get_nowait())
+                await self._answer(batch)
+        finally:
+            while not self._queue.empty():
+                self._queue.get_nowait()[1].cancel()
+
+    async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]]) -> None:
+        try:
+            async with self._book.writing() as w:
+                answers = await self._write(w, [question for question, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                if not batch[0][1].done():
+                    batch[0][1].set_exception(error)
+                return
+            for one in batch:
+                await self._answer([one])
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            with suppress(asyncio.InvalidStateError):
+                future.set_result(answer)
+
+
+def scopes_of(phone: str, campaign_id: int, campaign_cap: int, deployment_cap: int) -> dict[str, int]:
+    """The budgets a paid delivery draws on, in the fixed order in which they are locked."""
+    return {f"number:{phone}": NUMBER_CAP, f"campaign:{campaign_id}": campaign_cap, "all": deployment_cap}

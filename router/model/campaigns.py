@@ -1,0 +1,69 @@
+"""Campaigns, sites, queues: a brand and its rules, a landing page, a line."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from router.model.base import Numbered
+
+
+class Campaign(Numbered):
+    """A brand: its voice, its numbers, its rules. The wall inside one deployment.
+
+    `caller_id` and `sender` are E.164. Times of its people are in `timezone` (IANA). `stale_seconds`: how long a sent
+    quote may rest before it is looked at. `rule_pack` names the calling rules, see `router.model.guard`.
+    """
+
+    __tablename__ = "campaigns"
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    caller_id: Mapped[str]
+    sender: Mapped[str]
+    locale: Mapped[str] = mapped_column(default="es")
+    country: Mapped[str] = mapped_column(default="ES")
+    timezone: Mapped[str] = mapped_column(default="Europe/Madrid")
+    currency: Mapped[str] = mapped_column(default="EUR")
+    rule_pack: Mapped[str] = mapped_column(default="standard")
+    company: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    products: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
+    consent_text: Mapped[str] = mapped_column(default="")
+    consent_version: Mapped[str] = mapped_column(default="1")
+    stale_seconds: Mapped[int] = mapped_column(default=259_200)
+    quote_days: Mapped[int] = mapped_column(default=14)
+    daily_spend_cap: Mapped[int] = mapped_column(default=20_000)
+    paused: Mapped[bool] = mapped_column(default=False)
+
+    @property
+    def stale_after(self) -> timedelta:
+        return timedelta(seconds=self.stale_seconds)
+
+
+class Site(Numbered):
+    """A landing page with its public key and the origins its widget may post from."""
+
+    __tablename__ = "sites"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    queue_id: Mapped[int] = mapped_column(ForeignKey("queues.id"))
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    origins: Mapped[list[str]]
+    phone: Mapped[str] = mapped_column(default="")
+
+
+class Queue(Numbered):
+    """A line: the skills it needs and its server timers, in seconds. `pool` joins queues that share agents."""
+
+    __tablename__ = "queues"
+    __table_args__ = (UniqueConstraint("campaign_id", "key"),)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    key: Mapped[str]
+    name: Mapped[str]
+    skills: Mapped[list[str]] = mapped_column(default_factory=list)
+    pool: Mapped[int] = mapped_column(default=1)
+    ring_seconds: Mapped[int] = mapped_column(default=20)
+    connect_seconds: Mapped[int] = mapped_column(default=60)
+    wrap_seconds: Mapped[int] = mapped_column(default=60)
+    exclude_seconds: Mapped[int] = mapped_column(default=60)
+    target_seconds: Mapped[int] = mapped_column(default=20)

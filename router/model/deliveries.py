@@ -1,0 +1,97 @@
+"""Deliveries: effects to be done outside, as rows first; never blindly done twice."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from router.model.base import Moves, Numbered, State, table
+
+
+class DeliveryState(State):
+    """`unknown`: the request may or may not have been carried out; it is settled by asking, or abandoned by a person.
+
+    After a restored dump everything not final is `unknown`: it may have been done since the dump was taken.
+    """
+
+    pending = "pending"
+    claimed = "claimed"
+    started = "started"
+    done = "done"
+    failed = "failed"
+    unknown = "unknown"
+    abandoned = "abandoned"
+
+    @classmethod
+    def moves(cls) -> Moves:
+        return _DELIVERY_MOVES
+
+
+_DELIVERY_MOVES = table(
+    (DeliveryState.pending, "claimed unknown abandoned"),
+    (DeliveryState.claimed, "started pending unknown abandoned"),
+    (DeliveryState.started, "done failed pending unknown"),
+    (DeliveryState.unknown, "done failed abandoned"),
+)
+
+
+class DeliveryKind(StrEnum):
+    """What is to be done. Ending a room or a leg may be repeated: the carrier ends it once; so may sealing, whose
+    result is kept once."""
+
+    leg = "leg"
+    end_room = "end_room"
+    end_leg = "end_leg"
+    message = "message"
+    seal = "seal"
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=8) if self is DeliveryKind.leg else timedelta(seconds=60)
+
+    @property
+    def repeatable(self) -> bool:
+        return self in (DeliveryKind.end_room, DeliveryKind.end_leg, DeliveryKind.seal)
+
+
+class Delivery(Numbered):
+    """`order` are the particulars (ids, addresses, seconds); `sealed_text` is a message's text, encrypted, wiped when
+    final; `shown_text` is the same with link and code replaced. `ref` is our unguessable name of it for callbacks.
+    `fence` rises with every claim: a stalled worker's late write finds another number. `names` is the delivery this
+    one tries again. To a customer nothing leaves without the guard's recorded answer (`attempt_id`)."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("ix_deliveries_due", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index("ix_deliveries_flying", "lease_until", postgresql_where=text("state in ('claimed','started','unknown')")),
+        CheckConstraint("not to_customer or attempt_id is not null", name="guarded"),
+    )
+    kind: Mapped[DeliveryKind]
+    ref: Mapped[str] = mapped_column(unique=True)
+    dedupe_key: Mapped[str] = mapped_column(unique=True)
+    to_customer: Mapped[bool]
+    order: Mapped[dict[str, Any]]
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.pending)
+    shown_text: Mapped[str] = mapped_column(default="")
+    sealed_text: Mapped[bytes | None] = mapped_column(default=None)
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"), default=None)
+    lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"), default=None)
+    call_id: Mapped[int | None] = mapped_column(ForeignKey("calls.id"), default=None)
+    leg_id: Mapped[int | None] = mapped_column(ForeignKey("legs.id"), default=None)
+    signing_id: Mapped[int | None] = mapped_column(ForeignKey("signings.id"), default=None)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)
+    purpose: Mapped[str] = mapped_column(default="")
+    names: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"), default=None)
+    tries: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str] = mapped_column(default="")
+    lease_until: Mapped[datetime | None] = mapped_column(default=None)
+    started_at: Mapped[datetime | None] = mapped_column(default=None)
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    carrier_id: Mapped[str] = mapped_column(default="", index=True)
+    progress: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(default="")

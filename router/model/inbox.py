@@ -1,0 +1,41 @@
+"""Inbox: messages from outside as they came, stored before they are understood."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from router.model.base import Moves, Numbered, State, table
+
+
+class InboxState(State):
+    waiting = "waiting"
+    done = "done"
+    parked = "parked"
+
+    @classmethod
+    def moves(cls) -> Moves:
+        return _INBOX_MOVES
+
+
+_INBOX_MOVES = table((InboxState.waiting, "done parked"), (InboxState.parked, "waiting"))
+
+
+class InboxRow(Numbered):
+    """Raw bytes with a dedupe key: the same event delivered twice is one row."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("source", "dedupe_key"),
+        Index("ix_inbox_waiting", "id", postgresql_where=text("state = 'waiting'")),
+    )
+    source: Mapped[str]
+    dedupe_key: Mapped[str]
+    path: Mapped[str]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes]
+    received_at: Mapped[datetime]
+    state: Mapped[InboxState] = mapped_column(default=InboxState.waiting)
+    failures: Mapped[int] = mapped_column(default=0)
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)

@@ -1,0 +1,163 @@
+"""Tasks and reservations: one unit of work for an agent, and one task held for one agent."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from router.model.base import Moves, Numbered, State, table
+
+
+class TaskState(State):
+    scheduled = "scheduled"
+    queued = "queued"
+    reserved = "reserved"
+    connecting = "connecting"
+    engaged = "engaged"
+    wrapping = "wrapping"
+    closed = "closed"
+    abandoned = "abandoned"
+    expired = "expired"
+    withdrawn = "withdrawn"
+
+    @classmethod
+    def moves(cls) -> Moves:
+        return _TASK_MOVES
+
+
+_TASK_MOVES = table(
+    (TaskState.scheduled, "queued withdrawn expired"),
+    (TaskState.queued, "reserved scheduled abandoned withdrawn expired"),
+    (TaskState.reserved, "connecting queued abandoned withdrawn"),
+    (TaskState.connecting, "engaged queued closed abandoned withdrawn"),
+    (TaskState.engaged, "wrapping queued"),
+    (TaskState.wrapping, "closed"),
+)
+
+HELD = (TaskState.reserved, TaskState.connecting, TaskState.engaged, TaskState.wrapping)
+
+
+class TaskKind(StrEnum):
+    """Why there is work: the person asked for a call now, or we nurture a quiet quote."""
+
+    call = "call"
+    nurture = "nurture"
+
+
+class Disposition(StrEnum):
+    """The coded outcome of a task."""
+
+    sold = "sold"
+    quote_sent = "quote_sent"
+    callback = "callback"
+    not_interested = "not_interested"
+    wrong_number = "wrong_number"
+    do_not_call = "do_not_call"
+    no_answer = "no_answer"
+    busy = "busy"
+    failed = "failed"
+    not_permitted = "not_permitted"
+    unclassified = "unclassified"
+
+
+BY_AGENT = (
+    Disposition.sold,
+    Disposition.quote_sent,
+    Disposition.callback,
+    Disposition.not_interested,
+    Disposition.wrong_number,
+    Disposition.do_not_call,
+)
+
+TIER_NOW = 0
+"""The customer asked to be called now (`TIERS` of the routing rules: lower is sooner)."""
+TIER_HOT = 3
+TIER_STALE = 6
+
+
+def lane_of(campaign_id: int, queue_id: int, tier: int, skills: list[str]) -> str:
+    """The lane's key: everything that decides who may take the task and in which class it stands."""
+    return f"{campaign_id}/{queue_id}/{tier}/{'+'.join(sorted(skills))}"
+
+
+class Task(Numbered):
+    """One unit of work. Inside a lane the order is `rank`: the moment the person began to wait, less any credit, in
+    milliseconds since 1970. `agent_id` is who holds it. `continues` names the task whose age this one carries on."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        Index("ix_tasks_lane", "pool", "lane", "rank", "id", postgresql_where=text("state = 'queued'")),
+        Index("ix_tasks_held", "agent_id", postgresql_where=text("state in ('reserved','connecting','engaged','wrapping')")),
+        Index("ix_tasks_lead", "lead_id"),
+        Index(
+            "one_voice_task_per_agent",
+            "agent_id",
+            unique=True,
+            postgresql_where=text("state in ('connecting','engaged','wrapping')"),
+        ),
+        Index("one_live_nurture_per_quote", "quote_id", unique=True, postgresql_where=text(
+            "kind = 'nurture' and state not in ('closed','abandoned','expired','withdrawn')")),
+    )
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    queue_id: Mapped[int] = mapped_column(ForeignKey("queues.id"))
+    lead_id: Mapped[int] = mapped_column(ForeignKey("leads.id"))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))
+    kind: Mapped[TaskKind]
+    state: Mapped[TaskState]
+    pool: Mapped[int]
+    tier: Mapped[int]
+    skills: Mapped[list[str]]
+    lane: Mapped[str]
+    rank: Mapped[int]
+    enqueued_at: Mapped[datetime]
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
+    quote_id: Mapped[int | None] = mapped_column(ForeignKey("quotes.id"), default=None)
+    disposition: Mapped[Disposition | None] = mapped_column(default=None)
+    continues: Mapped[int | None] = mapped_column(ForeignKey("tasks.id"), default=None)
+    held_until: Mapped[datetime | None] = mapped_column(default=None)
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class ReservationState(State):
+    pending = "pending"
+    accepted = "accepted"
+    rejected = "rejected"
+    missed = "missed"
+    rescinded = "rescinded"
+    canceled = "canceled"
+
+    @classmethod
+    def moves(cls) -> Moves:
+        return _RESERVATION_MOVES
+
+
+_RESERVATION_MOVES = table((ReservationState.pending, "accepted rejected missed rescinded canceled"))
+
+
+class Reservation(Numbered):
+    """One task held for one agent until `expires_at`; `why` are the reasons of the match, readable by a person."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (
+        Index("one_pending_reservation_per_task", "task_id", unique=True, postgresql_where=text("state = 'pending'")),
+        Index("one_pending_reservation_per_agent", "agent_id", unique=True, postgresql_where=text("state = 'pending'")),
+    )
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"), index=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    state: Mapped[ReservationState]
+    why: Mapped[list[dict[str, Any]]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Exclusion(Numbered):
+    """This agent is not offered this task again until then: he has just rejected or missed it."""
+
+    __tablename__ = "exclusions"
+    __table_args__ = (Index(None, "task_id", "agent_id"),)
+    task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    until: Mapped[datetime]

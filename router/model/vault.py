@@ -1,0 +1,63 @@
+"""The vault: what is secret at rest, and unguessable names.
+
+Tokens are 22 letters and digits (131 bits): nothing at their end that a telephone's link finder would cut off.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+import string
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_ALPHABET = string.ascii_letters + string.digits
+TOKEN_LENGTH = 22
+
+
+class Unreadable(Exception):
+    """The stored secret was written under another HABLEMOS_SECRET, or is damaged."""
+
+
+def new_token() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
+
+
+def hash_token(token: str) -> bytes:
+    """What is stored of a token: its SHA-256."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def new_code() -> str:
+    """Six digits, each code equally likely."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+class Vault:
+    """Encrypts and authenticates with keys derived from one secret (HKDF-SHA256, one key a purpose)."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def _key(self, purpose: str) -> bytes:
+        return HKDF(SHA256(), length=32, salt=None, info=f"hablemos/{purpose}".encode()).derive(self._secret)
+
+    def seal(self, purpose: str, content: bytes) -> bytes:
+        return Fernet(base64.urlsafe_b64encode(self._key(purpose))).encrypt(content)
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Raises Unreadable."""
+        try:
+            return Fernet(base64.urlsafe_b64encode(self._key(purpose))).decrypt(sealed)
+        except InvalidToken as error:
+            raise Unreadable(purpose) from error
+
+    def mac(self, purpose: str, *parts: str) -> bytes:
+        """HMAC-SHA256 over the parts, each with its length, so that no two lists read alike."""
+        message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+        return hmac.new(self._key(purpose), message, hashlib.sha256).digest()
+
+    def agrees(self, mac: bytes, purpose: str, *parts: str) -> bool:
+        return hmac.compare_digest(mac, self.mac(purpose, *parts))

@@ -1,0 +1,102 @@
+"""The database: engine, and the two kinds of session. Who reads cannot write, and mypy knows it."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable, Row, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.sql import Select
+
+T = TypeVar("T")
+Rows = Row[*tuple[Any, ...]]
+
+LIMITS = {
+    "timezone": "UTC",
+    "jit": "off",
+    "application_name": "hablemos",
+    "statement_timeout": "5000",
+    "lock_timeout": "1500",
+    "idle_in_transaction_session_timeout": "2000",
+}
+"""Server-side limits of every connection, milliseconds: no writer holds back the journal's readers for long."""
+
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, OSError)
+"""What SQLAlchemy and the socket raise when the database is gone or has no room; the doors answer 503."""
+
+
+def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
+    """An engine with bounded connections. `limits` overrides single entries of LIMITS (migrations need longer ones)."""
+    return create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
+    )
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether the error means the database could not be asked, rather than that it said no."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, UNREACHABLE)
+
+
+class ReadSession:
+    """May look, not touch: its transaction is read-only in the database too."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, noun: type[T], key: object) -> T | None:
+        return await self._session.get(noun, key)
+
+    async def scalar(self, select: Select[T]) -> T | None:
+        return await self._session.scalar(select)
+
+    async def scalars(self, select: Select[T]) -> Sequence[T]:
+        return (await self._session.scalars(select)).all()
+
+    async def rows(self, statement: Executable, values: dict[str, Any] | None = None) -> Sequence[Rows]:
+        return (await self._session.execute(statement, values)).all()
+
+
+class WriteSession(ReadSession):
+    """Reads and writes. It cannot commit: only the book does."""
+
+    def add(self, noun: object) -> None:
+        self._session.add(noun)
+
+    async def flush(self) -> None:
+        await self._session.flush()
+
+    async def execute(self, statement: Executable, values: Any = None) -> Sequence[Rows]:
+        """Runs a statement; its rows, if it returns any."""
+        result: Any = await self._session.execute(statement, values)
+        return result.all() if result.returns_rows else []
+
+    async def locked(self, noun: type[T], key: object) -> T | None:
+        """The row, locked and read anew."""
+        return await self._session.get(noun, key, with_for_update=True, populate_existing=True)
+
+    async def returning(self, statement: Executable) -> T | None:
+        """The one row of an `UPDATE … RETURNING noun`, read anew; None when nothing matched."""
+        result = await self._session.execute(statement, execution_options={"populate_existing": True})
+        return result.scalars().one_or_none()
+
+    def savepoint(self) -> Any:
+        return self._session.begin_nested()
+
+    async def lock_word(self, word: str) -> None:
+        """Waits for the transaction-long advisory lock on a word, e.g. a telephone number."""
+        await self._session.execute(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
+
+    async def try_lock_word(self, word: str) -> bool:
+        """Takes the transaction-long advisory lock on a word if nobody has it."""
+        row = await self._session.execute(
+            text("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word}
+        )
+        return bool(row.scalar_one())

@@ -1,0 +1,150 @@
+"""Wording: pages and texts to people, from the templates, in the person's language.
+
+Our own templates are Jinja; a campaign's own texts are only `{name}` placeholders and never reach Jinja.
+"""
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal, get_currency_precision
+from babel.support import Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from router.paths import TEMPLATES
+
+LOCALES = ("en", "es")
+"""Languages in which every text exists; the first is the one the sources are written in."""
+
+
+def negotiate(*wanted: str | None) -> str:
+    """The best of our languages for an Accept-Language header or a tag; several are tried in turn."""
+    for text in wanted:
+        tags = [part.partition(";")[0].strip().replace("-", "_") for part in (text or "").split(",")[:10]]
+        found = negotiate_locale([tag for tag in tags if re.fullmatch(r"[A-Za-z_]{2,16}", tag)], LOCALES)
+        if found:
+            return found
+    return LOCALES[0]
+
+
+def known(locale: str) -> str:
+    """The locale itself if we speak it, else the first of ours."""
+    return locale if locale in LOCALES else LOCALES[0]
+
+
+def money(minor: int, currency: str, locale: str) -> str:
+    """An amount in minor units, e.g. 4990 EUR in Spanish: "49,90 €"."""
+    digits = get_currency_precision(currency)
+    return format_currency(_scaled(minor, digits), currency, locale=known(locale))
+
+
+def _scaled(minor: int, digits: int) -> Decimal:
+    return Decimal(minor).scaleb(-digits)
+
+
+def moment(at: datetime, zone: str, locale: str) -> str:
+    """A promised time: day, time and zone."""
+    return format_datetime(at.astimezone(ZoneInfo(zone)), "EEEE d MMMM yyyy, HH:mm zzz", locale=known(locale))
+
+
+def clock(at: datetime, zone: str, locale: str) -> str:
+    return format_datetime(at.astimezone(ZoneInfo(zone)), "HH:mm:ss", locale=known(locale))
+
+
+def day(at: date, locale: str) -> str:
+    return format_date(at, "long", locale=known(locale))
+
+
+def ago(seconds: float, locale: str) -> str:
+    """A short relative span such as "3 min"."""
+    return format_timedelta(max(1, round(seconds)), format="short", locale=known(locale), threshold=1.2)
+
+
+def number(value: Any, locale: str) -> str:
+    return format_decimal(value, locale=known(locale))
+
+
+def language(locale: str) -> str:
+    """The language's name in itself."""
+    try:
+        return Locale.parse(locale).get_display_name() or locale
+    except (UnknownLocaleError, ValueError):
+        return locale
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """A campaign's own text with its `{name}` placeholders filled; unknown ones stay as they are."""
+    return re.sub(r"\{([a-z_]{1,40})\}", lambda found: values.get(found.group(1), found.group(0)), text)
+
+
+def _catalogue(folder: Path) -> Translations:
+    merged = Catalog()
+    for path in sorted(folder.glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file):
+                if message.id:
+                    merged.add(message.id, message.string, context=message.context)
+    compiled = io.BytesIO()
+    write_mo(compiled, merged)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+class Wording:
+    """All templates in all languages. `templates` is the folder they stand in."""
+
+    def __init__(self, templates: Path) -> None:
+        self._translations = {locale: _catalogue(templates / "locale" / locale) for locale in LOCALES}
+        self._pages = {locale: self._environment(templates, locale, escape=True) for locale in LOCALES}
+        self._texts = {locale: self._environment(templates, locale, escape=False) for locale in LOCALES}
+
+    def _environment(self, templates: Path, locale: str, *, escape: bool) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=escape,  # noqa: S701  texts for telephones are not HTML
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.install_gettext_translations(self._translations[locale], newstyle=True)  # type: ignore[attr-defined]
+        environment.globals["locale"] = locale
+        environment.filters.update(
+            money=lambda minor, currency: money(minor, currency, locale),
+            moment=lambda at, zone: moment(at, zone, locale),
+            clock=lambda at, zone: clock(at, zone, locale),
+            day=lambda at: day(at, locale),
+            ago=lambda seconds: ago(seconds, locale),
+            number=lambda value: number(value, locale),
+        )
+        return environment
+
+    def page(self, template: str, locale: str, **values: Any) -> str:
+        """HTML; everything in `values` is escaped."""
+        return self._pages[known(locale)].get_template(template).render(values)
+
+    def text(self, template: str, locale: str, **values: Any) -> str:
+        """Plain text, e.g. an SMS; lines are trimmed at the end."""
+        return self._texts[known(locale)].get_template(template).render(values).strip()
+
+    def say(self, sentence: str, locale: str, **values: Any) -> str:
+        """One constant sentence of ours, in the person's language."""
+        said = self._translations[known(locale)].gettext(sentence)
+        return said % values if values else said
+
+
+@cache
+def wording() -> Wording:
+    """The house's own templates, read once."""
+    return Wording(TEMPLATES)

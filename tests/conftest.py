@@ -1,0 +1,98 @@
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from router.book import Book
+from router.live import Hub
+from router.model import Base
+from router.model.vault import Vault
+from router.store.db import make_engine
+from tests import databases
+
+MONDAY_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """The tests' own time. It moves when told."""
+
+    def __init__(self, now: datetime = MONDAY_NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> datetime:
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder shared by all workers of this run, in a place every user may enter."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def admin_url(run_folder: Path) -> Iterator[str]:
+    with databases.server(run_folder) as url:
+        databases.make_template(url, run_folder)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def worker_database(admin_url: str, run_folder: Path) -> str:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return databases.clone(admin_url, f"house_{worker}", run_folder)
+
+
+_EMPTY = "truncate {} restart identity cascade".format(", ".join(table.name for table in Base.metadata.sorted_tables))
+
+
+@pytest.fixture
+async def database_url(worker_database: str) -> str:
+    """The worker's database, empty."""
+    engine = make_engine(worker_database, connections=1)
+    async with engine.begin() as connection:
+        await connection.execute(text(_EMPTY))
+    await engine.dispose()
+    return worker_database
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = make_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault("a secret of at least thirty-two characters")
+
+
+@pytest.fixture
+def book(engine: AsyncEngine, clock: Clock, vault: Vault) -> Book:
+    return Book(engine, Hub(), vault, "http://127.0.0.1:8080", clock=clock)
+
+
+async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 10.0) -> object:
+    """Waits until the condition gives something true, and gives it; fails, saying what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := await condition():
+            return found
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")

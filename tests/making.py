@@ -1,0 +1,85 @@
+"""Makes the nouns a test needs, in the database, as the house itself would."""
+
+from typing import Any
+
+from router.book import Writing
+from router.model.agents import Agent, Role, Wish
+from router.model.campaigns import Campaign, Queue, Site
+from router.model.consent import Receipt
+from router.model.contacts import Contact
+from router.model.leads import Intent, Lead
+from router.model.tasks import Task, TaskKind, TaskState, lane_of
+from router.model.vault import hash_token, new_token
+
+COMPANY = {"name": "Luz Clara SL", "address": "Calle Mayor 1, 28013 Madrid", "phone": "+34910000000", "email": "hola@luzclara.example"}
+
+
+async def campaign(w: Writing, key: str = "luz", **values: Any) -> Campaign:
+    made = Campaign(
+        key=key, name="Luz Clara", caller_id="+34910000000", sender="+34910000000", company=dict(COMPANY),
+        **{"rule_pack": "demo", **values},
+    )
+    w.session.add(made)
+    await w.session.flush()
+    return made
+
+
+async def queue(w: Writing, campaign: Campaign, key: str = "ventas", **values: Any) -> Queue:
+    made = Queue(campaign_id=campaign.id, key=key, name="Ventas", **values)
+    w.session.add(made)
+    await w.session.flush()
+    return made
+
+
+async def site(w: Writing, queue: Queue, key: str = "landing", **values: Any) -> Site:
+    made = Site(
+        campaign_id=queue.campaign_id, queue_id=queue.id, key=key, name="Landing",
+        **{"origins": ["http://127.0.0.1:8082"], "phone": "+34910000000", **values},
+    )
+    w.session.add(made)
+    await w.session.flush()
+    return made
+
+
+async def agent(w: Writing, login: str = "ana", *, ready: bool = True, **values: Any) -> Agent:
+    """An agent; `ready` ones are eligible at the moment of the transaction."""
+    made = Agent(
+        login=login, name=login.title(), password_hash="!", address=f"client:{login}",
+        **{"role": Role.agent, "wish": Wish.ready if ready else Wish.off, "idle_since": w.now if ready else None,
+           "heartbeat_at": w.now if ready else None, **values},
+    )
+    w.session.add(made)
+    await w.session.flush()
+    return made
+
+
+async def lead(w: Writing, queue: Queue, phone: str = "+34600000001", **values: Any) -> Lead:
+    """A lead with its contact and a receipt for being called and for commercial contact."""
+    contact = Contact(campaign_id=queue.campaign_id, phone=phone, name="Carmen Ruiz", locale="es", created_at=w.now)
+    w.session.add(contact)
+    await w.session.flush()
+    made = Lead(
+        campaign_id=queue.campaign_id, site_id=None, contact_id=contact.id, claims={}, source={}, locale="es",
+        status_hash=hash_token(new_token()), created_at=w.now, **{"intent": Intent.call_now, **values},
+    )
+    w.session.add(made)
+    await w.session.flush()
+    w.session.add(Receipt(
+        campaign_id=queue.campaign_id, contact_id=contact.id, lead_id=made.id, purposes=["requested", "commercial"],
+        text="Sí", text_sha256="00", version="1", method="checkbox", address="", user_agent="", page="", given_at=w.now,
+    ))
+    return made
+
+
+async def task(w: Writing, queue: Queue, lead: Lead, **values: Any) -> Task:
+    """A queued task of the lead."""
+    skills, tier = values.pop("skills", list(queue.skills)), values.pop("tier", 0)
+    made = Task(
+        campaign_id=queue.campaign_id, queue_id=queue.id, lead_id=lead.id, contact_id=lead.contact_id, pool=queue.pool,
+        tier=tier, skills=skills, lane=lane_of(queue.campaign_id, queue.id, tier, skills),
+        rank=int(w.now.timestamp() * 1000), enqueued_at=w.now,
+        **{"kind": TaskKind.call, "state": TaskState.queued, **values},
+    )
+    w.session.add(made)
+    await w.session.flush()
+    return made
