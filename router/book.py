@@ -84,6 +84,18 @@ class Writing:
             spent, _ = self._spending.get(scope, (0, cap))
             self._spending[scope] = (spent + cents, cap)
 
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """A savepoint: an exception undoes what was written, recorded, hinted and reserved inside, and goes on."""
+        recorded, audiences, spending = len(self._facts), set(self.audiences), dict(self._spending)
+        try:
+            async with self.session.savepoint():
+                yield
+        except BaseException:
+            del self._facts[recorded:]
+            self.audiences, self._spending = audiences, spending
+            raise
+
     async def move(
         self,
         noun: type[N],

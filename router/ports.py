@@ -207,6 +207,18 @@ class SealKeys:
 
 
 @dataclass(frozen=True)
+class Authority:
+    """A company's own authority, made once. Sealing needs `keys` alone; renewals and revocations need the others.
+
+    Both keys are PEM and not encrypted here.
+    """
+
+    keys: SealKeys
+    root_key: bytes
+    issuing_key: bytes
+
+
+@dataclass(frozen=True)
 class SealOrder:
     """A PDF to be sealed with its evidence attached. `timestamp_serial` is taken from a sequence and never reused."""
 
@@ -246,6 +258,12 @@ class Inspection:
 
 class TrustProvider(Protocol):
     """Seals PDFs and reads seals. Runs outside the event loop."""
+
+    def make_authority(self, company: str, now: datetime) -> Authority:
+        """A new root, issuing, seal and timestamp certificate in the company's name, valid from `now` (aware) on.
+
+        Raises Refused (permanent) when the name is empty.
+        """
 
     async def seal(self, order: SealOrder) -> Sealed:
         """Raises Refused (permanent) when the PDF cannot be sealed."""

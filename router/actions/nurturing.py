@@ -1,11 +1,27 @@
 """Nurturing: who may be contacted now, which quotes have gone quiet, and what follows."""
 
 from router.book import Writing
-from router.model.cadences import Attempt
+from router.model.cadences import Attempt, Enrolment, EnrolmentState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.guard import PACKS, Purpose, Snapshot, Verdict, may_contact
-from router.store import attempts
+from router.model.quotes import OPEN, Quote, QuoteState
+from router.model.signings import Signing, SigningState
+from router.model.tasks import (
+    TIER_HOT,
+    TIER_STALE,
+    Disposition,
+    Task,
+    TaskKind,
+    TaskState,
+    lane_of,
+)
+from router.store import alarms, attempts, cadences, signings, tasks
+
+QUOTE_CHECK = "quote.check"
+
+_NO_MORE = frozenset({Disposition.not_interested, Disposition.do_not_call, Disposition.wrong_number, Disposition.sold})
+_UNREACHED = frozenset({Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted})
 
 
 async def ask_guard(w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose) -> Verdict:
@@ -47,3 +63,106 @@ async def permit(
         until=verdict.until.isoformat() if verdict.until else None,
     )
     return attempt, verdict
+
+
+async def refund(w: Writing, attempt_id: int) -> None:
+    """The try never reached a telephone: its place in the caps is free again."""
+    attempt = await w.session.locked(Attempt, attempt_id)
+    if attempt is not None and attempt.refunded_at is None:
+        attempt.refunded_at = w.now
+        await w.session.flush()
+
+
+async def check_quote(w: Writing, quote_id: int) -> None:
+    """Has this quote gone quiet, and what now? (An alarm's handler.) Our own messages never make it fresh again."""
+    quote = await w.session.locked(Quote, quote_id)
+    if quote is None or quote.state not in OPEN or quote.idle_base is None:
+        return
+    campaign = await w.session.get(Campaign, quote.campaign_id)
+    contact = await w.session.get(Contact, quote.contact_id)
+    assert campaign is not None and contact is not None  # noqa: S101  foreign keys say so
+    stale_at = quote.idle_base + campaign.stale_after
+    if stale_at > w.now:
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, stale_at)
+        return
+    verdict = await ask_guard(w, campaign, contact, Purpose.commercial)
+    w.fact(
+        f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=quote.lead_id, subject_id=quote.id, when="plan",
+        purpose=Purpose.commercial.value, rules=list(verdict.rules),
+        until=verdict.until.isoformat() if verdict.until else None,
+    )
+    if verdict.until is not None:
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
+    elif verdict.allowed:
+        await _enrol(w, quote, _stale_reason(quote, await signings.of_quote(w.session, quote.id)))
+
+
+def _stale_reason(quote: Quote, signing: Signing | None) -> str:
+    if signing is not None and signing.state in (SigningState.code_sent, SigningState.verified):
+        return "sign_abandoned"
+    return "opened_unsigned" if quote.state is QuoteState.opened else "never_opened"
+
+
+async def _enrol(w: Writing, quote: Quote, reason: str) -> None:
+    """Enrols the person, once for each quiet, and queues the call. Somebody enrolled already stays where he is."""
+    assert quote.idle_base is not None  # noqa: S101  checked by the caller
+    enrolment_id = await cadences.enrol(w.session, quote, reason, w.now)
+    if enrolment_id is None:
+        return
+    common = {"campaign_id": quote.campaign_id, "lead_id": quote.lead_id}
+    w.fact("enrolment.awaiting_agent", **common, subject_id=enrolment_id, quote=quote.id, reason=reason)
+    task = await _nurture_task(w, quote, TIER_HOT if reason == "sign_abandoned" else TIER_STALE)
+    w.fact("task.queued", **common, subject_id=task.id, tier=task.tier, reason=reason)
+    w.hint("dispatch", "wallboard")
+
+
+async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
+    earlier = await tasks.newest_of_lead(w.session, quote.lead_id)
+    assert earlier is not None  # noqa: S101  a quote is written on a task
+    task = Task(
+        campaign_id=quote.campaign_id, queue_id=earlier.queue_id, lead_id=quote.lead_id, contact_id=quote.contact_id,
+        kind=TaskKind.nurture, state=TaskState.queued, pool=earlier.pool, tier=tier, skills=list(earlier.skills),
+        lane=lane_of(quote.campaign_id, earlier.queue_id, tier, list(earlier.skills)),
+        rank=int(w.now.timestamp() * 1000), enqueued_at=w.now, quote_id=quote.id,
+    )
+    w.session.add(task)
+    await w.session.flush()
+    return task
+
+
+async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
+    """A nurture call is over: the enrolment ends, and an open quote is looked at again when it has rested once more."""
+    assert task.quote_id is not None  # noqa: S101  a nurture task has one
+    await _exit(w, task.quote_id, disposition.value)
+    quote = await w.session.locked(Quote, task.quote_id)
+    if quote is None or quote.state not in OPEN or disposition in _NO_MORE:
+        return
+    campaign = await w.session.get(Campaign, quote.campaign_id)
+    assert campaign is not None  # noqa: S101  a foreign key says so
+    if disposition not in _UNREACHED:
+        quote.idle_base = w.now
+    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
+
+
+async def _exit(w: Writing, quote_id: int, reason: str) -> None:
+    enrolment = await cadences.live_of_quote(w.session, quote_id)
+    if enrolment is not None:
+        await w.move(
+            Enrolment, enrolment.id, EnrolmentState.exited, exit_reason=reason, ended_at=w.now, data={"reason": reason}
+        )
+
+
+async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
+    """The quote is signed, declined or void: nothing more is done about its being quiet, and a waiting call is withdrawn.
+
+    A call that already rings at an agent, or is being held, goes on.
+    """
+    await alarms.cancel(w.session, QUOTE_CHECK, quote_id, w.now)
+    await _exit(w, quote_id, reason)
+    waiting = await cadences.waiting_task(w.session, quote_id)
+    if waiting is not None:
+        await w.move(
+            Task, waiting.id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
+            data={"reason": reason},
+        )
+        w.hint("wallboard")

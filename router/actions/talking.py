@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass
 
-from router.actions.nurturing import permit
+from router.actions import signing
+from router.actions.nurturing import permit, quote_ended, refund
 from router.book import Writing, scopes_of
 from router.model.budgets import DEPLOYMENT_CAP, MESSAGE_COST
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.deliveries import Delivery, DeliveryKind
+from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import NotAllowedNow
 from router.model.guard import Purpose
+from router.model.suppressions import Suppression
 from router.model.vault import new_token
+from router.ports import MessageArrived, MessageMoved, MessageStage
+from router.store import deliveries, quotes
 
 TEXTS = "texts"
 """The vault's purpose for message texts at rest."""
@@ -49,3 +53,64 @@ async def send_text(
     w.spend(MESSAGE_COST, scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
     w.hint("courier")
     return delivery
+
+
+_STAGES = list(MessageStage)
+
+STOP_WORDS = frozenset({"stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout", "baja", "parar"})
+"""A message of one of these words alone ends all contact: the carrier's own list, and the Spanish ones."""
+
+
+async def message_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
+    """The carrier took the message."""
+    await _progress(w, delivery, MessageStage.queued, carrier_id)
+
+
+async def message_failed(w: Writing, delivery: Delivery, code: str) -> None:
+    """The carrier refused the message, for good; it never left, so its place in the caps is free again."""
+    if delivery.attempt_id is not None:
+        await refund(w, delivery.attempt_id)
+    delivery.error = code
+    await _progress(w, delivery, MessageStage.failed, "")
+
+
+async def message_moved(w: Writing, event: MessageMoved) -> None:
+    """The carrier tells how far a message of ours has come. A late or repeated word changes nothing.
+
+    It also proves that an uncertain message was taken.
+    """
+    delivery = await deliveries.by_ref(w.session, event.ref)
+    if delivery is None:
+        return
+    if delivery.state in (DeliveryState.started, DeliveryState.unknown):
+        await w.move(Delivery, delivery.id, DeliveryState.done, carrier_id=event.carrier_id, sealed_text=None,
+                     ended_at=w.now, lease_until=None, data={"by": "callback"})
+    delivery.error = event.error_code or delivery.error
+    await _progress(w, delivery, event.stage, event.carrier_id)
+
+
+async def _progress(w: Writing, delivery: Delivery, stage: MessageStage, carrier_id: str) -> None:
+    """A message's progress only rises; its end is never undone."""
+    rank = _STAGES.index(stage) + 1
+    if delivery.progress >= rank or delivery.progress - 1 == _STAGES.index(MessageStage.delivered):
+        return
+    delivery.progress = rank
+    delivery.carrier_id = delivery.carrier_id or carrier_id
+    await w.session.flush()
+    w.fact(f"message.{stage.value}", campaign_id=delivery.campaign_id, lead_id=delivery.lead_id,
+           subject_id=delivery.id, purpose=delivery.purpose, error=delivery.error)
+    if delivery.signing_id is not None:
+        await signing.message_moved(w, delivery.signing_id, delivery.purpose, stage)
+
+
+async def message_arrived(w: Writing, event: MessageArrived) -> None:
+    """A text from outside. A stop word suppresses its number at once, for every campaign and channel."""
+    word = event.text.strip().strip(".!").casefold()
+    if word in STOP_WORDS:
+        await w.session.lock_word(event.sender)
+        w.session.add(Suppression(phone=event.sender, reason="stop", created_at=w.now))
+        w.fact("contact.suppressed", reason="stop")
+        for quote_id in await quotes.open_of_number(w.session, event.sender):
+            await quote_ended(w, quote_id, "stop")
+    else:
+        w.fact("message.arrived")

@@ -46,6 +46,7 @@ class Call(Numbered):
     talking_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     outcome: Mapped[str] = mapped_column(default="")
+    on_hold: Mapped[bool] = mapped_column(default=False)
 
 
 class Leg(Numbered):

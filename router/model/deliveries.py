@@ -33,18 +33,20 @@ _DELIVERY_MOVES = table(
     (DeliveryState.pending, "claimed unknown abandoned"),
     (DeliveryState.claimed, "started pending unknown abandoned"),
     (DeliveryState.started, "done failed pending unknown"),
-    (DeliveryState.unknown, "done failed abandoned"),
+    # unknown → pending is for repeatable kinds alone: what was in flight when a dump was taken is simply done again.
+    (DeliveryState.unknown, "done failed pending abandoned"),
 )
 
 
 class DeliveryKind(StrEnum):
-    """What is to be done. Ending a room or a leg may be repeated: the carrier ends it once; so may sealing, whose
+    """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may sealing, whose
     result is kept once."""
 
     leg = "leg"
     end_room = "end_room"
     end_leg = "end_leg"
     message = "message"
+    hold = "hold"
     seal = "seal"
 
     @property
@@ -53,18 +55,29 @@ class DeliveryKind(StrEnum):
 
     @property
     def repeatable(self) -> bool:
-        return self in (DeliveryKind.end_room, DeliveryKind.end_leg, DeliveryKind.seal)
+        return self in (DeliveryKind.end_room, DeliveryKind.end_leg, DeliveryKind.hold, DeliveryKind.seal)
+
+    @property
+    def most_tries(self) -> int:
+        """Requests made at most when each was answered "not processed". A telephone that rings late is worse than none."""
+        return {DeliveryKind.leg: 3, DeliveryKind.message: 8, DeliveryKind.seal: 20}.get(self, 12)
+
+    def pause(self, tries: int) -> timedelta:
+        """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest."""
+        return timedelta(seconds=min(2.0 ** (tries - 1), 4 if self is DeliveryKind.leg else 120))
 
 
 class Delivery(Numbered):
     """`order` are the particulars (ids, addresses, seconds); `sealed_text` is a message's text, encrypted, wiped when
     final; `shown_text` is the same with link and code replaced. `ref` is our unguessable name of it for callbacks.
     `fence` rises with every claim: a stalled worker's late write finds another number. `names` is the delivery this
-    one tries again. To a customer nothing leaves without the guard's recorded answer (`attempt_id`)."""
+    one tries again. `lease_until` of an unknown one is when to ask next. To a customer nothing leaves without the guard's recorded answer (`attempt_id`)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
         Index("ix_deliveries_due", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index("ix_deliveries_due_legs", "due_at", "id", postgresql_where=text("state = 'pending' and kind = 'leg'")),
+        Index("ix_deliveries_abandoned", "id", postgresql_where=text("state = 'abandoned'")),
         Index("ix_deliveries_flying", "lease_until", postgresql_where=text("state in ('claimed','started','unknown')")),
         CheckConstraint("not to_customer or attempt_id is not null", name="guarded"),
     )
@@ -91,6 +104,7 @@ class Delivery(Numbered):
     owner: Mapped[str] = mapped_column(default="")
     lease_until: Mapped[datetime | None] = mapped_column(default=None)
     started_at: Mapped[datetime | None] = mapped_column(default=None)
+    unknown_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     carrier_id: Mapped[str] = mapped_column(default="", index=True)
     progress: Mapped[int] = mapped_column(default=0)

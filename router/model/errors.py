@@ -18,6 +18,36 @@ class Invalid(HouseError):
     code = "invalid"
 
 
+class Unreadable(HouseError):
+    """The body is not what its type says: not JSON, not UTF-8, too deep, a key twice."""
+
+    code = "unreadable"
+
+
+class UnknownType(HouseError):
+    """The body's type or encoding is not one this door reads."""
+
+    code = "unknown-type"
+
+
+class TooLarge(HouseError):
+    """The body is larger than this door takes."""
+
+    code = "too-large"
+
+
+class TooSlow(HouseError):
+    """The body did not arrive in time."""
+
+    code = "too-slow"
+
+
+class NotSignedIn(HouseError):
+    """The asker has not said who he is."""
+
+    code = "not-signed-in"
+
+
 class NotFound(HouseError):
     """There is no such thing, or the asker may not know of it."""
 
@@ -40,6 +70,12 @@ class NotAllowedNow(HouseError):
     """A rule forbids it at this moment; `until` in the sentence says when it may be tried again."""
 
     code = "not-allowed-now"
+
+
+class Busy(HouseError):
+    """Too much is waiting, or the database is away; it may be tried again in a moment."""
+
+    code = "busy"
 
 
 class Locked(HouseError):

@@ -21,9 +21,11 @@ class InboxState(State):
 
 _INBOX_MOVES = table((InboxState.waiting, "done parked"), (InboxState.parked, "waiting"))
 
+MAX_FAILURES = 5
+
 
 class InboxRow(Numbered):
-    """Raw bytes with a dedupe key: the same event delivered twice is one row."""
+    """Raw bytes with a dedupe key: the same event delivered twice is one row. After five failures it is parked."""
 
     __tablename__ = "inbox"
     __table_args__ = (
@@ -36,6 +38,7 @@ class InboxRow(Numbered):
     headers: Mapped[dict[str, Any]]
     body: Mapped[bytes]
     received_at: Mapped[datetime]
+    due_at: Mapped[datetime]
     state: Mapped[InboxState] = mapped_column(default=InboxState.waiting)
     failures: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)

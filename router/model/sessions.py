@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Base, Numbered
@@ -14,6 +14,7 @@ class Session(Base):
     """A login. The cookie holds a random token; here stands only its SHA-256."""
 
     __tablename__ = "sessions"
+    __table_args__ = (Index(None, "agent_id"),)
     token_hash: Mapped[bytes] = mapped_column(primary_key=True)
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     csrf: Mapped[str]
@@ -29,3 +30,13 @@ class SetupLink(Numbered):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class LoginCount(Base):
+    """How often a door was tried since `since`: by login and address, by address, by login. `scope` is a SHA-256, because
+    people type passwords into the wrong field."""
+
+    __tablename__ = "login_counts"
+    scope: Mapped[bytes] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    tries: Mapped[int]

@@ -89,7 +89,10 @@ class Task(Numbered):
     __tablename__ = "tasks"
     __table_args__ = (
         Index("ix_tasks_lane", "pool", "lane", "rank", "id", postgresql_where=text("state = 'queued'")),
-        Index("ix_tasks_held", "agent_id", postgresql_where=text("state in ('reserved','connecting','engaged','wrapping')")),
+        Index("ix_tasks_held", "agent_id", postgresql_where=text(
+            "state in ('reserved','connecting','engaged','wrapping')")),
+        Index("one_waiting_call_per_person", "contact_id", unique=True, postgresql_where=text(
+            "kind = 'call' and state in ('scheduled','queued','reserved','connecting','engaged')")),
         Index("ix_tasks_lead", "lead_id"),
         Index(
             "one_voice_task_per_agent",

@@ -40,8 +40,14 @@ class Vault:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
+        self._keys: dict[str, bytes] = {}
 
     def _key(self, purpose: str) -> bytes:
+        if purpose not in self._keys:
+            self._keys[purpose] = self._derived(purpose)
+        return self._keys[purpose]
+
+    def _derived(self, purpose: str) -> bytes:
         return HKDF(SHA256(), length=32, salt=None, info=f"hablemos/{purpose}".encode()).derive(self._secret)
 
     def seal(self, purpose: str, content: bytes) -> bytes:
@@ -58,6 +64,14 @@ class Vault:
         """HMAC-SHA256 over the parts, each with its length, so that no two lists read alike."""
         message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
         return hmac.new(self._key(purpose), message, hashlib.sha256).digest()
+
+    def token(self, purpose: str, *parts: str) -> str:
+        """An unguessable token that is the same each time for the same parts."""
+        rest, letters = int.from_bytes(self.mac(purpose, *parts), "big"), []
+        for _ in range(TOKEN_LENGTH):
+            rest, place = divmod(rest, len(_ALPHABET))
+            letters.append(_ALPHABET[place])
+        return "".join(letters)
 
     def agrees(self, mac: bytes, purpose: str, *parts: str) -> bool:
         return hmac.compare_digest(mac, self.mac(purpose, *parts))

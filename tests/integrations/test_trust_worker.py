@@ -30,6 +30,10 @@ async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
             await asyncio.sleep(0.02)
 
 
+def pids() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid}
+
+
 @pytest.fixture(scope="module")
 def order() -> SealOrder:
     keys = EmbeddedTrust().make_authority("Company", datetime.now(UTC)).keys
@@ -67,27 +71,36 @@ async def test_a_refusal_comes_back_from_the_other_process(trust: EmbeddedTrust,
     assert (refused.value.permanent, refused.value.code) == (True, "unsealable")
 
 
-async def test_a_killed_sealing_process_is_replaced_and_the_seal_made(trust: EmbeddedTrust, order: SealOrder) -> None:
-    (process,) = multiprocessing.active_children()
-    assert process.pid
-    os.kill(process.pid, signal.SIGKILL)
-    assert (await trust.seal(order)).pdf.startswith(order.pdf)
-    (other,) = multiprocessing.active_children()
-    assert other.pid != process.pid
+async def test_a_killed_sealing_process_is_replaced_and_the_seal_made(order: SealOrder) -> None:
+    before = pids()
+    trust = EmbeddedTrust()
+    await trust.start()
+    try:
+        (pid,) = pids() - before
+        os.kill(pid, signal.SIGKILL)
+        assert (await trust.seal(order)).pdf.startswith(order.pdf)
+        assert pids() - before - {pid}
+    finally:
+        await trust.stop()
+    assert pids() <= before
 
 
 @pytest.mark.parametrize(("pdf", "code"), [(b"hello", "not-a-pdf"), (b"%PDF-" + bytes(10 << 20), "too-large")])
 async def test_what_cannot_be_a_seal_starts_no_process(order: SealOrder, pdf: bytes, code: str) -> None:
+    before = pids()
     trust = EmbeddedTrust()
     looked = await trust.inspect(pdf, order.keys.root_certificate)
     assert {check.detail["code"] for check in looked.checks} == {code}
-    assert multiprocessing.active_children() == []
+    assert pids() <= before
 
 
 async def test_reading_that_takes_too_long_is_ended_and_says_so(order: SealOrder) -> None:
-    trust = EmbeddedTrust(inspect_seconds=0.001)
+    entries = 400_000  # seconds of reading in a file that is small enough to be read
+    table = b"%%PDF-1.7\nxref\n0 %d\n" % entries + b"0000000009 00000 n \n" * entries
+    pdf = table + b"trailer <</Size %d/Root 1 0 R>>\nstartxref\n9\n%%%%EOF\n" % entries
+    trust = EmbeddedTrust(inspect_seconds=0.05)
     try:
-        looked = await trust.inspect(order.pdf, order.keys.root_certificate)
+        looked = await trust.inspect(pdf, order.keys.root_certificate)
     finally:
         await trust.stop()
     assert {check.detail["code"] for check in looked.checks} == {"took-too-long"}
@@ -138,11 +151,21 @@ async def test_an_error_of_the_work_itself_is_the_callers(worker: Worker) -> Non
         await worker.run(divmod, 1, 0)
 
 
-async def test_a_stopped_worker_takes_no_work_and_leaves_no_process(worker: Worker) -> None:
+async def test_work_that_runs_at_the_stop_is_lost_and_not_its_caller(worker: Worker) -> None:
     await worker.start()
+    running, waiting = (asyncio.ensure_future(worker.run(time.sleep, 600)) for _ in range(2))
+    await asyncio.sleep(0)
+    await worker.stop()
+    answers = await asyncio.gather(running, waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [WorkerLost, WorkerLost]
+
+
+async def test_a_stopped_worker_takes_no_work_and_leaves_no_process(worker: Worker) -> None:
+    pid = await worker.start()
+    assert pid in pids()
     await worker.stop()
     await worker.stop()
-    assert multiprocessing.active_children() == []
+    assert pid not in pids()
     with pytest.raises(WorkerLost):
         await worker.run(len, "abc")
 

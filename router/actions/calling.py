@@ -1,0 +1,337 @@
+"""Calling: what the carrier tells of legs and rooms, and how a call ends.
+
+Callbacks come late, twice and out of order: a leg's stage only rises, and every step is a conditional move that
+happens once, whichever message brings it first.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from router.actions import presence
+from router.actions.dispatch import CALL_CONNECT, back_to_queue, place_leg
+from router.actions.nurturing import permit, refund, task_closed
+from router.book import Writing, scopes_of
+from router.model.budgets import DEPLOYMENT_CAP, LEG_COST
+from router.model.calls import Call, CallState, Leg
+from router.model.campaigns import Campaign
+from router.model.contacts import Contact
+from router.model.deliveries import Delivery, DeliveryKind
+from router.model.errors import Conflict
+from router.model.guard import Purpose
+from router.model.suppressions import Suppression
+from router.model.tasks import BY_AGENT, Disposition, Task, TaskKind, TaskState
+from router.model.vault import new_token
+from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
+from router.store import alarms, calls, tasks
+
+CUSTOMER_RING_SECONDS = 25
+TASK_WRAP = "task.wrap"
+
+_STAGES = list(LegStage)
+
+_OUTCOMES = {
+    LegOutcome.busy: Disposition.busy,
+    LegOutcome.no_answer: Disposition.no_answer,
+    LegOutcome.failed: Disposition.failed,
+    LegOutcome.canceled: Disposition.no_answer,
+    LegOutcome.completed: Disposition.no_answer,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a call ended: for the journal, and for the task if the two never talked."""
+
+    outcome: str
+    disposition: Disposition | None = None
+    requeue_without: int | None = None
+    requeue: bool = False
+
+
+async def on_event(w: Writing, event: LegMoved | RoomMoved) -> None:
+    """Applies one event of the carrier. Unknown legs and rooms, and what has passed already, change nothing."""
+    if isinstance(event, LegMoved):
+        leg = await calls.leg_by_ref(w.session, event.ref)
+        if leg is not None:
+            await _leg_moved(w, leg, event)
+    else:
+        call = await calls.call_by_room(w.session, event.room_ref)
+        if call is not None:
+            await _room_moved(w, call, event)
+
+
+async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
+    stage = _STAGES.index(event.stage)
+    leg.carrier_id = leg.carrier_id or event.carrier_id
+    if stage <= leg.stage and not (stage == 0 == leg.stage):
+        return
+    leg.stage = stage
+    w.hint(f"call:{leg.call_id}")
+    if event.stage is LegStage.answered:
+        await _joined(w, leg)
+    elif event.stage is LegStage.ended:
+        leg.ended_at, leg.outcome = w.now, event.outcome.value
+        await w.session.flush()
+        await _leg_ended(w, leg, event.outcome)
+    else:
+        await w.session.flush()
+        w.hint(*await _watchers(w, leg.call_id))
+
+
+async def _watchers(w: Writing, call_id: int) -> tuple[str, str]:
+    call = await w.session.get(Call, call_id)
+    assert call is not None  # noqa: S101  a foreign key says so
+    return f"agent:{call.agent_id}", f"lead:{call.lead_id}"
+
+
+async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
+    if event.change is RoomChange.ended:
+        await end_call(w, call.id, Ended("room_ended", Disposition.no_answer), end_room=False)
+        return
+    if event.change not in (RoomChange.joined, RoomChange.left):
+        return
+    for leg in await calls.legs_of(w.session, call.id):
+        named = event.carrier_id and leg.carrier_id == event.carrier_id
+        if named or (not event.carrier_id and event.role == leg.role) or (not leg.carrier_id and event.role == leg.role):
+            leg.carrier_id = leg.carrier_id or event.carrier_id
+            if event.change is RoomChange.joined:
+                await _joined(w, leg)
+            elif leg.ended_at is None:
+                leg.ended_at, leg.stage = w.now, _STAGES.index(LegStage.ended)
+                await w.session.flush()
+                await _leg_ended(w, leg, LegOutcome.completed)
+            return
+
+
+async def _joined(w: Writing, leg: Leg) -> None:
+    """The leg is in the room: by its own callback or by the room's, whichever comes first."""
+    if leg.ended_at is not None:
+        return
+    leg.stage = max(leg.stage, _STAGES.index(LegStage.answered))
+    leg.joined_at = leg.joined_at or w.now
+    await w.session.flush()
+    if leg.role == "agent":
+        await _agent_joined(w, leg.call_id)
+    else:
+        await _customer_joined(w, leg.call_id)
+
+
+async def _agent_joined(w: Writing, call_id: int) -> None:
+    """The agent is there: ask the guard, at the moment of dialling, and call the customer."""
+    call = await w.move(Call, call_id, CallState.customer_leg)
+    if call is None:
+        return
+    task = await w.session.locked(Task, call.task_id)
+    assert task is not None  # noqa: S101  a foreign key says so
+    campaign = await w.session.get(Campaign, task.campaign_id)
+    contact = await w.session.get(Contact, task.contact_id)
+    assert campaign is not None and contact is not None  # noqa: S101
+    purpose = Purpose.commercial if task.kind is TaskKind.nurture else Purpose.requested
+    attempt, verdict = await permit(w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id)
+    if not verdict.allowed:
+        await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted))
+        return
+    await place_leg(
+        w, call, campaign.caller_id, "customer", contact.phone, ring_seconds=CUSTOMER_RING_SECONDS,
+        attempt_id=attempt.id,
+    )
+    w.spend(LEG_COST, scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
+    w.hint(f"agent:{call.agent_id}")
+
+
+async def _customer_joined(w: Writing, call_id: int) -> None:
+    call = await w.move(Call, call_id, CallState.talking, talking_at=w.now)
+    if call is None:
+        return
+    await w.move(Task, call.task_id, TaskState.engaged, held_until=None)
+    await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
+    w.hint(f"agent:{call.agent_id}", "wallboard")
+
+
+async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
+    call = await w.session.locked(Call, leg.call_id)
+    assert call is not None  # noqa: S101  a foreign key says so
+    if call.state is CallState.talking:
+        await end_call(w, call.id, Ended("completed"))
+    elif leg.role == "agent":
+        await end_call(w, call.id, Ended(f"agent_{outcome.value}", requeue=True, requeue_without=call.agent_id))
+    else:
+        await end_call(w, call.id, Ended(outcome.value, _OUTCOMES.get(outcome, Disposition.failed)))
+
+
+async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = True) -> Call | None:
+    """Ends a call, once: the room is ended, legs not yet placed are stopped, and the task goes where it belongs."""
+    was = await w.session.locked(Call, call_id)
+    talked = was is not None and was.state is CallState.talking
+    call = await w.move(Call, call_id, CallState.ended, ended_at=w.now, outcome=ended.outcome,
+                        data={"outcome": ended.outcome})
+    if call is None:
+        return None
+    await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
+    for unplaced in await calls.stop_unplaced_legs(w.session, call.id, w.now):
+        w.fact("delivery.abandoned", lead_id=call.lead_id, subject_id=unplaced.id, reason="call_ended")
+        if unplaced.attempt_id is not None:
+            await refund(w, unplaced.attempt_id)
+    if end_room:
+        end_room_later(w, call)
+    if talked:
+        await _wrap_up(w, call)
+    else:
+        await _never_talked(w, call, ended)
+    w.hint(f"agent:{call.agent_id}", "wallboard")
+    return call
+
+
+def end_room_later(w: Writing, call: Call) -> None:
+    """Queues the hanging up of everybody in the call's room. It may be done twice without harm."""
+    w.session.add(
+        Delivery(
+            kind=DeliveryKind.end_room, ref=new_token(), dedupe_key=f"end_room:{call.id}", to_customer=False,
+            order={"room": call.room}, due_at=w.now, created_at=w.now, lead_id=call.lead_id, call_id=call.id,
+        )
+    )
+    w.hint("courier")
+
+
+async def _wrap_up(w: Writing, call: Call) -> None:
+    task = await w.session.get(Task, call.task_id)
+    assert task is not None  # noqa: S101  a foreign key says so
+    queue = await tasks.queue_of(w.session, task)
+    until = w.now + timedelta(seconds=queue.wrap_seconds)
+    if await w.move(Task, task.id, TaskState.wrapping, held_until=until):
+        await alarms.set_alarm(w.session, TASK_WRAP, task.id, until)
+
+
+async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
+    task = await w.session.locked(Task, call.task_id)
+    assert task is not None  # noqa: S101  a foreign key says so
+    if task.state is not TaskState.connecting:
+        return
+    if ended.requeue:
+        await back_to_queue(w, task, ended.requeue_without, ended.outcome)
+        await presence.release(w, call.agent_id, rejected=True)
+        return
+    disposition = ended.disposition or Disposition.failed
+    await close_task(w, task.id, disposition)
+    await presence.release(w, call.agent_id)
+
+
+async def close_task(w: Writing, task_id: int, disposition: Disposition) -> Task | None:
+    """The task is done, with its coded outcome."""
+    task = await w.move(
+        Task, task_id, TaskState.closed, disposition=disposition, ended_at=w.now, held_until=None,
+        data={"disposition": disposition.value},
+    )
+    if task is not None and task.kind is TaskKind.nurture:
+        await task_closed(w, task, disposition)
+    return task
+
+
+async def connect_timeout(w: Writing, call_id: int) -> None:
+    """The call did not come about in time (an alarm's handler)."""
+    call = await w.session.locked(Call, call_id)
+    if call is None or call.state is CallState.talking:
+        return
+    if call.state is CallState.agent_leg:
+        await end_call(w, call_id, Ended("agent_timeout", requeue=True, requeue_without=call.agent_id))
+    else:
+        await end_call(w, call_id, Ended("timeout", Disposition.no_answer))
+
+
+async def _own_call(w: Writing, call_id: int, agent_id: int) -> Call:
+    call = await w.session.locked(Call, call_id)
+    if call is None or call.agent_id != agent_id or call.state is CallState.ended:
+        raise Conflict("This call has ended.")
+    return call
+
+
+async def hang_up(w: Writing, call_id: int, agent_id: int) -> None:
+    """The agent ends the call. Raises Conflict when it has ended, or is another's."""
+    await _own_call(w, call_id, agent_id)
+    await end_call(w, call_id, Ended("agent_hung_up", Disposition.no_answer))
+
+
+async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposition) -> Task:
+    """The agent's word on how it went; ends the wrap-up. Raises Conflict when it is over, or the code is not his."""
+    if disposition not in BY_AGENT:
+        raise Conflict("An agent cannot give this outcome.")
+    task = await w.session.locked(Task, task_id)
+    if task is None or task.agent_id != agent_id or task.state is not TaskState.wrapping:
+        raise Conflict("This task is not in wrap-up any more.")
+    if disposition is Disposition.do_not_call:
+        await suppress(w, task, "asked")
+    elif disposition is Disposition.wrong_number:
+        await suppress(w, task, "wrong_number")
+    closed = await close_task(w, task_id, disposition)
+    assert closed is not None  # noqa: S101  the row is locked
+    await alarms.cancel(w.session, TASK_WRAP, task_id, w.now)
+    await presence.release(w, agent_id)
+    return closed
+
+
+async def suppress(w: Writing, task: Task, reason: str) -> None:
+    """From this commit on the guard denies the number, in every replica."""
+    contact = await w.session.get(Contact, task.contact_id)
+    assert contact is not None  # noqa: S101  a foreign key says so
+    await w.session.lock_word(contact.phone)
+    w.session.add(Suppression(phone=contact.phone, reason=reason, created_at=w.now))
+    w.fact("contact.suppressed", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=contact.id,
+           reason=reason)
+
+
+async def wrap_up_ends(w: Writing, task_id: int) -> None:
+    """The wrap-up's time is over (an alarm's handler): closed as unclassified, for the supervisor to see."""
+    task = await w.session.locked(Task, task_id)
+    if task is None or task.state is not TaskState.wrapping or task.agent_id is None:
+        return
+    await close_task(w, task_id, Disposition.unclassified)
+    await presence.release(w, task.agent_id)
+
+
+async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
+    """The carrier took the leg. If the call has ended meanwhile the leg is ended too."""
+    assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
+    leg = await w.session.locked(Leg, delivery.leg_id)
+    call = await w.session.get(Call, delivery.call_id)
+    assert leg is not None and call is not None  # noqa: S101
+    leg.carrier_id = leg.carrier_id or carrier_id
+    if call.state is CallState.ended and leg.ended_at is None:
+        w.session.add(
+            Delivery(
+                kind=DeliveryKind.end_leg, ref=new_token(), dedupe_key=f"end_leg:{leg.id}", to_customer=False,
+                order={"carrier_id": leg.carrier_id}, due_at=w.now, created_at=w.now, lead_id=call.lead_id,
+                call_id=call.id,
+            )
+        )
+        w.hint("courier")
+
+
+async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
+    """The carrier did not take the leg, or it is not there; the try never reached a telephone, so it is refunded."""
+    assert delivery.leg_id is not None  # noqa: S101  a leg's delivery names it
+    if delivery.attempt_id is not None:
+        await refund(w, delivery.attempt_id)
+    leg = await w.session.locked(Leg, delivery.leg_id)
+    if leg is None or leg.ended_at is not None:
+        return
+    leg.ended_at, leg.stage, leg.outcome = w.now, _STAGES.index(LegStage.ended), reason
+    await w.session.flush()
+    await _leg_ended(w, leg, LegOutcome.failed)
+
+
+async def hold(w: Writing, call_id: int, agent_id: int, on: bool) -> None:
+    """Puts the customer on hold, or takes him back. Raises Conflict when there is nobody to hold."""
+    call = await _own_call(w, call_id, agent_id)
+    legs = {leg.role: leg for leg in await calls.legs_of(w.session, call.id)}
+    if call.state is not CallState.talking or "customer" not in legs:
+        raise Conflict("There is nobody on the line yet.")
+    w.session.add(
+        Delivery(
+            kind=DeliveryKind.hold, ref=new_token(), dedupe_key=f"hold:{new_token()}", to_customer=False,
+            order={"room": call.room, "carrier_id": legs["customer"].carrier_id, "on": on}, due_at=w.now,
+            created_at=w.now, lead_id=call.lead_id, call_id=call.id,
+        )
+    )
+    w.fact("call.held" if on else "call.unheld", lead_id=call.lead_id, subject_id=call.id, agent_id=agent_id)
+    call.on_hold = on
+    w.hint("courier", f"agent:{agent_id}")

@@ -1,0 +1,163 @@
+"""Dispatch: one round gives waiting tasks to free agents; then each reservation is accepted, rejected or missed."""
+
+from datetime import timedelta
+
+from router.actions import presence
+from router.book import Writing
+from router.model.agents import HEARTBEAT_LEASE, Agent
+from router.model.calls import Call, CallState, Leg
+from router.model.campaigns import Campaign
+from router.model.deliveries import Delivery, DeliveryKind
+from router.model.errors import Conflict
+from router.model.routing import match
+from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskState
+from router.model.vault import new_token
+from router.store import alarms, tasks
+
+AGENT_RING_SECONDS = 20
+CALL_CONNECT = "call.connect"
+RESERVATION_EXPIRE = "reservation.expire"
+
+
+async def run_round(w: Writing, pool: int) -> int:
+    """One round of a pool; how many reservations it made. 0 also when another replica is at it.
+
+    Agents and heads of lanes are read under row locks, so nobody else takes them meanwhile.
+    """
+    if not await w.session.try_lock_word(f"pool:{pool}"):
+        return 0
+    free = await tasks.free_agents(w.session, pool, w.now, HEARTBEAT_LEASE)
+    if not free:
+        return 0
+    ids = [agent.id for agent in free]
+    heads = await tasks.heads(w.session, pool, ids, w.now)
+    if not heads:
+        return 0
+    excluded = await tasks.excluded(w.session, [head.id for head in heads], ids, w.now)
+    matches = match(heads, free, w.now, excluded)
+    if not matches:
+        return 0
+    made, rows = await tasks.reserve(w.session, matches, w.now)
+    of_task = {row[0]: row for row in rows}
+    for held in made:
+        _, campaign_id, lead_id, agent_id = of_task[held.task_id]
+        common = {"campaign_id": campaign_id, "lead_id": lead_id, "agent_id": agent_id}
+        w.fact("task.reserved", **common, subject_id=held.task_id)
+        w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
+        w.hint(f"agent:{held.agent_id}")
+    w.hint("wallboard")
+    return len(made)
+
+
+async def _answered(
+    w: Writing, reservation_id: int, to: ReservationState, agent_id: int | None = None
+) -> tuple[Reservation, Task]:
+    """Moves a pending reservation, once. Raises Conflict when it is no longer pending, or is another agent's."""
+    where = [] if agent_id is None else [Reservation.agent_id == agent_id]
+    if to is ReservationState.accepted:
+        where.append(Reservation.expires_at > w.now)
+    held = await w.move(Reservation, reservation_id, to, where=where, ended_at=w.now)
+    if held is None:
+        raise Conflict("This call was already answered, missed or taken back.")
+    await alarms.cancel(w.session, RESERVATION_EXPIRE, reservation_id, w.now)
+    task = await w.session.locked(Task, held.task_id)
+    assert task is not None  # noqa: S101  a foreign key says so
+    return held, task
+
+
+async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call:
+    """The agent takes the task: his leg is placed first, the customer's when he is in the room.
+
+    A compare-and-set: of two clicks, or a click and the end of the ringing, one wins. Raises Conflict for the other.
+    """
+    held, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    queue = await tasks.queue_of(w.session, task)
+    until = w.now + timedelta(seconds=queue.connect_seconds)
+    if await w.move(Task, task.id, TaskState.connecting, held_until=until) is None:
+        raise Conflict("The customer is no longer waiting.")
+    agent = await w.session.locked(Agent, agent_id)
+    assert agent is not None  # noqa: S101  a foreign key says so
+    agent.misses = 0
+    call = await _place_agent_leg(w, task, agent)
+    await alarms.set_alarm(w.session, CALL_CONNECT, call.id, until)
+    w.hint("courier", f"agent:{agent_id}", "wallboard")
+    return call
+
+
+async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
+    campaign = await w.session.get(Campaign, task.campaign_id)
+    assert campaign is not None  # noqa: S101  a foreign key says so
+    call = Call(
+        task_id=task.id, lead_id=task.lead_id, agent_id=agent.id, state=CallState.agent_leg,
+        room=f"task-{task.id}-{new_token()[:8]}", room_ref=new_token(), created_at=w.now,
+    )
+    w.session.add(call)
+    await w.session.flush()
+    w.fact("call.agent_leg", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=call.id, agent_id=agent.id)
+    await place_leg(w, call, campaign.caller_id, "agent", agent.address, ring_seconds=AGENT_RING_SECONDS)
+    return call
+
+
+async def place_leg(
+    w: Writing, call: Call, caller_id: str, role: str, address: str, *, ring_seconds: int,
+    attempt_id: int | None = None,
+) -> Leg:
+    """Records a leg and the delivery that will place it. A customer's leg needs the guard's attempt, and ends the room
+    when it leaves."""
+    leg = Leg(call_id=call.id, role=role, ref=new_token(), address=address, created_at=w.now)
+    w.session.add(leg)
+    await w.session.flush()
+    order = {
+        "ref": leg.ref, "room": call.room, "room_ref": call.room_ref, "role": role, "to": address,
+        "caller_id": caller_id, "ring_seconds": ring_seconds, "ends_room": role == "customer",
+    }
+    delivery = Delivery(
+        kind=DeliveryKind.leg, ref=new_token(), dedupe_key=f"leg:{leg.id}", to_customer=role == "customer",
+        order=order, due_at=w.now, created_at=w.now, lead_id=call.lead_id, call_id=call.id, leg_id=leg.id,
+        attempt_id=attempt_id,
+    )
+    w.session.add(delivery)
+    await w.session.flush()
+    w.fact("delivery.pending", lead_id=call.lead_id, subject_id=delivery.id, what="leg", role=role, call=call.id)
+    w.hint("courier")
+    return leg
+
+
+async def back_to_queue(w: Writing, task: Task, agent_id: int | None, reason: str) -> None:
+    """The task keeps its rank, so its age; this agent is not offered it again for a while."""
+    queue = await tasks.queue_of(w.session, task)
+    moved = await w.move(Task, task.id, TaskState.queued, agent_id=None, held_until=None, data={"reason": reason})
+    if moved is None:
+        return
+    if agent_id is not None:
+        w.session.add(
+            Exclusion(task_id=task.id, agent_id=agent_id, until=w.now + timedelta(seconds=queue.exclude_seconds))
+        )
+    w.hint("dispatch", "wallboard")
+
+
+async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
+    """The agent declines; the task goes back with its age. Raises Conflict."""
+    held, task = await _answered(w, reservation_id, ReservationState.rejected, agent_id)
+    await back_to_queue(w, task, held.agent_id, "rejected")
+    await presence.release(w, held.agent_id, rejected=True)
+
+
+async def expire(w: Writing, reservation_id: int) -> None:
+    """The ringing is over (an alarm's handler). Answered meanwhile: nothing happens."""
+    try:
+        held, task = await _answered(w, reservation_id, ReservationState.missed)
+    except Conflict:
+        return
+    await back_to_queue(w, task, held.agent_id, "missed")
+    await presence.release(w, held.agent_id, missed=True)
+
+
+async def take_back_absent(w: Writing) -> int:
+    """Takes back what rings at agents whose browsers no longer answer; how many."""
+    absent = await presence.absent_reservations(w)
+    for one in absent:
+        held, task = await _answered(w, one.id, ReservationState.rescinded)
+        await back_to_queue(w, task, None, "agent_gone")
+        await presence.release(w, held.agent_id)
+    return len(absent)

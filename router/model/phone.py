@@ -1,0 +1,51 @@
+"""Telephone numbers: read as a person writes them, kept as E.164."""
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+from router.model.errors import Invalid
+
+REFUSED = frozenset(
+    {
+        PhoneNumberType.PREMIUM_RATE,
+        PhoneNumberType.SHARED_COST,
+        PhoneNumberType.UAN,
+        PhoneNumberType.VOICEMAIL,
+        PhoneNumberType.PAGER,
+    }
+)
+"""Types nobody is called back on: they cost the caller."""
+
+
+def e164(written: str, country: str) -> str:
+    """The number in E.164. `country` (ISO 3166) is assumed where none is written.
+
+    Raises Invalid for what is no possible number, for premium and shared-cost numbers, and for numbers of no country
+    (satellite and international networks, which the numbering plan counts as ordinary mobiles).
+    """
+    if len(written) > 40:
+        raise Invalid("This is not a telephone number.", pointer="/phone")
+    try:
+        number = phonenumbers.parse(written, country)
+    except phonenumbers.NumberParseException as error:
+        raise Invalid("This is not a telephone number.", pointer="/phone") from error
+    if not phonenumbers.is_valid_number(number) or number.extension:
+        raise Invalid("This telephone number does not exist.", pointer="/phone")
+    region = phonenumbers.region_code_for_number(number)
+    if region in (None, "001") or phonenumbers.number_type(number) in REFUSED:
+        raise Invalid("We cannot call this kind of number.", pointer="/phone")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def masked(phone: str) -> str:
+    """The number with all but its last three digits hidden."""
+    return f"{phone[:3]}•••{phone[-3:]}"
+
+
+def international(phone: str) -> str:
+    """An E.164 number as people read it, e.g. "+34 910 00 00 00"; what is no number is given back as it is."""
+    try:
+        number = phonenumbers.parse(phone, None)
+    except phonenumbers.NumberParseException:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)

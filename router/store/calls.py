@@ -1,0 +1,49 @@
+"""Calls and legs as queries."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from router.model.calls import Call, CallState, Leg
+from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
+from router.store.db import ReadSession, WriteSession
+
+
+async def leg_by_ref(session: WriteSession, ref: str) -> Leg | None:
+    """The leg of this name, locked."""
+    return await session.scalar(select(Leg).where(Leg.ref == ref).with_for_update())
+
+
+async def call_by_room(session: WriteSession, room_ref: str) -> Call | None:
+    """The call of this room, locked."""
+    return await session.scalar(select(Call).where(Call.room_ref == room_ref).with_for_update())
+
+
+async def legs_of(session: ReadSession, call_id: int) -> Sequence[Leg]:
+    return await session.scalars(select(Leg).where(Leg.call_id == call_id).order_by(Leg.id))
+
+
+async def stop_unplaced_legs(session: WriteSession, call_id: int, now: datetime) -> Sequence[Delivery]:
+    """Abandons the call's legs that have not left the house; those still waiting, now abandoned."""
+    rows = await session.execute(
+        update(Delivery)
+        .where(
+            Delivery.call_id == call_id,
+            Delivery.kind == DeliveryKind.leg,
+            Delivery.state.in_((DeliveryState.pending, DeliveryState.claimed)),
+        )
+        .values(state=DeliveryState.abandoned, ended_at=now)
+        .returning(Delivery)
+    )
+    return [row[0] for row in rows]
+
+
+async def talking_since(session: ReadSession, before: datetime, limit: int) -> Sequence[Call]:
+    """Calls that have been in conversation since before then, oldest first: to be compared with the carrier."""
+    return await session.scalars(
+        select(Call)
+        .where(Call.state == CallState.talking, Call.talking_at < before)
+        .order_by(Call.talking_at)
+        .limit(limit)
+    )

@@ -1,0 +1,180 @@
+"""Tasks and reservations as queries: the heads of lanes, and reservations made in bulk."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, text
+
+from router.model.campaigns import Queue
+from router.model.routing import Candidate, Head, Match
+from router.model.tasks import Task
+from router.store.db import ReadSession, WriteSession
+
+MOST_HEADS = 50
+"""How many rows of a lane a round looks at, at most."""
+
+_POOLS = text(
+    """
+    with recursive waiting as (
+      (select pool from tasks where state = 'queued' order by pool limit 1)
+      union all
+      select (select t.pool from tasks t where t.state = 'queued' and t.pool > waiting.pool order by t.pool limit 1)
+      from waiting where waiting.pool is not null
+    )
+    select pool from waiting where pool is not null
+    """
+)
+
+_FREE = text(
+    """
+    select id, idle_since, skills from agents
+    where pool = :pool and wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
+      and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+    order by idle_since, id
+    limit :most
+    for update skip locked
+    """
+)
+
+# Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
+_HEADS = text(
+    """
+    with recursive lanes as (
+      (select lane from tasks where pool = :pool and state = 'queued' order by lane limit 1)
+      union all
+      select (select t.lane from tasks t where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+              order by t.lane limit 1)
+      from lanes where lanes.lane is not null
+    )
+    select head.id, head.tier, head.rank, head.skills
+    from lanes cross join lateral (
+      select t.id, t.tier, t.rank, t.skills from tasks t
+      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
+        and exists (
+          select from unnest(:agents) as free(id)
+          where not exists (
+            select from exclusions e where e.task_id = t.id and e.agent_id = free.id and e.until > :now))
+      order by t.rank, t.id
+      limit :k
+      for update skip locked
+    ) head
+    where lanes.lane is not null
+    """
+).bindparams(bindparam("agents", type_=ARRAY(BigInteger)))
+
+_EXCLUDED = text(
+    """
+    select task_id, agent_id from exclusions
+    where task_id = any(:tasks) and agent_id = any(:agents) and until > :now
+    """
+).bindparams(bindparam("tasks", type_=ARRAY(BigInteger)), bindparam("agents", type_=ARRAY(BigInteger)))
+
+_RESERVE = text(
+    """
+    insert into reservations (task_id, agent_id, state, why, created_at, expires_at)
+    select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds)
+    from unnest(:tasks, :agents, :whys) as m(task_id, agent_id, why)
+    join tasks t on t.id = m.task_id join queues q on q.id = t.queue_id
+    order by m.task_id
+    on conflict do nothing
+    returning id, task_id, agent_id, expires_at
+    """
+).bindparams(
+    bindparam("tasks", type_=ARRAY(BigInteger)),
+    bindparam("agents", type_=ARRAY(BigInteger)),
+    bindparam("whys", type_=ARRAY(Text)),
+)
+
+_HOLD_TASKS = text(
+    """
+    update tasks set state = 'reserved', agent_id = r.agent_id, held_until = r.expires_at
+    from reservations r where r.id = any(:reservations) and tasks.id = r.task_id
+    returning tasks.id, tasks.campaign_id, tasks.lead_id, tasks.agent_id
+    """
+).bindparams(bindparam("reservations", type_=ARRAY(BigInteger)))
+
+_HOLD_AGENTS = text("update agents set load = load + 1 where id = any(:agents)").bindparams(
+    bindparam("agents", type_=ARRAY(BigInteger))
+)
+
+_SET_ALARMS = text(
+    """
+    insert into alarms (kind, subject_id, due_at, state, failures)
+    select 'reservation.expire', id, due_at, 'pending', 0 from unnest(:ids, :due_ats) as r(id, due_at)
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("due_ats", type_=ARRAY(DateTime(timezone=True))))
+
+
+class Held(NamedTuple):
+    """A reservation just made. `expires_at` is aware."""
+
+    id: int
+    task_id: int
+    agent_id: int
+    expires_at: datetime
+
+
+async def waiting_pools(session: ReadSession) -> list[int]:
+    """The pools in which a task waits."""
+    return [row[0] for row in await session.rows(_POOLS)]
+
+
+async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:
+    """The agents of the pool who may be given work, longest idle first, locked; those who are changing are skipped."""
+    rows = await session.execute(
+        _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
+    )
+    return [Candidate(row[0], row[1], frozenset(row[2])) for row in rows]
+
+
+async def heads(session: WriteSession, pool: int, agents: Sequence[int], now: datetime) -> list[Head]:
+    """The first rows of each lane of the pool that one of these agents may take, locked."""
+    values = {"pool": pool, "agents": list(agents), "now": now, "k": min(MOST_HEADS, len(agents))}
+    return [Head(row[0], row[1], row[2], frozenset(row[3])) for row in await session.execute(_HEADS, values)]
+
+
+async def excluded(
+    session: WriteSession, tasks: Sequence[int], agents: Sequence[int], now: datetime
+) -> set[tuple[int, int]]:
+    """The pairs (task, agent) that are not made now."""
+    rows = await session.execute(_EXCLUDED, {"tasks": list(tasks), "agents": list(agents), "now": now})
+    return {(row[0], row[1]) for row in rows}
+
+
+async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime) -> tuple[list[Held], list[Any]]:
+    """Reserves the pairs in bulk; those made, and the tasks' rows (id, campaign, lead, agent).
+
+    A pair that is held already (a unique index says so) is left out and does not fail the round.
+    """
+    pairs = list(matches)
+    rows = await session.execute(
+        _RESERVE,
+        {
+            "tasks": [pair.task for pair in pairs],
+            "agents": [pair.agent for pair in pairs],
+            "whys": [msgspec.json.encode(pair.why).decode() for pair in pairs],
+            "now": now,
+        },
+    )
+    made = [Held(*tuple(row)) for row in rows]
+    if not made:
+        return [], []
+    tasks = await session.execute(_HOLD_TASKS, {"reservations": [one.id for one in made]})
+    await session.execute(_HOLD_AGENTS, {"agents": [one.agent_id for one in made]})
+    await session.execute(
+        _SET_ALARMS, {"ids": [one.id for one in made], "due_ats": [one.expires_at for one in made]}
+    )
+    return made, list(tasks)
+
+
+async def queue_of(session: ReadSession, task: Task) -> Queue:
+    queue = await session.get(Queue, task.queue_id)
+    assert queue is not None  # noqa: S101  a foreign key says so
+    return queue
+
+
+async def newest_of_lead(session: ReadSession, lead_id: int) -> Task | None:
+    """The lead's latest task."""
+    return await session.scalar(select(Task).where(Task.lead_id == lead_id).order_by(Task.id.desc()).limit(1))

@@ -1,0 +1,169 @@
+"""The one strict reader of public bodies: size, time, encoding, depth, duplicate keys, NUL, surrogates.
+
+The rules answer the inputs that break the obvious handler: deep nesting, huge integers, odd charsets, compressed
+bombs, and values that are accepted but poison what comes after (NaN, NUL, lone surrogates, a key given twice).
+"""
+
+import asyncio
+import json
+import re
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from router.model.errors import Invalid, TooLarge, TooSlow, UnknownType, Unreadable
+
+PUBLIC_BYTES = 64 * 1024
+WEBHOOK_BYTES = 256 * 1024
+SECONDS = 10
+DEPTH = 32
+MOST_FIELDS = 200
+
+_POISON = re.compile("[\x00\ud800-\udfff]")
+S = TypeVar("S")
+
+
+async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> bytes:
+    """The raw body. Raises TooLarge, TooSlow (after SECONDS), UnknownType for a compressed one."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnknownType("Compressed bodies are not read here.")
+    if (request.content_length or 0) > max_bytes:
+        raise TooLarge(f"The body is larger than {max_bytes} bytes.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise TooLarge(f"The body is larger than {max_bytes} bytes.")
+    except TimeoutError as error:
+        raise TooSlow(f"The body did not arrive within {SECONDS} seconds.") from error
+    return bytes(body)
+
+
+def _charset(request: web.Request) -> None:
+    try:
+        charset = request.charset
+    except (ValueError, LookupError):
+        charset = "unknown"
+    if (charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnknownType("Bodies are read as UTF-8 only.")
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8", "strict")
+    except UnicodeDecodeError as error:
+        raise Unreadable("The body is not valid UTF-8.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > 16:
+        raise ValueError("integer too long")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value - value != 0.0:
+        raise ValueError("not finite")
+    return value
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _shallow(text: str) -> None:
+    depth = 0
+    for found in re.finditer(r"[\[\]{}]", text):
+        depth += 1 if found.group() in "[{" else -1
+        if depth > DEPTH:
+            raise ValueError("too deep")
+
+
+def _clean(value: Any) -> None:
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, str):
+            if _POISON.search(one):
+                raise ValueError("bad character")
+        elif isinstance(one, dict):
+            stack += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            stack += one
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises Unreadable, or Invalid when it is JSON but no object."""
+    text = _text(body)
+    try:
+        _shallow(text)
+        value = json.loads(
+            text, object_pairs_hook=_once, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
+        )
+        _clean(value)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("The body is not JSON this door can read.") from error
+    if not isinstance(value, dict):
+        raise Invalid("The body should be a JSON object.", pointer="")
+    return value
+
+
+async def read_json(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, Any]:
+    """The body as a JSON object, strictly read."""
+    if request.content_type not in {"application/json", "text/plain"}:
+        raise UnknownType("The body should be application/json.")
+    _charset(request)
+    return parse_json(await read_bytes(request, max_bytes))
+
+
+def parse_form(body: bytes) -> dict[str, str]:
+    """A form's fields; a field given twice keeps its last value."""
+    try:
+        pairs = parse_qsl(
+            _text(body), keep_blank_values=True, strict_parsing=False, max_num_fields=MOST_FIELDS, errors="strict"
+        )
+    except ValueError as error:
+        raise Unreadable("The form cannot be read.") from error
+    fields = dict(pairs)
+    if any(_POISON.search(text) for pair in fields.items() for text in pair):
+        raise Unreadable("The form holds characters that cannot be stored.")
+    return fields
+
+
+async def read_form(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, str]:
+    """The body as a form's fields, strictly read."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise UnknownType("The body should be a form.")
+    _charset(request)
+    return parse_form(await read_bytes(request, max_bytes))
+
+
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"unknown field `([^`]*)`|missing required field `([^`]*)`")
+
+
+def understand(value: dict[str, Any], shape: type[S]) -> S:
+    """The value as a typed message. Raises Invalid with a pointer (RFC 6901) to the field."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        found = _WHERE.match(str(error))
+        what, path = (found["what"], found["path"] or "") if found else (str(error), "")
+        field = _FIELD.search(what)
+        parts = [part for part in re.split(r"[.\[\]]+", path) if part]
+        if field:
+            parts.append(field[1] or field[2] or "")
+        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+        raise Invalid(what.rstrip(".") + ".", pointer=pointer) from error
