@@ -53,7 +53,7 @@ async def agent(w: Writing, login: str = "ana", *, ready: bool = True, **values:
     return made
 
 
-async def lead(w: Writing, queue: Queue, phone: str = "+34600000001", **values: Any) -> Lead:
+async def lead(w: Writing, queue: Queue, phone: str = "+12025550101", **values: Any) -> Lead:
     """A lead with its contact and a receipt for being called and for commercial contact."""
     contact = Contact(campaign_id=queue.campaign_id, phone=phone, name="Carmen Ruiz", locale="es", created_at=w.now)
     w.session.add(contact)

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from router.embedded import EmbeddedError, EmbeddedPostgres, Running
-from router.processes import birth, until
+from router.processes import birth, until, works_in
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 
@@ -31,24 +31,32 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory that the server's user can reach, which pytest's own are not for root. Servers left are ended."""
+def _top() -> Path:
+    """A directory that the server's user can reach, which pytest's own are not for root."""
     top = Path(tempfile.mkdtemp(prefix="hablemos-test-"))
     top.chmod(0o711)
-    yield top
+    return top
+
+
+def _end_servers(top: Path) -> None:
     for note in top.rglob("postmaster.pid"):
         pid = int(note.read_text().split()[0])
-        if birth(pid) and Path(f"/proc/{pid}/comm").read_text().strip() == "postgres":
+        if works_in(pid, "postgres", note.parent):
             os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    top = _top()
+    yield top
+    _end_servers(top)
     shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
-    """A data directory whose database was made and stopped, to be copied: making one takes a second."""
-    top = Path(tempfile.mkdtemp(prefix="hablemos-test-"))
-    top.chmod(0o711)
+    """A data directory with a database, made once: that takes a second."""
+    top = _top()
     with EmbeddedPostgres(top / "d", durable=False):
         pass
     yield top / "d"
@@ -56,9 +64,10 @@ def made() -> Iterator[Path]:
 
 
 @pytest.fixture
-def data_dir(place: Path, made: Path) -> Path:
-    subprocess.run(["cp", "-a", str(made), str(place)], check=True)
-    return place / "d"
+def data_dir(made: Path) -> Iterator[Path]:
+    """That data directory, its server stopped; whatever a test leaves running is ended."""
+    yield made
+    _end_servers(made)
 
 
 def embedded(data_dir: Path) -> EmbeddedPostgres:
@@ -105,6 +114,17 @@ def gone(pid: int) -> bool:
 def put_pid(data_dir: Path, pid: int) -> None:
     note = data_dir / "database" / "data" / "postmaster.pid"
     note.write_text(f"{pid}\n{note.read_text().partition(chr(10))[2]}")
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """The file is away, and comes back."""
+    kept = path.with_name("aside")
+    path.rename(kept)
+    try:
+        yield path
+    finally:
+        kept.replace(path)
 
 
 def mode(path: Path) -> int:
@@ -179,11 +199,11 @@ def test_the_server_of_a_killed_owner_is_found_again_and_stopped_in_the_end(data
 
 async def test_a_killed_server_starts_again_with_what_was_committed(data_dir: Path) -> None:
     async with EmbeddedPostgres(data_dir) as killed:
-        await ask(killed, "CREATE TABLE kept AS SELECT 7 AS number")
+        await ask(killed, "CREATE TABLE committed AS SELECT 7 AS number")
         os.kill(killed.pid, signal.SIGKILL)
         async with EmbeddedPostgres(data_dir) as running:
             assert running.pid != killed.pid
-            assert await ask(running, "SELECT number FROM kept") == 7
+            assert await ask(running, "SELECT number FROM committed") == 7
     assert gone(running.pid)
 
 
@@ -237,19 +257,15 @@ def test_a_start_that_died_while_the_cluster_was_made_is_repeated(place: Path) -
 
 
 def test_a_database_without_its_password_says_what_is_missing(data_dir: Path) -> None:
-    with embedded(data_dir):
-        pass
-    (data_dir / "database" / "password").unlink()
-    with pytest.raises(EmbeddedError, match="password is missing"):
+    with aside(data_dir / "database" / "password"), pytest.raises(EmbeddedError, match="password is missing"):
         embedded(data_dir).start()
 
 
 def test_a_database_of_another_version_is_not_touched(data_dir: Path) -> None:
-    with embedded(data_dir):
-        pass
-    (data_dir / "database" / "data" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedError, match="no PostgreSQL 17"):
-        embedded(data_dir).start()
+    with aside(data_dir / "database" / "data" / "PG_VERSION") as version:
+        version.write_text("17\n")
+        with pytest.raises(EmbeddedError, match="no PostgreSQL 17"):
+            embedded(data_dir).start()
 
 
 async def test_a_long_and_odd_path_works_and_leaves_nothing_in_the_temporary_directory(place: Path) -> None:

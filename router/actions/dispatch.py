@@ -12,7 +12,7 @@ from router.model.errors import Conflict
 from router.model.routing import match
 from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskState
 from router.model.vault import new_token
-from router.store import alarms, tasks
+from router.store import agents, alarms, tasks
 
 AGENT_RING_SECONDS = 20
 CALL_CONNECT = "call.connect"
@@ -155,7 +155,7 @@ async def expire(w: Writing, reservation_id: int) -> None:
 
 async def take_back_absent(w: Writing) -> int:
     """Takes back what rings at agents whose browsers no longer answer; how many."""
-    absent = await presence.absent_reservations(w)
+    absent = await agents.absent_reservations(w.session, w.now)
     for one in absent:
         held, task = await _answered(w, one.id, ReservationState.rescinded)
         await back_to_queue(w, task, None, "agent_gone")

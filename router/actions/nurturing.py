@@ -29,6 +29,7 @@ async def ask_guard(w: Writing, campaign: Campaign, contact: Contact, purpose: P
     tries = await attempts.of_number(w.session, contact.phone, w.now)
     snapshot = Snapshot(
         pack=PACKS[campaign.rule_pack],
+        phone=contact.phone,
         zone=campaign.timezone,
         purpose=purpose,
         suppressed=await attempts.suppression(w.session, contact.phone),

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import case, select, update
-
 from router.book import Writing
-from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.agents import Agent, Wish
 from router.model.errors import NotFound
-from router.model.tasks import Reservation, ReservationState
 from router.store import agents
 
 BACK_OFF = timedelta(seconds=5)
@@ -36,24 +33,9 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish) -> Agent:
 
 async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
     """These agents' browsers have just answered. Not facts: one UPDATE for all. Who was away begins to be idle now."""
-    back = case(
-        (Agent.heartbeat_at > w.now - HEARTBEAT_LEASE, Agent.idle_since),
-        (Agent.wish.in_((Wish.ready, Wish.ready_once)), w.now),
-        else_=None,
-    )
-    was_away = await w.session.execute(
-        select(Agent.id)
-        .where(Agent.id.in_(agent_ids))
-        .where((Agent.heartbeat_at.is_(None)) | (Agent.heartbeat_at <= w.now - HEARTBEAT_LEASE))
-        .order_by(Agent.id)
-        .with_for_update()
-    )
-    await w.session.execute(
-        update(Agent).where(Agent.id.in_(agent_ids)).values(heartbeat_at=w.now, idle_since=back)
-        .execution_options(synchronize_session=False)
-    )
+    was_away = await agents.beat(w.session, agent_ids, w.now)
     if was_away:
-        w.hint("dispatch", "wallboard", *(f"agent:{row[0]}" for row in was_away))
+        w.hint("dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
 
 
 async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: bool = False) -> None:
@@ -71,15 +53,3 @@ async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: 
     agent.idle_since = w.now if agent.wish in (Wish.ready, Wish.ready_once) else None
     await w.session.flush()
     w.hint("dispatch", f"agent:{agent_id}", "wallboard")
-
-
-async def absent_reservations(w: Writing) -> Sequence[Reservation]:
-    """Pending reservations whose agents' browsers no longer answer; the dispatch takes them back."""
-    return await w.session.scalars(
-        select(Reservation)
-        .join(Agent, Agent.id == Reservation.agent_id)
-        .where(Reservation.state == ReservationState.pending)
-        .where(agents.absent(w.now))
-        .order_by(Reservation.id)
-        .with_for_update(skip_locked=True, of=Reservation)
-    )

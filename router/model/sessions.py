@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Base, Numbered
@@ -40,3 +40,13 @@ class LoginCount(Base):
     scope: Mapped[bytes] = mapped_column(primary_key=True)
     since: Mapped[datetime]
     tries: Mapped[int]
+
+
+class Deployment(Base):
+    """What this database belongs to: a real service, or a demonstration. One row."""
+
+    __tablename__ = "deployment"
+    __table_args__ = (CheckConstraint("id = 1", name="only_one"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    created_at: Mapped[datetime]

@@ -1,12 +1,45 @@
 """Agents as queries."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, case, or_, select, update
 
-from router.model.agents import HEARTBEAT_LEASE, Agent
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.tasks import Reservation, ReservationState
+from router.store.db import WriteSession
 
 
 def absent(now: datetime) -> ColumnElement[bool]:
     """The agent's browser has not answered within its lease."""
     return or_(Agent.heartbeat_at.is_(None), Agent.heartbeat_at <= now - HEARTBEAT_LEASE)
+
+
+async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> list[int]:
+    """Notes that these agents' browsers answer; which of them had been away. Whoever was, begins to be idle now."""
+    was_away = await session.execute(
+        select(Agent.id).where(Agent.id.in_(agent_ids), absent(now)).order_by(Agent.id).with_for_update()
+    )
+    idle_since = case(
+        (Agent.heartbeat_at > now - HEARTBEAT_LEASE, Agent.idle_since),
+        (Agent.wish.in_((Wish.ready, Wish.ready_once)), now),
+        else_=None,
+    )
+    await session.execute(
+        update(Agent)
+        .where(Agent.id.in_(agent_ids))
+        .values(heartbeat_at=now, idle_since=idle_since)
+        .execution_options(synchronize_session=False)
+    )
+    return [row[0] for row in was_away]
+
+
+async def absent_reservations(session: WriteSession, now: datetime) -> Sequence[Reservation]:
+    """Pending reservations of agents who are away, locked; those another replica holds are skipped."""
+    return await session.scalars(
+        select(Reservation)
+        .join(Agent, Agent.id == Reservation.agent_id)
+        .where(Reservation.state == ReservationState.pending, absent(now))
+        .order_by(Reservation.id)
+        .with_for_update(skip_locked=True, of=Reservation)
+    )

@@ -1,0 +1,79 @@
+"""The phones' pages: templates, the two languages, what may be copied out of a text."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from integrations.phonebox.shapes import Record
+from integrations.phonebox.words import WORDS
+
+STATIC = Path(__file__).parent / "static"
+# A code is four to eight digits on their own, outside of links and numbers.
+_LINK = re.compile(r"\S*://\S+")
+_CODE = re.compile(r"(?<![\w+/.,:-])[0-9]{4,8}(?![\w/:-]|[.,][0-9])")
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def codes(text: str) -> list[str]:
+    """The one-time codes in a text, each once, in order."""
+    return list(dict.fromkeys(_CODE.findall(_LINK.sub(" ", text))))
+
+
+def _clock(iso: str) -> str:
+    return datetime.fromisoformat(iso).strftime("%H:%M:%S UTC")
+
+
+def language(request: web.Request) -> str:
+    """The first language of Accept-Language that we have; English otherwise."""
+    for part in request.headers.get("Accept-Language", "")[:200].split(","):
+        code = part.partition(";")[0].strip().lower()[:2]
+        if code in WORDS:
+            return code
+    return "en"
+
+
+class Pages:
+    """`templates` is the directory that holds `phonebox/`."""
+
+    def __init__(self, templates: Path) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(codes=codes, clock=_clock, path=lambda text: quote(text, safe="+:"))
+
+    def index(self, request: web.Request, numbers: list[str]) -> web.Response:
+        return self._answer(request, "index", numbers=numbers)
+
+    def phone(self, request: web.Request, state: Record) -> web.Response:
+        return self._answer(request, "phone", phone=state)
+
+    def trouble(self, request: web.Request, sentence: str, status: int) -> web.Response:
+        return self._answer(request, "trouble", status, sentence=sentence)
+
+    def parts(self, request: web.Request, state: Record) -> dict[str, str]:
+        """The moving parts of a phone's page, the same the page itself is made of."""
+        return {name: self._render(request, name, phone=state) for name in ("calls", "messages")}
+
+    def _render(self, request: web.Request, name: str, **values: object) -> str:
+        code = language(request)
+        return self._templates.get_template(f"phonebox/{name}.html").render(lang=code, t=WORDS[code], **values)
+
+    def _answer(self, request: web.Request, name: str, status: int = 200, **values: object) -> web.Response:
+        text = self._render(request, name, **values)
+        return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)

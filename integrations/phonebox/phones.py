@@ -1,0 +1,158 @@
+"""The buttons of a phone, for its page and for outsiders: answer, decline, hang up, write; and watching it live."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import quote
+
+from aiohttp import web
+
+from integrations.phonebox.bodies import bad, read_fields, read_object
+from integrations.phonebox.exchange import NotPossible
+from integrations.phonebox.legs import PHONE, Leg, LegState, is_address
+from integrations.phonebox.messages import LONGEST_TEXT, Message
+from integrations.phonebox.pages import Pages
+from integrations.phonebox.shapes import Record
+from integrations.phonebox.switchboard import Switchboard
+
+LONGEST_WAIT = 25.0
+PING_SECONDS = 5.0
+_BUTTONS = {"answer": LegState.ringing, "decline": LegState.ringing, "hangup": LegState.in_progress}
+
+
+class Phones:
+    def __init__(self, board: Switchboard, pages: Pages, *, test_switches: bool) -> None:
+        self._board, self._pages, self._test_switches = board, pages, test_switches
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self.index),
+            web.get("/phones", self.find),
+            web.get("/phones/{number}.json", self.state),
+            web.get("/phones/{number}/events", self.events),
+            web.get("/phones/{number}", self.page),
+            web.post("/phones/{number}/messages", self.write),
+            web.post("/phones/{number}/{button:answer|decline|hangup}", self.press),
+            web.post("/faults", self.set_faults),
+        ]
+
+    async def index(self, request: web.Request) -> web.Response:
+        return self._pages.index(request, self._board.numbers())
+
+    async def find(self, request: web.Request) -> web.Response:
+        """The form on the index: off to the phone asked for."""
+        wanted = "".join(request.query.get("number", "").split())
+        raise web.HTTPSeeOther(f"/phones/{quote(wanted, safe='+:')}" if is_address(wanted) else "/")
+
+    async def state(self, request: web.Request) -> web.Response:
+        return web.json_response(self._board.phone(_number(request)))
+
+    async def page(self, request: web.Request) -> web.Response:
+        return self._pages.phone(request, self._board.phone(_number(request)))
+
+    async def press(self, request: web.Request) -> web.StreamResponse:
+        """Answer, decline or hang up the call `sid`, or the only one there can be."""
+        number, button = _number(request), request.match_info["button"]
+        leg = self._leg(number, _BUTTONS[button], (await read_fields(request)).get("sid"))
+        exchange = self._board.exchange
+        press: dict[str, Callable[[str, datetime], None]] = {
+            "answer": exchange.answer,
+            "decline": exchange.decline,
+            "hangup": exchange.hang_up,
+        }
+        press[button](leg.sid, self._board.now())
+        self._board.settle()
+        return self._done(request, number)
+
+    def _leg(self, number: str, state: LegState, sid: str | None) -> Leg:
+        for leg in self._board.exchange.legs_of(number):
+            if leg.state is state and sid in (None, "", leg.sid):
+                return leg
+        what = "rings" if state is LegState.ringing else "is being talked"
+        raise NotPossible(f"No such call {what} on this phone", code=21220, status=409)
+
+    async def write(self, request: web.Request) -> web.StreamResponse:
+        """Send a text from this phone: `body`, and `to` unless it answers the last one that came."""
+        number, fields = _number(request), await read_fields(request)
+        body, to = fields.get("body", ""), "".join(fields.get("to", "").split()) or self._last_sender(number)
+        if not PHONE.fullmatch(to):
+            raise NotPossible("'to' must be a number such as +34600000000", code=21211, status=400)
+        if not body.strip() or len(body) > LONGEST_TEXT:
+            raise NotPossible(f"'body' must have 1 to {LONGEST_TEXT} characters", code=21602, status=400)
+        message = Message(to, number, body, self._board.now())
+        # On the disk before it is told: what the other side has heard of must survive a restart.
+        await self._board.log.add("phone", action="message", sid=message.sid, to=to, body=body, **{"from": number})
+        self._board.post.receive(message, self._board.inbound_url)
+        self._board.settle()
+        return self._done(request, number)
+
+    def _last_sender(self, number: str) -> str:
+        return next((each.sender for each in self._board.post.of_phone(number) if not each.inbound), "")
+
+    def _done(self, request: web.Request, number: str) -> web.StreamResponse:
+        if "text/html" in request.headers.get("Accept", ""):
+            raise web.HTTPSeeOther(f"/phones/{quote(number, safe='+:')}")
+        return web.json_response(self._board.phone(number))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """A stream of states for `Accept: text/event-stream`; otherwise one state, as soon as it differs from `after`.
+
+        `seconds` (at most 25) limits the waiting; when it is over the present state is answered.
+        """
+        number = _number(request)
+        after = _int(request, "after", -1, highest=10**15)
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return await self._stream(request, number, after)
+        await self._board.wait(number, after, _int(request, "seconds", 20, highest=LONGEST_WAIT))
+        return web.json_response(self._board.phone(number))
+
+    async def _stream(self, request: web.Request, number: str, after: int) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        try:
+            while not self._board.closing.is_set():
+                if await self._board.wait(number, after, PING_SECONDS):
+                    state = self._board.phone(number)
+                    after = state["version"]
+                    await response.write(_event(state, self._pages.parts(request, state)))
+                else:
+                    await response.write(b"event: ping\ndata: 1\n\n")
+        except (ConnectionError, RuntimeError):
+            return response  # the watcher has gone
+        return response
+
+    async def set_faults(self, request: web.Request) -> web.Response:
+        """For tests only: the switches of `faults.py`, and `undeliverable`, the list of numbers nothing reaches."""
+        if not self._test_switches:
+            raise web.HTTPNotFound
+        wanted = await read_object(request)
+        numbers = wanted.pop("undeliverable", [])
+        if not isinstance(numbers, list) or not all(isinstance(each, str) for each in numbers):
+            raise bad("undeliverable is a list of numbers")
+        try:
+            self._board.faults.set(wanted)
+        except ValueError as error:
+            raise bad(str(error)) from None
+        self._board.faults.undeliverable.clear()
+        self._board.faults.undeliverable.update(numbers)
+        return web.json_response({})
+
+
+def _event(state: Record, parts: dict[str, str]) -> bytes:
+    return f"id: {state['version']}\ndata: {json.dumps({**state, 'parts': parts})}\n\n".encode()
+
+
+def _number(request: web.Request) -> str:
+    number = request.match_info["number"]
+    if not is_address(number):
+        raise NotPossible("A phone is a number such as +34600000000, or client:name", code=21211, status=404)
+    return number
+
+
+def _int(request: web.Request, name: str, default: int, *, highest: float) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= highest):
+        raise bad(f"{name} must be a whole number, at most {highest:.0f}")
+    return int(text)

@@ -1,0 +1,108 @@
+"""The running phonebox behind its doors: exchange and post, moved by a clock, told to the other side, watched."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from integrations.phonebox.callbacks import Callbacks
+from integrations.phonebox.exchange import Exchange
+from integrations.phonebox.faults import Faults
+from integrations.phonebox.log import Log
+from integrations.phonebox.messages import Post
+from integrations.phonebox.shapes import Record, phone
+
+log = logging.getLogger(__name__)
+
+
+class Switchboard:
+    """Whoever changes the exchange or the post calls `settle()` afterwards.
+
+    `inbound_url` is where texts written on a phone are told; None keeps them here.
+    """
+
+    def __init__(
+        self, exchange: Exchange, post: Post, log: Log, *, callbacks: Callbacks, faults: Faults, inbound_url: str | None
+    ) -> None:
+        self.exchange, self.post, self.log, self.faults = exchange, post, log, faults
+        self.inbound_url = inbound_url
+        self.closing = asyncio.Event()
+        self._callbacks = callbacks
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        # Versions go on growing over a restart, so that a watcher's old one is never taken for the present one.
+        self._first_version = int(time.time() * 1000)
+
+    @staticmethod
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    def settle(self) -> None:
+        """Tell what there is to tell, wake the clock and the watchers."""
+        for notice in [*self.exchange.take_notices(), *self.post.take_notices()]:
+            self._callbacks.push(notice)
+        self._wake.set()
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def run(self) -> None:
+        """The clock: sleeps until something is due, or until somebody changed something."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._tick()
+            except Exception:  # the clock must not die of one bad call
+                log.exception("the phonebox's clock stumbled")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+
+    async def _tick(self) -> None:
+        now = self.now()
+        before = self._due()
+        self.exchange.tick(now)
+        self.post.tick(now)
+        if before is not None and before <= now:
+            self.settle()
+        for message in self.post.take_changed():
+            await self.log.add("status", sid=message.sid, status=message.status, error_code=message.error_code)
+
+    def _due(self) -> datetime | None:
+        moments = [moment for moment in (self.exchange.next_due(), self.post.next_due()) if moment]
+        return min(moments, default=None)
+
+    def _pause(self) -> float | None:
+        due = self._due()
+        return None if due is None else max(0.0, (due - self.now()).total_seconds())
+
+    def close(self) -> None:
+        """Send the watchers home."""
+        self.closing.set()
+        self._changed.set()
+
+    def version(self, number: str) -> int:
+        return self._first_version + self.exchange.versions[number] + self.post.versions[number]
+
+    def phone(self, number: str) -> Record:
+        return phone(number, self.exchange.legs_of(number), self.post.of_phone(number), self.version(number))
+
+    def numbers(self) -> list[str]:
+        """Every phone that was called or written to, or that wrote."""
+        called = {leg.to for leg in self.exchange.legs.values()}
+        written = {each.sender if each.inbound else each.to for each in self.post.messages.values()}
+        return sorted(called | written)
+
+    async def wait(self, number: str, after: int, seconds: float) -> bool:
+        """Wait until the phone's version differs from `after`; False when the time (seconds) is up or we close."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.version(number) == after and not self.closing.is_set():
+                    await self._changed.wait()
+        return self.version(number) != after
+
+    async def linger(self, seconds: float) -> None:
+        """Do nothing for some seconds, unless we close."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.closing.wait()

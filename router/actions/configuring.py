@@ -1,0 +1,108 @@
+"""Configuring: a file's campaigns, queues, sites and agents become rows. Applying twice changes nothing."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+from zoneinfo import available_timezones
+
+from router.book import Writing
+from router.model.agents import Agent, Role
+from router.model.base import Numbered
+from router.model.campaigns import Campaign, Queue, Site
+from router.model.configuration import CampaignPlan, Plan, WrongFile, columns
+from router.model.guard import PACKS
+from router.store import configuration
+
+
+N = TypeVar("N", bound=Numbered)
+
+
+class Change(NamedTuple):
+    """One line of the difference: `old` is None for what is made new."""
+
+    thing: str
+    field: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        if self.old is None and self.field == "":
+            return f"+ {self.thing}"
+        return f"~ {self.thing}: {self.field}: {self.old!r} → {self.new!r}"
+
+
+def _check(plan: Plan, demo: bool) -> None:
+    for campaign in plan.campaigns:
+        if campaign.timezone not in available_timezones():
+            raise WrongFile(f"campaign {campaign.key}: {campaign.timezone} is no time zone of the IANA database")
+        if campaign.rule_pack not in PACKS:
+            raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(sorted(PACKS))}")
+        if campaign.rule_pack == "demo" and not demo:
+            raise WrongFile(f"campaign {campaign.key}: the rule pack demo is always open and only for demonstrations")
+        queues = {queue.key for queue in campaign.queues}
+        for site in campaign.sites:
+            if site.queue not in queues:
+                raise WrongFile(f"site {site.key}: campaign {campaign.key} has no queue {site.queue}")
+
+
+async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool = False) -> list[Change]:
+    """Makes the database say what the plan says; what changed. Nothing is removed.
+
+    `hashes` are the password hashes by login, made by the caller: hashing is slow. To see the difference first, roll
+    back. Raises WrongFile.
+    """
+    _check(plan, demo)
+    changes: list[Change] = []
+    for campaign in plan.campaigns:
+        await _apply_campaign(w, campaign, changes)
+    for agent in plan.agents:
+        known = await configuration.agent(w.session, agent.login)
+        values = columns(agent, "password", "password_hash", "role", "address") | {
+            "role": Role(agent.role), "address": agent.address or f"client:{agent.login}",
+        }
+        if known is None and agent.login not in hashes:
+            raise WrongFile(f"agent {agent.login} is new and needs a password")
+        if known is None:
+            values["password_hash"] = hashes[agent.login]
+        await _put(w, known, Agent, values, f"agent {agent.login}", changes)
+    if changes:
+        w.fact("configuration.applied", changes=len(changes))
+        w.hint("dispatch", "wallboard")
+    return changes
+
+
+async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
+    known = await configuration.campaign(w.session, plan.key)
+    campaign = await _put(
+        w, known, Campaign, columns(plan, "queues", "sites"), f"campaign {plan.key}", changes
+    )
+    queues: dict[str, Queue] = {}
+    for queue in plan.queues:
+        row = await configuration.queue(w.session, campaign.id, queue.key)
+        values = columns(queue) | {"campaign_id": campaign.id}
+        queues[queue.key] = await _put(w, row, Queue, values, f"queue {plan.key}/{queue.key}", changes)
+    for site in plan.sites:
+        found = await configuration.site(w.session, site.key)
+        if found is not None and found.campaign_id != campaign.id:
+            raise WrongFile(f"site {site.key} belongs to another campaign")
+        values = columns(site, "queue", "phone") | {
+            "campaign_id": campaign.id, "queue_id": queues[site.queue].id, "phone": site.phone or plan.company.phone,
+        }
+        await _put(w, found, Site, values, f"site {site.key}", changes)
+
+
+async def _put(
+    w: Writing, known: N | None, noun: type[N], values: dict[str, Any], thing: str, changes: list[Change]
+) -> N:
+    if known is None:
+        made = noun(**values)
+        w.session.add(made)
+        changes.append(Change(thing, "", None, None))
+        await w.session.flush()
+        return made
+    for name, value in values.items():
+        old = getattr(known, name)
+        if old != value:
+            setattr(known, name, value)
+            changes.append(Change(thing, name, old, value))
+    await w.session.flush()
+    return known

@@ -1,0 +1,133 @@
+"""The command line. Heavy imports wait until a command needs them: worker processes import this module anew."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hablemos", description="A self-hosted remote-sales contact centre.",
+        epilog="Every option of serve is also an environment variable, e.g. HABLEMOS_PORT.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="everything on one machine, with a phone to play the customer")
+    demo.add_argument("--data-dir", type=Path, default=Path("hablemos-demo"), help="default: ./hablemos-demo")
+    demo.add_argument("--port", type=int, default=None, help="the service's port; 0 takes any free one (default 8080)")
+    demo.add_argument("--walk", action="store_true", help="play the whole story unattended, check each step, and leave")
+    demo.add_argument("--json", action="store_true", help="with --walk: print one JSON object")
+    serve = commands.add_parser("serve", help="the service")
+    _serving(serve)
+    serve.add_argument("--host")
+    serve.add_argument("--port")
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date")
+    _serving(migrate)
+    doctor = commands.add_parser("doctor", help="check settings, database, clocks and carrier")
+    _serving(doctor)
+    apply = commands.add_parser("apply", help="apply a configuration file; shows the difference first")
+    _serving(apply)
+    apply.add_argument("file", type=Path)
+    apply.add_argument("--yes", action="store_true", help="do not ask")
+    verify = commands.add_parser("verify", help="verify a signed PDF, offline")
+    verify.add_argument("file", type=Path)
+    verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
+    verify.add_argument("--json", action="store_true")
+    phonebox = commands.add_parser("phonebox", help="the local carrier alone")
+    phonebox.add_argument("--port", type=int, default=8081)
+    phonebox.add_argument("--account", required=True)
+    phonebox.add_argument("--token", required=True)
+    phonebox.add_argument("--log", type=Path)
+    return parser
+
+
+def _serving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir")
+    parser.add_argument("--database-url")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code. What a person can mend is said in one sentence, without a stack trace."""
+    from router.embedded import EmbeddedError
+    from router.model.configuration import WrongFile
+    from router.settings import WrongSetting
+
+    options = _parser().parse_args(arguments)
+    try:
+        return asyncio.run(_run(options))
+    except (WrongSetting, WrongFile, EmbeddedError, Refusal) as error:
+        print(f"hablemos: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+class Refusal(Exception):
+    """The command cannot do what was asked. The message says why, and what to do."""
+
+
+async def _run(options: argparse.Namespace) -> int:
+    commands = {
+        "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
+        "phonebox": _phonebox,
+    }
+    return await commands[options.command](options)
+
+
+def _settings(options: argparse.Namespace) -> Any:
+    from router.settings import Settings
+
+    flags = {name: getattr(options, name, None) for name in ("host", "port", "data_dir", "database_url")}
+    return Settings.from_env(None, **flags)
+
+
+async def _demo(options: argparse.Namespace) -> int:
+    from router.demo import run_demo
+
+    return await run_demo(options.data_dir, options.port, walk=options.walk, as_json=options.json)
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    from router.app import serve
+
+    return await serve(_settings(options))
+
+
+async def _migrate(options: argparse.Namespace) -> int:
+    from router.app import database
+    from router.store.migrations import migrate
+
+    async with database(_settings(options)) as url:
+        before, after = await migrate(url)
+    print(f"schema {after}" if before == after else f"schema {before or 'empty'} → {after}")
+    return 0
+
+
+async def _doctor(options: argparse.Namespace) -> int:
+    from router.app import doctor
+
+    return await doctor(_settings(options))
+
+
+async def _apply(options: argparse.Namespace) -> int:
+    from router.app import apply_file
+
+    return await apply_file(_settings(options), options.file, sure=options.yes)
+
+
+async def _verify(options: argparse.Namespace) -> int:
+    from router.app import verify_file
+
+    return await verify_file(options.file, options.root, as_json=options.json)
+
+
+async def _phonebox(options: argparse.Namespace) -> int:
+    from router.app import phonebox_alone
+
+    return await phonebox_alone(options.account, options.token, options.port, options.log)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Configuration as queries: nouns by the keys people give them, and what kind of deployment this is."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from router.model.agents import Agent
+from router.model.campaigns import Campaign, Queue, Site
+from router.model.sessions import Deployment
+from router.store.db import ReadSession, WriteSession
+
+
+async def campaign(session: ReadSession, key: str) -> Campaign | None:
+    return await session.scalar(select(Campaign).where(Campaign.key == key))
+
+
+async def queue(session: ReadSession, campaign_id: int, key: str) -> Queue | None:
+    return await session.scalar(select(Queue).where(Queue.campaign_id == campaign_id, Queue.key == key))
+
+
+async def site(session: ReadSession, key: str) -> Site | None:
+    return await session.scalar(select(Site).where(Site.key == key))
+
+
+async def agent(session: ReadSession, login: str) -> Agent | None:
+    return await session.scalar(select(Agent).where(Agent.login == login))
+
+
+async def count_agents(session: ReadSession) -> int:
+    return await session.scalar(select(func.count()).select_from(Agent)) or 0
+
+
+async def deployment_kind(session: WriteSession, kind: str, now: datetime) -> str:
+    """What kind of deployment owns this database: the first to ask decides."""
+    await session.execute(insert(Deployment).values(id=1, kind=kind, created_at=now).on_conflict_do_nothing())
+    return await session.scalar(select(Deployment.kind)) or kind
