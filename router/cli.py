@@ -50,6 +50,7 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. What a person can mend is said in one sentence, without a stack trace."""
+    from router.app import Refusal
     from router.embedded import EmbeddedError
     from router.model.configuration import WrongFile
     from router.settings import WrongSetting
@@ -62,10 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-class Refusal(Exception):
-    """The command cannot do what was asked. The message says why, and what to do."""
 
 
 async def _run(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ Callbacks come late, twice and out of order: a leg's stage only rises, and every
 happens once, whichever message brings it first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,30 +23,32 @@ from router.model.suppressions import Suppression
 from router.model.tasks import BY_AGENT, Disposition, Task, TaskKind, TaskState
 from router.model.vault import new_token
 from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, calls, tasks
+from router.store import alarms, budgets, calls, tasks
 
 CUSTOMER_RING_SECONDS = 25
 TASK_WRAP = "task.wrap"
+HANG_UP_SECONDS = 10
+"""How long the carrier may take to tell that a leg we hung up has ended."""
 
 _STAGES = list(LegStage)
 
 _OUTCOMES = {
-    LegOutcome.busy: Disposition.busy,
-    LegOutcome.no_answer: Disposition.no_answer,
-    LegOutcome.failed: Disposition.failed,
-    LegOutcome.canceled: Disposition.no_answer,
-    LegOutcome.completed: Disposition.no_answer,
+    LegOutcome.busy.value: Disposition.busy,
+    LegOutcome.no_answer.value: Disposition.no_answer,
+    LegOutcome.canceled.value: Disposition.no_answer,
+    LegOutcome.completed.value: Disposition.no_answer,
+    "timeout": Disposition.no_answer,
 }
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: for the journal, and for the task if the two never talked."""
+    """How a call ended: for the journal, and for the task if the two never talked: closed with a disposition, or queued
+    again without that agent."""
 
     outcome: str
     disposition: Disposition | None = None
     requeue_without: int | None = None
-    requeue: bool = False
 
 
 async def on_event(w: Writing, event: LegMoved | RoomMoved) -> None:
@@ -86,7 +89,9 @@ async def _watchers(w: Writing, call_id: int) -> tuple[str, str]:
 
 async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
     if event.change is RoomChange.ended:
-        await end_call(w, call.id, Ended("room_ended", Disposition.no_answer), end_room=False)
+        # Before they talked it does not say who left: the legs will, whose messages may be on their way still.
+        if call.state is CallState.talking:
+            await end_call(w, call.id, Ended("completed"), end_room=False)
         return
     if event.change not in (RoomChange.joined, RoomChange.left):
         return
@@ -98,6 +103,7 @@ async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
                 await _joined(w, leg)
             elif leg.ended_at is None:
                 leg.ended_at, leg.stage = w.now, _STAGES.index(LegStage.ended)
+                leg.outcome = LegOutcome.completed.value
                 await w.session.flush()
                 await _leg_ended(w, leg, LegOutcome.completed)
             return
@@ -108,7 +114,9 @@ async def _joined(w: Writing, leg: Leg) -> None:
     if leg.ended_at is not None:
         return
     leg.stage = max(leg.stage, _STAGES.index(LegStage.answered))
-    leg.joined_at = leg.joined_at or w.now
+    if leg.joined_at is not None:
+        return
+    leg.joined_at = w.now
     await w.session.flush()
     if leg.role == "agent":
         await _agent_joined(w, leg.call_id)
@@ -126,6 +134,10 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     campaign = await w.session.get(Campaign, task.campaign_id)
     contact = await w.session.get(Contact, task.contact_id)
     assert campaign is not None and contact is not None  # noqa: S101
+    scopes = scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP)
+    if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
+        await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
+        return
     purpose = Purpose.commercial if task.kind is TaskKind.nurture else Purpose.requested
     attempt, verdict = await permit(w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id)
     if not verdict.allowed:
@@ -135,7 +147,7 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
         w, call, campaign.caller_id, "customer", contact.phone, ring_seconds=CUSTOMER_RING_SECONDS,
         attempt_id=attempt.id,
     )
-    w.spend(LEG_COST, scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
+    w.spend(LEG_COST, scopes)
     w.hint(f"agent:{call.agent_id}")
 
 
@@ -151,12 +163,37 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
     call = await w.session.locked(Call, leg.call_id)
     assert call is not None  # noqa: S101  a foreign key says so
+    if leg.role == "customer" and outcome is LegOutcome.completed:
+        leg.joined_at = leg.joined_at or w.now
+        await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
     if call.state is CallState.talking:
         await end_call(w, call.id, Ended("completed"))
-    elif leg.role == "agent":
-        await end_call(w, call.id, Ended(f"agent_{outcome.value}", requeue=True, requeue_without=call.agent_id))
+        return
+    legs = await calls.legs_of(w.session, call.id)
+    customer = next((one for one in legs if one.role == "customer"), None)
+    if leg.role == "agent" and customer is not None and await calls.out_of_house(w.session, customer):
+        await _agent_left(w, call)
     else:
-        await end_call(w, call.id, Ended(outcome.value, _OUTCOMES.get(outcome, Disposition.failed)))
+        await end_call(w, call.id, _not_reached(call, legs))
+
+
+async def _agent_left(w: Writing, call: Call) -> None:
+    """The agent is gone while the customer's telephone rings, or was answered without our knowing yet: it is hung up,
+    and how it ended decides. Nobody else calls him as long as it may ring."""
+    if call.state is not CallState.customer_leg:
+        return
+    end_room_later(w, call, "agent_left")
+    await alarms.set_alarm(w.session, CALL_CONNECT, call.id, w.now + timedelta(seconds=HANG_UP_SECONDS))
+
+
+def _not_reached(call: Call, legs: Sequence[Leg], otherwise: str = LegOutcome.failed.value) -> Ended:
+    """Why a call came to nothing. An agent's leg that ended is the agent's matter: the task waits for somebody else."""
+    for leg in legs:
+        if leg.role == "agent" and leg.ended_at is not None:
+            return Ended(f"agent_{leg.outcome or otherwise}", requeue_without=call.agent_id)
+    outcomes = [leg.outcome for leg in legs if leg.role == "customer" and leg.ended_at is not None]
+    outcome = outcomes[0] if outcomes else otherwise
+    return Ended(outcome, _OUTCOMES.get(outcome, Disposition.failed))
 
 
 async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = True) -> Call | None:
@@ -182,11 +219,11 @@ async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = T
     return call
 
 
-def end_room_later(w: Writing, call: Call) -> None:
-    """Queues the hanging up of everybody in the call's room. It may be done twice without harm."""
+def end_room_later(w: Writing, call: Call, why: str = "ended") -> None:
+    """Queues the hanging up of everybody in the call's room, once for each reason. It may be done twice without harm."""
     w.session.add(
         Delivery(
-            kind=DeliveryKind.end_room, ref=new_token(), dedupe_key=f"end_room:{call.id}", to_customer=False,
+            kind=DeliveryKind.end_room, ref=new_token(), dedupe_key=f"end_room:{call.id}:{why}", to_customer=False,
             order={"room": call.room}, due_at=w.now, created_at=w.now, lead_id=call.lead_id, call_id=call.id,
         )
     )
@@ -207,7 +244,7 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
     assert task is not None  # noqa: S101  a foreign key says so
     if task.state is not TaskState.connecting:
         return
-    if ended.requeue:
+    if ended.requeue_without is not None:
         await back_to_queue(w, task, ended.requeue_without, ended.outcome)
         await presence.release(w, call.agent_id, rejected=True)
         return
@@ -233,9 +270,9 @@ async def connect_timeout(w: Writing, call_id: int) -> None:
     if call is None or call.state is CallState.talking:
         return
     if call.state is CallState.agent_leg:
-        await end_call(w, call_id, Ended("agent_timeout", requeue=True, requeue_without=call.agent_id))
+        await end_call(w, call_id, Ended("agent_timeout", requeue_without=call.agent_id))
     else:
-        await end_call(w, call_id, Ended("timeout", Disposition.no_answer))
+        await end_call(w, call_id, _not_reached(call, await calls.legs_of(w.session, call_id), "timeout"))
 
 
 async def _own_call(w: Writing, call_id: int, agent_id: int) -> Call:
@@ -291,11 +328,12 @@ async def wrap_up_ends(w: Writing, task_id: int) -> None:
 async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The carrier took the leg. If the call has ended meanwhile the leg is ended too."""
     assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
+    call = await w.session.locked(Call, delivery.call_id)
     leg = await w.session.locked(Leg, delivery.leg_id)
-    call = await w.session.get(Call, delivery.call_id)
     assert leg is not None and call is not None  # noqa: S101
     leg.carrier_id = leg.carrier_id or carrier_id
-    if call.state is CallState.ended and leg.ended_at is None:
+    agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
+    if leg.ended_at is None and (call.state is CallState.ended or agent_left):
         w.session.add(
             Delivery(
                 kind=DeliveryKind.end_leg, ref=new_token(), dedupe_key=f"end_leg:{leg.id}", to_customer=False,
@@ -308,13 +346,14 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
 
 async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
     """The carrier did not take the leg, or it is not there; the try never reached a telephone, so it is refunded."""
-    assert delivery.leg_id is not None  # noqa: S101  a leg's delivery names it
+    assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
+    await w.session.locked(Call, delivery.call_id)
     if delivery.attempt_id is not None:
         await refund(w, delivery.attempt_id)
     leg = await w.session.locked(Leg, delivery.leg_id)
     if leg is None or leg.ended_at is not None:
         return
-    leg.ended_at, leg.stage, leg.outcome = w.now, _STAGES.index(LegStage.ended), reason
+    leg.ended_at, leg.stage, leg.outcome = w.now, _STAGES.index(LegStage.ended), LegOutcome.failed.value
     await w.session.flush()
     await _leg_ended(w, leg, LegOutcome.failed)
 

@@ -22,10 +22,18 @@ RESERVATION_EXPIRE = "reservation.expire"
 async def run_round(w: Writing, pool: int) -> int:
     """One round of a pool; how many reservations it made. 0 also when another replica is at it.
 
-    Agents and heads of lanes are read under row locks, so nobody else takes them meanwhile.
+    Agents and heads of lanes are read under row locks, so nobody else takes them meanwhile. It looks again until
+    nothing more can be matched: heads that only one agent may take can hide what another could.
     """
     if not await w.session.try_lock_word(f"pool:{pool}"):
         return 0
+    total = 0
+    while total < tasks.MOST_HEADS and (made := await _match_heads(w, pool)):
+        total += made
+    return total
+
+
+async def _match_heads(w: Writing, pool: int) -> int:
     free = await tasks.free_agents(w.session, pool, w.now, HEARTBEAT_LEASE)
     if not free:
         return 0
@@ -151,6 +159,21 @@ async def expire(w: Writing, reservation_id: int) -> None:
         return
     await back_to_queue(w, task, held.agent_id, "missed")
     await presence.release(w, held.agent_id, missed=True)
+
+
+async def abandon(w: Writing, task_id: int) -> bool:
+    """The person has left before anybody was called: what rings for him stops. False when it is too late for that."""
+    task = await w.session.locked(Task, task_id)
+    if task is None or task.state not in (TaskState.queued, TaskState.reserved):
+        return False
+    held = await tasks.pending_of(w.session, task_id)
+    if held is not None:
+        await w.move(Reservation, held.id, ReservationState.canceled, ended_at=w.now)
+        await alarms.cancel(w.session, RESERVATION_EXPIRE, held.id, w.now)
+        await presence.release(w, held.agent_id)
+    await w.move(Task, task_id, TaskState.abandoned, ended_at=w.now, held_until=None)
+    w.hint("wallboard")
+    return True
 
 
 async def take_back_absent(w: Writing) -> int:

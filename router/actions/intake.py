@@ -71,6 +71,8 @@ async def _store(w: Writing, fresh: dict[int, Wanted]) -> dict[int, Taken]:
         },
         w.now,
     )
+    if len(leads) != len(wanted):
+        raise Raced  # the token is made from the key
     ids = [leads[hash_token(one.status_token)] for one in wanted]
     await _receipts(w, wanted, ids, contacts)
     tasks = await _tasks(w, wanted, ids, contacts)

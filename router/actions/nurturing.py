@@ -1,6 +1,9 @@
 """Nurturing: who may be contacted now, which quotes have gone quiet, and what follows."""
 
-from router.book import Writing
+from datetime import timedelta
+
+from router.book import Writing, scopes_of
+from router.model.budgets import DEPLOYMENT_CAP, LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt, Enrolment, EnrolmentState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
@@ -67,11 +70,17 @@ async def permit(
 
 
 async def refund(w: Writing, attempt_id: int) -> None:
-    """The try never reached a telephone: its place in the caps is free again."""
+    """The try never reached a telephone: its place in the caps, and today's money, are free again."""
     attempt = await w.session.locked(Attempt, attempt_id)
-    if attempt is not None and attempt.refunded_at is None:
-        attempt.refunded_at = w.now
-        await w.session.flush()
+    if attempt is None or attempt.refunded_at is not None:
+        return
+    attempt.refunded_at = w.now
+    await w.session.flush()
+    campaign = await w.session.get(Campaign, attempt.campaign_id)
+    assert campaign is not None  # noqa: S101  a foreign key says so
+    if attempt.at.date() == w.now.date():
+        cost = LEG_COST if attempt.channel == "call" else MESSAGE_COST
+        w.spend(-cost, scopes_of(attempt.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
 
 
 async def check_quote(w: Writing, quote_id: int) -> None:
@@ -95,7 +104,8 @@ async def check_quote(w: Writing, quote_id: int) -> None:
     if verdict.until is not None:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
     elif verdict.allowed:
-        await _enrol(w, quote, _stale_reason(quote, await signings.of_quote(w.session, quote.id)))
+        reason = _stale_reason(quote, await signings.of_quote(w.session, quote.id))
+        await _enrol(w, quote, reason, campaign.stale_after)
 
 
 def _stale_reason(quote: Quote, signing: Signing | None) -> str:
@@ -104,14 +114,23 @@ def _stale_reason(quote: Quote, signing: Signing | None) -> str:
     return "opened_unsigned" if quote.state is QuoteState.opened else "never_opened"
 
 
-async def _enrol(w: Writing, quote: Quote, reason: str) -> None:
-    """Enrols the person, once for each quiet, and queues the call. Somebody enrolled already stays where he is."""
-    assert quote.idle_base is not None  # noqa: S101  checked by the caller
-    enrolment_id = await cadences.enrol(w.session, quote, reason, w.now)
-    if enrolment_id is None:
-        return
+async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta) -> None:
+    """Enrols the person, once for each quiet, and queues the call; one not reached before is called again.
+
+    Who is inside the cadence of another quote stays there; this one is looked at again later.
+    """
     common = {"campaign_id": quote.campaign_id, "lead_id": quote.lead_id}
-    w.fact("enrolment.awaiting_agent", **common, subject_id=enrolment_id, quote=quote.id, reason=reason)
+    live = await cadences.live_of_quote(w.session, quote.id)
+    if live is not None:
+        again = {"frm": (EnrolmentState.active,), "data": {"reason": reason}}
+        if await w.move(Enrolment, live.id, EnrolmentState.awaiting_agent, **again) is None:
+            return
+    else:
+        enrolment_id = await cadences.enrol(w.session, quote, reason, w.now)
+        if enrolment_id is None:
+            await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + stale_after)
+            return
+        w.fact("enrolment.awaiting_agent", **common, subject_id=enrolment_id, quote=quote.id, reason=reason)
     task = await _nurture_task(w, quote, TIER_HOT if reason == "sign_abandoned" else TIER_STALE)
     w.fact("task.queued", **common, subject_id=task.id, tier=task.tier, reason=reason)
     w.hint("dispatch", "wallboard")
@@ -132,15 +151,23 @@ async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
 
 
 async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
-    """A nurture call is over: the enrolment ends, and an open quote is looked at again when it has rested once more."""
+    """A nurture call is over, and an open quote is looked at again when it has rested once more.
+
+    Who was reached leaves the cadence: another quiet begins. Who was not stays in it, and is called again.
+    """
     assert task.quote_id is not None  # noqa: S101  a nurture task has one
-    await _exit(w, task.quote_id, disposition.value)
     quote = await w.session.locked(Quote, task.quote_id)
     if quote is None or quote.state not in OPEN or disposition in _NO_MORE:
+        await _exit(w, task.quote_id, disposition.value)
         return
     campaign = await w.session.get(Campaign, quote.campaign_id)
     assert campaign is not None  # noqa: S101  a foreign key says so
-    if disposition not in _UNREACHED:
+    if disposition in _UNREACHED:
+        live = await cadences.live_of_quote(w.session, quote.id)
+        if live is not None:
+            await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": disposition.value})
+    else:
+        await _exit(w, task.quote_id, disposition.value)
         quote.idle_base = w.now
     await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
 

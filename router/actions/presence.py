@@ -32,7 +32,7 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish) -> Agent:
 
 
 async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
-    """These agents' browsers have just answered. Not facts: one UPDATE for all. Who was away begins to be idle now."""
+    """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own."""
     was_away = await agents.beat(w.session, agent_ids, w.now)
     if was_away:
         w.hint("dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, tex
 
 from router.model.campaigns import Queue
 from router.model.routing import Candidate, Head, Match
-from router.model.tasks import Task
+from router.model.tasks import Reservation, ReservationState, Task
 from router.store.db import ReadSession, WriteSession
 
 MOST_HEADS = 50
@@ -27,14 +27,23 @@ _POOLS = text(
     """
 )
 
+# Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
 _FREE = text(
     """
+    with recursive lanes as (
+      (select lane, skills from tasks where pool = :pool and state = 'queued' order by lane limit 1)
+      union all
+      select next.lane, next.skills from lanes cross join lateral (
+        select t.lane, t.skills from tasks t where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+        order by t.lane limit 1) next
+    )
     select id, idle_since, skills from agents
     where pool = :pool and wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
       and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+      and exists (select from lanes where agents.skills @> lanes.skills)
     order by idle_since, id
     limit :most
-    for update skip locked
+    for no key update skip locked
     """
 )
 
@@ -53,12 +62,12 @@ _HEADS = text(
       select t.id, t.tier, t.rank, t.skills from tasks t
       where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
         and exists (
-          select from unnest(:agents) as free(id)
-          where not exists (
+          select from agents free
+          where free.id = any(:agents) and free.skills @> t.skills and not exists (
             select from exclusions e where e.task_id = t.id and e.agent_id = free.id and e.until > :now))
       order by t.rank, t.id
       limit :k
-      for update skip locked
+      for no key update of t skip locked
     ) head
     where lanes.lane is not null
     """
@@ -122,7 +131,7 @@ async def waiting_pools(session: ReadSession) -> list[int]:
 
 
 async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:
-    """The agents of the pool who may be given work, longest idle first, locked; those who are changing are skipped."""
+    """Agents of the pool who may be given work that waits there, longest idle first, locked; who is changing is skipped."""
     rows = await session.execute(
         _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
     )
@@ -178,3 +187,12 @@ async def queue_of(session: ReadSession, task: Task) -> Queue:
 async def newest_of_lead(session: ReadSession, lead_id: int) -> Task | None:
     """The lead's latest task."""
     return await session.scalar(select(Task).where(Task.lead_id == lead_id).order_by(Task.id.desc()).limit(1))
+
+
+async def pending_of(session: WriteSession, task_id: int) -> Reservation | None:
+    """The task's reservation that still rings, locked."""
+    return await session.scalar(
+        select(Reservation)
+        .where(Reservation.task_id == task_id, Reservation.state == ReservationState.pending)
+        .with_for_update()
+    )

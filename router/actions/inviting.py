@@ -1,0 +1,133 @@
+"""Inviting: the texts of a signing, each with its secret: the link, the code, the link to the copy.
+
+Links and codes stand only in a delivery's encrypted text; what agents and screens see says [link] and [code].
+"""
+
+from urllib.parse import urlsplit
+
+from router.actions import talking
+from router.actions.signing import code_parts, record, touch
+from router.book import Writing
+from router.model.errors import Conflict, NotAllowedNow
+from router.model.guard import Purpose
+from router.model.quotes import Quote, QuoteState
+from router.model.signings import ALIVE, CODE_LIFE, CodeAnswer, Signing, SigningState
+from router.model.vault import hash_token, new_code, new_token
+from router.store import alarms, quotes
+from router.wording import money, wording
+
+EXPIRE = "signing.expire"
+COPY = "signing.copy"
+"""Alarms; their subject is the signing."""
+
+_GAP = "\x00"
+_NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
+"""What is not in the telephone's own alphabet would cut a text's room from 160 letters to 70 (3GPP TS 23.038)."""
+
+
+async def invite(w: Writing, quote: Quote, parties: quotes.Parties) -> Signing:
+    """A new signing of the offer and the text with its link. Raises NotAllowedNow."""
+    token = new_token()
+    signing = Signing(
+        quote_id=quote.id, campaign_id=quote.campaign_id, contact_id=quote.contact_id, lead_id=quote.lead_id,
+        state=SigningState.created, phone=parties.contact.phone, link_hash=hash_token(token),
+        expires_at=quote.valid_until, created_at=w.now,
+    )  # fmt: skip
+    w.session.add(signing)
+    await w.session.flush()
+    w.fact("signing.created", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=signing.id,
+           agent_id=quote.agent_id)  # fmt: skip
+    await record(w, signing, "offer.sent", {
+        "number": quote.number, "version": quote.version, "phone": signing.phone, "agent": quote.agent_id,
+        "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
+        "once": quote.total_once, "month": quote.total_month, "currency": quote.currency,
+    })  # fmt: skip
+    await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
+    await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}")
+    w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+    return signing
+
+
+async def send_code(w: Writing, signing: Signing) -> CodeAnswer:
+    """Sends a new code to the frozen number; the old one is dead at once. Never raises for a wait or a denial: what was
+    counted and recorded must be committed."""
+    locked = await w.session.locked(Signing, signing.id)
+    frm = (SigningState.opened, SigningState.code_sent, SigningState.verified)
+    if locked is None or locked.state not in frm or locked.expires_at <= w.now:
+        return CodeAnswer.closed
+    due = locked.next_code_at()
+    if due is None or due > w.now:
+        return CodeAnswer.none_left if due is None else CodeAnswer.wait
+    quote, code = await touch(w, locked), new_code()
+    found = await quotes.parties(w.session, quote.lead_id)
+    if found is None or found.contact.phone != locked.phone:
+        return CodeAnswer.refused
+    place = locked.codes_sent + 1
+    try:
+        await _text(w, locked, quote, found, "code", code, place)
+    except NotAllowedNow:
+        await record(w, locked, "code.refused", {"place": place})
+        return CodeAnswer.refused
+    moved = await w.move(
+        Signing, locked.id, to=SigningState.code_sent, frm=frm, data={"place": place},
+        code_hmac=w.vault.mac("code", *code_parts(locked, quote), code), code_sent_at=w.now, code_tries=0,
+        code_expires_at=w.now + CODE_LIFE, codes_sent=place,
+    )  # fmt: skip
+    assert moved is not None  # noqa: S101  the row is locked
+    await record(w, moved, "code.sent", {"place": place, "offer_sha256": (quote.canonical_sha256 or b"").hex()})
+    return CodeAnswer.sent
+
+
+async def copy(w: Writing, signing_id: int) -> None:
+    """Sends the link to the signed copy and completes the signing (an alarm's handler). Raises NotAllowedNow: the alarm
+    tries again later."""
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or signing.state is not SigningState.sealed:
+        return
+    token = new_token()
+    await record(w, signing, "copy.sent", {})
+    moved = await w.move(Signing, signing.id, to=SigningState.completed, copy_hash=hash_token(token))
+    quote = await w.move(Quote, signing.quote_id, to=QuoteState.completed, ended_at=w.now)
+    found = await quotes.parties(w.session, signing.lead_id)
+    if moved is None or quote is None or found is None:
+        raise Conflict("The signing has moved on.")
+    await _text(w, moved, quote, found, "copy", f"{w.public_url}/q/copy/{token}")
+    w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+
+
+async def void(w: Writing, signing_id: int, reason: str) -> None:
+    """Ends a signing so that its link, code and browser session are dead. Raises Conflict when it was signed or has
+    ended."""
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or signing.state not in ALIVE:
+        raise Conflict("This offer was signed, or has ended already.")
+    await record(w, signing, "void", {"reason": reason})
+    await w.move(Signing, signing_id, to=SigningState.void, code_hmac=None, data={"reason": reason})
+    await alarms.cancel(w.session, EXPIRE, signing_id, w.now)
+
+
+def amount(quote: Quote) -> str:
+    """What is to be paid, e.g. "49,00 € + 29,90 €/mes"."""
+    once, month = (money(total, quote.currency, quote.locale) for total in (quote.total_once, quote.total_month))
+    monthly = wording().say("%(amount)s/month", quote.locale, amount=month)
+    parts = [once] if quote.total_once or not quote.total_month else []
+    return " + ".join([*parts, *([monthly] if quote.total_month else [])])
+
+
+async def _text(
+    w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1
+) -> None:
+    company = parties.campaign.company
+    values = {
+        "company": company.get("name", parties.campaign.name), "number": quote.number, "amount": amount(quote),
+        "phone": company.get("phone", ""), "host": urlsplit(w.public_url).hostname or "",
+    }  # fmt: skip
+
+    def said(what: str) -> str:
+        text = wording().text(f"sms/{subject}.txt", quote.locale, what=_GAP, **values)
+        return text.translate(_NARROW).replace(_GAP, what)
+
+    shown = "[code]" if subject == "code" else "[link]"
+    purpose = Purpose.code if subject == "code" else Purpose.service
+    text = talking.Text(said(secret), said(shown), subject, purpose, f"{subject}:{signing.id}:{place}")
+    await talking.send_text(w, parties.campaign, parties.contact, text, lead_id=quote.lead_id, signing_id=signing.id)

@@ -1,0 +1,149 @@
+"""Sealing: the company's authority, what is to be sealed, and what becomes of the sealed document."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from router.book import Book, Writing
+from router.model.authority import AuthorityRow
+from router.model.deliveries import Delivery, DeliveryKind
+from router.model.errors import Conflict
+from router.model.evidence import canonical_json, exported, instant
+from router.model.quotes import Quote
+from router.model.signings import Signing, SigningState
+from router.model.vault import new_token
+from router.ports import Authority, Sealed, SealKeys, SealOrder, TrustProvider
+from router.store import alarms, authority, blobs, evidence, signings
+
+KEYS = "authority"
+"""The vault's purpose for the authority's keys at rest."""
+COPY = "signing.copy"
+EVIDENCE_FORMAT = "hablemos-evidence/1"
+STATEMENT = "Simple electronic signature with reinforced evidence (one-time code by text message) and company seal."
+
+
+async def ensure_authority(book: Book, trust: TrustProvider, company: str) -> bytes:
+    """The root certificate (PEM) of the deployment's one authority, made by whoever comes first. `company` is the name
+    in its certificates."""
+    async with book.reading() as r:
+        found, now = await authority.find(r.session), r.now
+    if found is not None:
+        return found.root_certificate
+    made = await asyncio.to_thread(trust.make_authority, company, now)
+    async with book.writing() as w:
+        # The race: two replicas start on an empty database. The second finds the first one's and forgets its own.
+        await w.session.lock_word("authority")
+        found = await authority.find(w.session)
+        if found is not None:
+            return found.root_certificate
+        w.session.add(AuthorityRow(
+            id=authority.ONLY, root_certificate=made.keys.root_certificate, sealed_keys=_packed(w, made),
+            created_at=now,
+        ))  # fmt: skip
+        w.fact("authority.made")
+    return made.keys.root_certificate
+
+
+def _packed(w: Writing, made: Authority) -> bytes:
+    keys = {name: pem.decode() for name, pem in asdict(made.keys).items()}
+    keys |= {"root_key": made.root_key.decode(), "issuing_key": made.issuing_key.decode()}
+    return w.vault.seal(KEYS, json.dumps(keys).encode())
+
+
+async def _keys(w: Writing) -> SealKeys:
+    row = await authority.find(w.session)
+    if row is None:
+        raise Conflict("There is no signing authority yet.")
+    kept = json.loads(w.vault.open(KEYS, row.sealed_keys))
+    return SealKeys(**{name: kept[name].encode() for name in SealKeys.__dataclass_fields__})
+
+
+async def order_seal(w: Writing, signing: Signing) -> None:
+    """Queues the seal of what has just been signed, once."""
+    delivery = Delivery(
+        kind=DeliveryKind.seal, ref=new_token(), dedupe_key=f"seal:{signing.id}", to_customer=False, order={},
+        due_at=w.now, created_at=w.now, campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id,
+        purpose="seal",
+    )  # fmt: skip
+    w.session.add(delivery)
+    await w.session.flush()
+    common = {"campaign_id": signing.campaign_id, "lead_id": signing.lead_id}
+    w.fact("delivery.pending", **common, subject_id=delivery.id, what="seal")
+    w.hint("courier")
+
+
+async def seal_order(w: Writing, signing_id: int) -> SealOrder:
+    """What is to be sealed: the offer's bytes, the evidence, the keys and a serial never given before.
+
+    The evidence is fixed by whoever asks first; a second worker seals the same. Raises Conflict when it is not signed,
+    or sealed already.
+    """
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or signing.state is not SigningState.signed:
+        raise Conflict("There is nothing to seal.")
+    quote = await w.session.get(Quote, signing.quote_id)
+    assert quote is not None  # noqa: S101  a foreign key says so
+    if signing.evidence_sha256 is None:
+        bundle = canonical_json(await _evidence(w, signing, quote))
+        signing.evidence_sha256 = await blobs.keep(w.session, bundle, "application/json", w.now)
+        await w.session.flush()
+    pdf = await blobs.content(w.session, quote.pdf_sha256)
+    bundle_kept = await blobs.content(w.session, signing.evidence_sha256)
+    assert pdf is not None  # noqa: S101  a foreign key says so
+    assert bundle_kept is not None  # noqa: S101  likewise
+    return SealOrder(
+        pdf=pdf, evidence=bundle_kept, keys=await _keys(w), timestamp_serial=await signings.next_serial(w.session),
+        reason=f"Offer {quote.number}/{quote.version}: seal on the evidence of its signature", location=w.public_url,
+    )  # fmt: skip
+
+
+async def _evidence(w: Writing, signing: Signing, quote: Quote) -> dict[str, Any]:
+    """All that anyone needs to follow the signature without us. Hashes are SHA-256 in hexadecimal."""
+    receipts = await signings.receipts(w.session, quote.lead_id)
+    pdf = await blobs.content(w.session, quote.pdf_sha256)
+    return {
+        "format": EVIDENCE_FORMAT,
+        "statement": STATEMENT,
+        "offer": {
+            "number": quote.number, "version": quote.version, "currency": quote.currency, "lines": quote.canonical,
+            "total_once": quote.total_once, "total_month": quote.total_month,
+            "lines_sha256": (quote.canonical_sha256 or b"").hex(),
+            "pdf_sha256": (quote.pdf_sha256 or b"").hex(), "pdf_bytes": len(pdf or b""), "agent": quote.agent_id,
+        },
+        "signature": {
+            "name": signing.name_typed, "phone": signing.phone, "consents": signing.consents,
+            "signed_at": instant(signing.signed_at) if signing.signed_at else None,
+        },
+        "contact_allowed_by": [
+            {"purposes": one.purposes, "text_sha256": one.text_sha256, "version": one.version, "method": one.method,
+             "given_at": instant(one.given_at)} for one in receipts
+        ],
+        "events": exported(await evidence.of_signing(w.session, signing.id)),
+    }  # fmt: skip
+
+
+async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
+    """Stores the sealed document once; a second worker's is dropped. The copy for the customer is sent by an alarm of
+    its own: a text that may not be sent now never undoes a seal.
+
+    Raises Conflict when the document does not begin with the offer's own bytes.
+    """
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or signing.state is not SigningState.signed:
+        return
+    quote = await w.session.get(Quote, signing.quote_id)
+    assert quote is not None  # noqa: S101  a foreign key says so
+    offer = await blobs.content(w.session, quote.pdf_sha256)
+    if offer is None or not sealed.pdf.startswith(offer):
+        raise Conflict("The sealed document does not begin with the offer.")
+    sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
+    await w.move(
+        Signing, signing_id, to=SigningState.sealed, sealed_sha256=sha256, level=sealed.level,
+        time_source=sealed.time_source, data={"level": sealed.level, "time_source": sealed.time_source},
+    )  # fmt: skip
+    await evidence.append(w.session, signing, w.now, "sealed", {
+        "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
+    })  # fmt: skip
+    await alarms.set_alarm(w.session, COPY, signing_id, w.now)
+    w.hint(f"signing:{signing_id}", f"agent:{quote.agent_id}", "alarms")

@@ -1,0 +1,250 @@
+"""Signing: the customer's acts, each one conditional move and one event of evidence in the same transaction.
+
+Who holds the row's lock goes on; rows are locked in the order signing, quote, enrolment, task.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from router.actions.nurturing import quote_ended
+from router.actions.sealing import ensure_authority, order_seal, seal_order, sealed
+from router.book import Writing
+from router.model.campaigns import Campaign
+from router.model.consent import Receipt
+from router.model.errors import Conflict, Invalid
+from router.model.offers import readable
+from router.model.quotes import Quote, QuoteState
+from router.model.signings import (
+    ALIVE,
+    CONSENTS,
+    OPENABLE,
+    SESSION_LIFE,
+    SIGN_WITHIN,
+    SIGNED,
+    TRIES_PER_SIGNING,
+    DeclineReason,
+    Given,
+    Signing,
+    SigningState,
+)
+from router.model.vault import hash_token, new_token
+from router.ports import MessageStage
+from router.store import alarms, evidence, signings
+from router.wording import wording
+
+__all__ = [
+    "Visitor",
+    "decline",
+    "ensure_authority",
+    "expire",
+    "give_code",
+    "message_moved",
+    "open_link",
+    "seal_order",
+    "sealed",
+    "sign",
+]
+
+EXPIRE = "signing.expire"
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who acts, as the server sees him."""
+
+    ip: str
+    user_agent: str
+
+    def as_data(self) -> dict[str, str]:
+        clean = "".join(char for char in self.user_agent if char.isprintable())
+        return {"ip": self.ip[:64], "user_agent": clean[:300]}
+
+
+async def record(w: Writing, signing: Signing, kind: str, data: dict[str, Any]) -> None:
+    """Adds to the signing's evidence. The caller holds the row's lock."""
+    await evidence.append(w.session, signing, w.now, kind, data)
+    w.hint(f"signing:{signing.id}")
+
+
+async def touch(w: Writing, signing: Signing) -> Quote:
+    """The customer did something: the quote is not quiet any more. The quote, locked."""
+    quote = await w.session.locked(Quote, signing.quote_id)
+    assert quote is not None  # noqa: S101  a foreign key says so
+    quote.idle_base = w.now
+    await w.session.flush()
+    w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+    return quote
+
+
+def code_parts(signing: Signing, quote: Quote) -> tuple[str, ...]:
+    """What a code is bound to: this signing, the offer's words, its amounts and the number it was sent to."""
+    return (
+        str(signing.id), (quote.canonical_sha256 or b"").hex(), str(quote.total_once), str(quote.total_month),
+        quote.currency, signing.phone,
+    )  # fmt: skip
+
+
+async def message_moved(w: Writing, signing_id: int, purpose: str, stage: MessageStage) -> None:
+    """A text of this signing has come so far. Only the offer's moves the signing, and only forwards."""
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or stage is MessageStage.queued:
+        return
+    await record(w, signing, f"sms.{stage.value}", {"purpose": purpose})
+    to = {
+        MessageStage.sent: SigningState.sent, MessageStage.delivered: SigningState.delivered,
+        MessageStage.failed: SigningState.undeliverable,
+    }[stage]  # fmt: skip
+    if purpose == "offer":
+        await w.move(Signing, signing_id, to=to)
+    quote = await w.session.get(Quote, signing.quote_id)
+    if quote is not None:
+        w.hint(f"agent:{quote.agent_id}")
+
+
+async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, str] | None:
+    """The customer presses the landing page's button. The signing and the browser's new secret; None when this link
+    opens nothing (any more).
+
+    A second opening starts over: the code proves possession of the telephone only for the browser it was typed into.
+    """
+    found = await signings.by_link(w.session, hash_token(token), w.now)
+    signing = None if found is None else await w.session.locked(Signing, found.id)
+    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now:
+        return None
+    cookie = new_token()
+    opened_at = signing.opened_at or w.now
+    if signing.state is not SigningState.opened:
+        moved = await w.move(Signing, signing.id, to=SigningState.opened, opened_at=opened_at, code_hmac=None)
+        assert moved is not None  # noqa: S101  the row is locked
+    signing.cookie_hash, signing.cookie_until = hash_token(cookie), w.now + SESSION_LIFE
+    await record(w, signing, "link.opened", visitor.as_data())
+    quote = await touch(w, signing)
+    await w.move(Quote, quote.id, to=QuoteState.opened)
+    return signing, cookie
+
+
+async def give_code(w: Writing, signing: Signing, code: str, visitor: Visitor) -> Given:
+    """Tries a code. Answers by value and never raises: a wrong try must be committed, or guessing would be free.
+
+    The race: ten guesses at once. Each waits for the row's lock and sees what the ones before it used up.
+    """
+    locked = await w.session.locked(Signing, signing.id)
+    if locked is None or locked.expires_at <= w.now:
+        return Given.closed
+    if locked.state is SigningState.locked:
+        return Given.locked
+    if locked.state is not SigningState.code_sent:
+        return Given.closed
+    if not locked.code_alive(w.now) or locked.code_hmac is None:
+        return Given.dead
+    quote = await touch(w, locked)
+    if w.vault.agrees(locked.code_hmac, "code", *code_parts(locked, quote), "".join(code.split())):
+        await w.move(Signing, locked.id, to=SigningState.verified, code_hmac=None, code_expires_at=w.now + SIGN_WITHIN)
+        await record(w, locked, "code.verified", {"tries": locked.code_tries + 1, **visitor.as_data()})
+        return Given.right
+    return await _wrong(w, locked, visitor)
+
+
+async def _wrong(w: Writing, signing: Signing, visitor: Visitor) -> Given:
+    signing.code_tries, signing.tries = signing.code_tries + 1, signing.tries + 1
+    await w.session.flush()
+    await record(w, signing, "code.wrong", {"tries": signing.tries, **visitor.as_data()})
+    common = {"campaign_id": signing.campaign_id, "lead_id": signing.lead_id, "subject_id": signing.id}
+    w.fact("signing.wrong_code", **common, tries=signing.tries)
+    if signing.tries < TRIES_PER_SIGNING:
+        return Given.wrong
+    await w.move(Signing, signing.id, to=SigningState.locked, code_hmac=None)
+    await record(w, signing, "locked", {})
+    return Given.locked
+
+
+async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str], visitor: Visitor) -> Signing:
+    """The legal moment: name typed, consents given, signature recorded, seal ordered. Signed before, nothing happens
+    and the same signing is given back.
+
+    Raises Invalid with a pointer (`/name`, `/consents/offer` …), Conflict when it cannot be signed any more.
+    """
+    locked = await w.session.locked(Signing, signing.id)
+    if locked is not None and locked.state in SIGNED:
+        return locked
+    typed = readable(name, "/name", LONGEST_NAME)
+    for consent in CONSENTS:
+        if consent.required and consent.id not in consents:
+            raise Invalid("Please tick this box to sign.", pointer=f"/consents/{consent.id}")
+    if locked is None or locked.expires_at <= w.now or not locked.code_alive(w.now):
+        raise Conflict("The code has expired; please ask for a new one.")
+    quote, given = await touch(w, locked), await _given(w, locked, consents)
+    moved = await w.move(
+        Signing, locked.id, to=SigningState.signed, frm=(SigningState.verified,), signed_at=w.now, name_typed=typed,
+        consents=given, data={"consents": [one["id"] for one in given]},
+    )  # fmt: skip
+    bound = None if moved is None else await w.move(
+        Quote, quote.id, to=QuoteState.signed, data={"once": quote.total_once, "month": quote.total_month}
+    )  # fmt: skip
+    if moved is None or bound is None:
+        raise Conflict("This offer cannot be signed any more.")
+    await record(w, moved, "signed", {
+        "name": typed, "consents": [{key: c[key] for key in ("id", "version", "sha256")} for c in given],
+        "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
+        **visitor.as_data(),
+    })  # fmt: skip
+    await alarms.cancel(w.session, EXPIRE, moved.id, w.now)
+    await quote_ended(w, quote.id, "signed")
+    await order_seal(w, moved)
+    return moved
+
+
+async def _given(w: Writing, signing: Signing, consents: Collection[str]) -> list[dict[str, Any]]:
+    """The consents with the very words they were given to; a commercial one is also a receipt the guard reads."""
+    campaign = await w.session.get(Campaign, signing.campaign_id)
+    quote = await w.session.get(Quote, signing.quote_id)
+    assert campaign is not None  # noqa: S101  a foreign key says so
+    assert quote is not None  # noqa: S101  likewise
+    given = []
+    for consent in CONSENTS:
+        if consent.id in consents:
+            text = wording().say(consent.text, quote.locale) % {"company": campaign.company.get("name", campaign.name)}
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            given.append({"id": consent.id, "version": consent.version, "text": text, "sha256": digest})
+            if consent.id == "commercial":
+                w.session.add(Receipt(
+                    campaign_id=signing.campaign_id, contact_id=signing.contact_id, lead_id=signing.lead_id,
+                    purposes=["commercial"], text=text, text_sha256=digest, version=consent.version, method="signing",
+                    address="", user_agent="", page="/q", given_at=w.now,
+                ))  # fmt: skip
+    return given
+
+
+async def decline(w: Writing, signing: Signing, reason: DeclineReason, visitor: Visitor) -> bool:
+    """The customer says no. False when it was signed, or had ended, before."""
+    locked = await w.session.locked(Signing, signing.id)
+    if locked is None or locked.state not in ALIVE or locked.state is SigningState.locked:
+        return False
+    await touch(w, locked)
+    await record(w, locked, "declined", {"reason": reason.value, **visitor.as_data()})
+    await _end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
+    return True
+
+
+async def expire(w: Writing, signing_id: int) -> None:
+    """The offer's time is over (an alarm's handler)."""
+    locked = await w.session.locked(Signing, signing_id)
+    if locked is None or locked.state not in ALIVE:
+        return
+    if locked.expires_at > w.now:
+        await alarms.set_alarm(w.session, EXPIRE, locked.id, locked.expires_at)
+        return
+    await record(w, locked, "expired", {})
+    await _end(w, locked, SigningState.expired, QuoteState.expired, "expired")
+
+
+async def _end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+    await w.move(Signing, signing.id, to=to, code_hmac=None, data={"reason": reason})
+    quote = await w.move(Quote, signing.quote_id, to=quote_to, ended_at=w.now, data={"reason": reason})
+    await alarms.cancel(w.session, EXPIRE, signing.id, w.now)
+    await quote_ended(w, signing.quote_id, reason)
+    if quote is not None:
+        w.hint(f"agent:{quote.agent_id}")

@@ -1,0 +1,356 @@
+"""The composition root: builds the whole service from its settings. No logic of its own."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from integrations.carrier.twilio import TwilioCarrier
+from integrations.http import client_session
+from integrations.phonebox import Phonebox
+from integrations.trust import EmbeddedTrust
+from router import failpoints, logs
+from router.actions import calling, configuring, dispatch, intake, nurturing, sealing, signing
+from router.alarms import Alarms
+from router.book import Batcher, Book, Writing
+from router.courier import Courier
+from router.embedded import EmbeddedPostgres
+from router.gauges import Recent
+from router.inbox import Inbox
+from router.live import Hub
+from router.model.configuration import Plan, WrongFile, read
+from router.model.vault import Vault
+from router.paths import TEMPLATES
+from router.reconcile import Reconciler
+from router.rounds import Rounds
+from router.settings import Settings, WrongSetting
+from router.store import configuration, sessions
+from router.store.db import make_engine
+from router.store.migrations import migrate
+from router.tail import Listener, RingTimes, Tail
+from router.ticks import Sweep, Ticks
+from router.unknowns import Unknowns
+from router.web import health, streams
+from router.web.doors import Doors
+from router.web.passwords import hashed
+from router.web.routes import make_app
+from router.web.server import Server
+from router.wording import wording
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 12
+LEG_SECONDS = 5.0
+"""How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
+
+ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
+    dispatch.RESERVATION_EXPIRE: dispatch.expire,
+    dispatch.CALL_CONNECT: calling.connect_timeout,
+    calling.TASK_WRAP: calling.wrap_up_ends,
+    nurturing.QUOTE_CHECK: nurturing.check_quote,
+    signing.EXPIRE: signing.expire,
+}
+
+
+class Refusal(Exception):
+    """The command cannot do what was asked. The message says why, and what to do."""
+
+
+def prepare_logs(level: str, file: Path | None = None) -> None:
+    """Logs go to standard error, or to a file."""
+    if file is None:
+        logs.set_up(level)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    logs.set_up(level, os.fdopen(descriptor, "a", buffering=1))
+
+
+async def until_told_to_stop() -> None:
+    """Waits for SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator[str]:
+    """The database's address: the given one, or the embedded server's, started and stopped here."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with EmbeddedPostgres(settings.data_dir) as running:
+        yield running.url
+
+
+def secret_of(settings: Settings) -> str:
+    """The secret that opens the stored keys: the given one, or one made beside the embedded database, mode 0600."""
+    if settings.secret is not None:
+        return settings.secret
+    if settings.database_url is not None:
+        raise WrongSetting(
+            "HABLEMOS_SECRET should be a random text of at least 32 characters: with a database of its own, the keys "
+            "in it must not depend on a file of this machine"
+        )
+    path = settings.data_dir / "secret"
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+    return path.read_text()
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings, database_url: str, server: Server, *, kind: str, softphone: str = "", plan: Plan | None = None
+) -> AsyncIterator[Book]:
+    """The running service. Leaving it stops within seconds: no new claims, streams closed, running work finished.
+
+    `kind` is "service" or "demo"; a database belongs to the kind that first used it. `plan` is applied at the start.
+    Raises Refusal, WrongFile.
+    """
+    failpoints.arm(settings.fail_at)
+    await migrate(database_url)
+    public_url = settings.public_url or server.url
+    async with contextlib.AsyncExitStack() as stack:
+        engine = make_engine(database_url, connections=CONNECTIONS)
+        stack.push_async_callback(engine.dispose)
+        book = Book(engine, Hub(), Vault(secret_of(settings)), public_url)
+        await _claim_database(book, kind)
+        if plan is not None:
+            await _apply(book, plan, demo=kind == "demo")
+        session = await stack.enter_async_context(client_session())
+        carrier = TwilioCarrier(
+            session, account=settings.carrier_account or "", tokens=settings.carrier_tokens, public_url=public_url,
+            base_url=settings.carrier_url, total=LEG_SECONDS,
+        )
+        trust = EmbeddedTrust()
+        await trust.start()
+        stack.push_async_callback(trust.stop)
+        root = await sealing.ensure_authority(book, trust, settings.company)
+        doors = Doors(
+            book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
+            intake=Batcher(book, intake.take_in), public_url=public_url, root_certificate=root, softphone=softphone,
+            behind_proxy=settings.behind_proxy, demo=kind == "demo",
+        )
+        await stack.enter_async_context(_working(doors, server, database_url))
+        yield book
+
+
+@asynccontextmanager
+async def _working(doors: Doors, server: Server, database_url: str) -> AsyncIterator[None]:
+    """Loops and doors, and the order in which they end."""
+    book, hub = doors.book, doors.hub
+    lateness, rings = Recent(), Recent()
+    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness)
+    unknowns, rounds = Unknowns(book, doors.carrier), Rounds(book)
+    alarms, inbox = Alarms(book, ALARMS, lateness=lateness), Inbox(book, doors.carrier)
+    reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
+    ticks = Ticks(
+        hub,
+        [
+            Sweep("dispatch", rounds.sweep, audiences=("dispatch",)),
+            Sweep("courier", courier.launch, audiences=("courier",)),
+            Sweep("inbox", inbox.sweep, audiences=("inbox",)),
+            Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
+            Sweep("beats", lambda: beats.flush(book)),
+            Sweep("absent", rounds.take_back, every=2.0),
+            Sweep("unknowns", unknowns.sweep, every=2.0),
+            Sweep("calls", reconciler.sweep, every=10.0),
+            Sweep("sessions", lambda: _forget_old(book), every=600.0),
+        ],
+    )
+    application = make_app(doors)
+    application[streams.BEATS] = beats
+    application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings)
+    await tail.watch(RingTimes(rings))
+    async with _background(
+        doors.intake.run(), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
+    ) as stop_background:
+        await ticks.start()
+        await server.start(application)
+        try:
+            yield
+        finally:
+            await server.stop_listening()
+            hub.close()
+            await server.stop()
+            await ticks.stop()
+            await courier.stop()
+            await stop_background()
+
+
+@asynccontextmanager
+async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Runs the loops until told to stop. One that ends by itself takes the service down with it: better than half."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def stop() -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    owner = asyncio.current_task()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and owner is not None:
+            log.critical("a loop ended", exc_info=task.exception())
+            owner.cancel()
+
+    for task in tasks:
+        task.add_done_callback(ended)
+    try:
+        yield stop
+    finally:
+        await stop()
+
+
+async def _forget_old(book: Book) -> None:
+    async with book.writing() as w:
+        await sessions.sweep(w.session, w.now)
+
+
+async def _claim_database(book: Book, kind: str) -> None:
+    async with book.writing() as w:
+        owner = await configuration.deployment_kind(w.session, kind, w.now)
+    if owner != kind:
+        raise Refusal(f"this database belongs to a {owner}; a {kind} needs one of its own (see --data-dir)")
+
+
+async def _apply(book: Book, plan: Plan, *, demo: bool = False) -> list[configuring.Change]:
+    hashes = await _hashes(plan)
+    async with book.writing() as w:
+        return await configuring.apply(w, plan, hashes, demo=demo)
+
+
+async def _hashes(plan: Plan) -> dict[str, str]:
+    given = {agent.login: agent.password_hash for agent in plan.agents if agent.password_hash}
+    return given | {agent.login: await hashed(agent.password) for agent in plan.agents if agent.password}
+
+
+async def serve(settings: Settings) -> int:
+    """`hablemos serve`: runs until SIGTERM."""
+    if settings.carrier_account is None or not settings.carrier_tokens:
+        raise WrongSetting(
+            "HABLEMOS_CARRIER_ACCOUNT and HABLEMOS_CARRIER_TOKENS should name the carrier's account and its auth token "
+            "(to try without one: hablemos demo)"
+        )
+    logs.set_up(settings.log_level)
+    server = Server(settings.host, settings.port)
+    async with database(settings) as url, service(settings, url, server, kind="service") as book:
+        print(f"hablemos serves {server.url}", flush=True)
+        if link := await _setup_link(book):
+            print(f"Nobody works here yet. The first administrator signs up once at {link}", flush=True)
+        await until_told_to_stop()
+    return 0
+
+
+async def _setup_link(book: Book) -> str | None:
+    async with book.writing() as w:
+        if await configuration.count_agents(w.session):
+            return None
+        return f"{w.public_url}/setup/{await sessions.make_setup_link(w.session, w.now)}"
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Book]:
+    async with database(settings) as url:
+        await migrate(url)
+        engine = make_engine(url, connections=2)
+        try:
+            yield Book(engine, Hub(), Vault(secret_of(settings)), settings.public_url or "")
+        finally:
+            await engine.dispose()
+
+
+class _OnlyLooking(Exception):
+    """Rolls the transaction back."""
+
+
+async def apply_file(settings: Settings, file: Path, *, sure: bool) -> int:
+    """`hablemos apply FILE.toml`: shows the difference, asks, applies."""
+    try:
+        plan = read(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongFile(f"{file}: {error}") from error
+    async with _opened(settings) as book:
+        changes: list[configuring.Change] = []
+        hashes = await _hashes(plan)
+        with contextlib.suppress(_OnlyLooking):
+            async with book.writing() as w:
+                changes = await configuring.apply(w, plan, hashes)
+                raise _OnlyLooking
+        if not changes:
+            print("Nothing to change.")
+            return 0
+        print("\n".join(str(change) for change in changes))
+        if not sure and input("Apply? [y/N] ").strip().lower() not in {"y", "yes", "s", "sí"}:
+            print("Nothing was changed.")
+            return 1
+        async with book.writing() as w:
+            await configuring.apply(w, plan, hashes)
+    print(f"Applied {len(changes)} changes.")
+    return 0
+
+
+async def doctor(settings: Settings) -> int:
+    """`hablemos doctor`: what is set, what answers; 0 when nothing is wrong."""
+    faults = 0
+
+    def say(well: bool, what: str) -> None:
+        nonlocal faults
+        faults += not well
+        print(f"{'ok ' if well else 'BAD'}  {what}")
+
+    async with _opened(settings) as book:
+        async with book.reading() as r:
+            drift = abs((datetime.now(UTC) - r.now).total_seconds())
+        say(True, "database answers, schema up to date")
+        say(drift < 2.0, f"clocks differ by {drift:.1f} s")
+    say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
+    say(bool(settings.public_url), "HABLEMOS_PUBLIC_URL is set: the carrier and customers reach us there")
+    return 1 if faults else 0
+
+
+async def verify_file(file: Path, root: Path | None, *, as_json: bool) -> int:
+    """`hablemos verify FILE`: what the document's seal says, without the service."""
+    try:
+        pdf, certificate = file.read_bytes(), root.read_bytes() if root else b""
+    except OSError as error:
+        raise Refusal(f"{error.filename}: {error.strerror}") from error
+    trust = EmbeddedTrust()
+    try:
+        seen = await trust.inspect(pdf, certificate)
+    finally:
+        await trust.stop()
+    if as_json:
+        lines = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen.checks]
+        print(json.dumps({"sealed": seen.sealed, "lines": lines}))
+    else:
+        for one in seen.checks:
+            print(f"{'holds' if one.holds else 'FAILS'}  {one.name}  {dict(one.detail)}")
+    return 0 if seen.sealed and all(one.holds for one in seen.checks) else 1
+
+
+async def phonebox_alone(account: str, token: str, port: int, log: Path | None) -> int:
+    """`hablemos phonebox`: the local carrier, on loopback, until Ctrl-C."""
+    phonebox = Phonebox(account=account, token=token, templates=TEMPLATES, log=log)
+    await phonebox.start("127.0.0.1", port)
+    try:
+        print(f"phonebox at {phonebox.url}", flush=True)
+        await until_told_to_stop()
+    finally:
+        await phonebox.stop()
+    return 0

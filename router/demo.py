@@ -1,0 +1,191 @@
+"""The demonstration: everything on one machine, with a phone to play the customer."""
+
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from integrations.phonebox import Phonebox
+from router import app, walk
+from router.embedded import EmbeddedPostgres
+from router.model.configuration import read
+from router.paths import TEMPLATES
+from router.settings import Settings
+from router.web.landing import make_landing
+from router.web.server import Server
+from router.wording import wording
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+TOKEN = "the-demonstration-has-no-secrets"  # noqa: S105  loopback only
+PASSWORD = "hablemos-demo"  # noqa: S105  loopback only
+SITE = "luz-clara"
+PORT = 8080
+
+PLAN = """
+[[campaigns]]
+key = "luz-clara"
+name = "Luz Clara"
+caller_id = "+12025550100"
+sender = "+12025550100"
+rule_pack = "demo"
+locale = "es"
+stale_seconds = 15
+quote_days = 14
+daily_spend_cap = 90000
+consent_version = "2026-11"
+consent_text = ""
+
+  [campaigns.company]
+  name = "Luz Clara Demo SL"
+  address = "Calle Mayor 1, 28013 Madrid"
+  phone = "+12025550100"
+  email = "hola@luzclara.example"
+  tax_id = "B00000000"
+
+  [[campaigns.queues]]
+  key = "ventas"
+  name = "Ventas"
+  skills = ["es"]
+  ring_seconds = 20
+  connect_seconds = 60
+  wrap_seconds = 60
+
+  [[campaigns.sites]]
+  key = "luz-clara"
+  name = "Tarifa Plana Solar"
+  queue = "ventas"
+  origins = ["http://127.0.0.1:1"]
+
+  [[campaigns.products]]
+  label = "Tarifa Plana Solar 24 h"
+  unit_minor = 4990
+  period = "month"
+
+  [[campaigns.products]]
+  label = "Alta e instalación"
+  unit_minor = 9900
+  period = "once"
+
+  [[campaigns.products]]
+  label = "Cargador de coche"
+  unit_minor = 45000
+  period = "once"
+
+[[agents]]
+login = "ana"
+name = "Ana"
+skills = ["es", "en"]
+password = "hablemos-demo"
+
+[[agents]]
+login = "bruno"
+name = "Bruno"
+skills = ["es"]
+password = "hablemos-demo"
+
+[[agents]]
+login = "sofia"
+name = "Sofía"
+role = "supervisor"
+skills = ["es"]
+password = "hablemos-demo"
+
+[[agents]]
+login = "admin"
+name = "Admin"
+role = "admin"
+password = "hablemos-demo"
+"""
+
+
+@dataclass(frozen=True)
+class Running:
+    """The addresses of a running demonstration, without a slash at their ends."""
+
+    service: str
+    phonebox: str
+    landing: str
+
+
+@asynccontextmanager
+async def demonstration(data_dir: Path, port: int | None) -> AsyncIterator[Running]:
+    """Service, phonebox and landing page on three loopback ports; the database in `data_dir`. Port 0 takes free ones;
+    without one, 8080 and the next two if they are free."""
+    service, landing, phonebox_port = _ports(port)
+    flags = {
+        "data_dir": data_dir, "public_url": service.url, "company": "Luz Clara Demo SL", "carrier_account": ACCOUNT,
+        "carrier_tokens": TOKEN,
+    }
+    data_dir.mkdir(parents=True, exist_ok=True)
+    async with EmbeddedPostgres(data_dir) as database, contextlib.AsyncExitStack() as stack:
+        phonebox = Phonebox(
+            account=ACCOUNT, token=TOKEN, templates=TEMPLATES, log=data_dir / "phonebox.jsonl",
+            inbound_url=f"{service.url}/hooks/carrier/inbound",
+        )
+        await phonebox.start("127.0.0.1", phonebox_port)
+        stack.push_async_callback(phonebox.stop)
+        settings = Settings.from_env(None, **flags, carrier_url=phonebox.url)
+        plan = PLAN.replace("http://127.0.0.1:1", landing.url)
+        await stack.enter_async_context(
+            app.service(settings, database.url, service, kind="demo", softphone=phonebox.url, plan=read(plan))
+        )
+        await landing.start(make_landing(service.url, SITE, wording()))
+        stack.push_async_callback(landing.stop)
+        yield Running(service.url, phonebox.url, landing.url)
+
+
+def _ports(port: int | None) -> tuple[Server, Server, int]:
+    if port == 0:
+        return Server("127.0.0.1", 0), Server("127.0.0.1", 0), 0
+    first = PORT if port is None else port
+    try:
+        return Server("127.0.0.1", first), Server("127.0.0.1", first + 1), first + 2
+    except OSError as error:
+        if port is not None:
+            raise app.Refusal(f"port {first} or {first + 1} is taken; try --port 0") from error
+        return Server("127.0.0.1", 0), Server("127.0.0.1", 0), 0
+
+
+def _addresses(running: Running) -> str:
+    customer = "+12025550142"
+    return f"""
+hablemos demo — everything runs on this machine; nobody is really called.
+
+  Landing page   {running.landing}/            press "Llámeme ahora" and give the number {customer}
+  Customer       {running.phonebox}/phones/{customer}   the telephone of that customer: calls and texts
+  Desk           {running.service}/desk            sign in as ana, password {PASSWORD}  (also bruno)
+  Wallboard      {running.service}/wallboard       sign in as sofia, password {PASSWORD}
+  Verify         {running.service}/verify
+
+  1. Sign in at the desk and say you are ready.   2. Ask for a call on the landing page.
+  3. Accept at the desk, answer on the customer's telephone, and send a quote.
+  4. Open the link in the text message, sign, and verify the PDF.
+
+  The campaign is always open and calls only numbers reserved for fiction (555-0100 to 555-0199 of ten area codes).
+  A quote rests 15 seconds before it counts as quiet. Stop with Ctrl-C; run again and all is still here.
+"""
+
+
+async def run_demo(data_dir: Path, port: int | None, *, walk: bool, as_json: bool) -> int:
+    """Runs until Ctrl-C, or walks the story and leaves: 0 only if every step held."""
+    app.prepare_logs("WARNING" if walk else "INFO", data_dir / "service.log")
+    async with demonstration(data_dir, port) as running:
+        if walk:
+            return await _walk(running, data_dir, as_json)
+        print(_addresses(running), flush=True)
+        await app.until_told_to_stop()
+    return 0
+
+
+async def _walk(running: Running, data_dir: Path, as_json: bool) -> int:
+    addresses = walk.Addresses(
+        service=running.service, phonebox=running.phonebox, landing=running.landing, site=SITE, password=PASSWORD,
+        agents=("ana", "bruno"), supervisor="sofia",
+    )
+    report = await walk.play(addresses, data_dir / "walks", progress=sys.stderr)
+    if as_json:
+        print(json.dumps(report.as_json()))
+    return 0 if report.ok else 1
