@@ -18,7 +18,7 @@ from integrations.http import client_session
 from integrations.phonebox import Phonebox
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
-from router.actions import calling, configuring, dispatch, intake, nurturing, sealing, signing
+from router.actions import calling, configuring, dispatch, intake, inviting, nurturing, sealing, signing
 from router.alarms import Alarms
 from router.book import Batcher, Book, Writing
 from router.courier import Courier
@@ -57,6 +57,7 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     calling.TASK_WRAP: calling.wrap_up_ends,
     nurturing.QUOTE_CHECK: nurturing.check_quote,
     signing.EXPIRE: signing.expire,
+    inviting.COPY: inviting.copy,
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -15,10 +15,11 @@ from sqlalchemy.sql import func
 from router.live import Hub
 from router.model.base import Numbered, State
 from router.model.budgets import NUMBER_CAP
+from router.model.errors import Busy
 from router.model.facts import Fact
 from router.model.vault import Vault
 from router.store import budgets, facts
-from router.store.db import ReadSession, WriteSession
+from router.store.db import ReadSession, WriteSession, lost_connection
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Writing:
         self.audiences.update(audiences)
 
     def spend(self, cents: int, scopes: Mapping[str, int]) -> None:
-        """Reserves money at commit, last of all: `scopes` maps a budget's scope to its cap a day."""
+        """Reserves money at commit, last of all: `scopes` maps a budget's scope to its cap a day. Less than 0 gives back."""
         for scope, cap in scopes.items():
             spent, _ = self._spending.get(scope, (0, cap))
             self._spending[scope] = (spent + cents, cap)
@@ -252,7 +253,8 @@ class Batcher(Generic[Q, A]):
         return await answer
 
     async def run(self) -> None:
-        """Runs until cancelled; what waits then is answered with the cancellation."""
+        """Runs until cancelled; what is not answered then is refused with Busy: asked again, another process answers."""
+        batch: list[tuple[Q, asyncio.Future[A]]] = []
         try:
             while True:
                 batch = [await self._queue.get()]
@@ -261,29 +263,31 @@ class Batcher(Generic[Q, A]):
                 await self._answer(batch)
         finally:
             while not self._queue.empty():
-                self._queue.get_nowait()[1].cancel()
+                batch.append(self._queue.get_nowait())
+            _refuse(batch, Busy("The service is stopping. Please try again."))
 
     async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]]) -> None:
         try:
             async with self._book.writing() as w:
-                answers = await self._write(w, [question for question, _ in batch])
-        except asyncio.CancelledError:
-            for _, future in batch:
-                future.cancel()
-            raise
+                answers = list(await self._write(w, [question for question, _ in batch]))
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
         except Exception as error:
-            if len(batch) == 1:
-                if not batch[0][1].done():
-                    batch[0][1].set_exception(error)
+            # Without the database each of them would wait for it again, one after the other.
+            if len(batch) == 1 or lost_connection(error):
+                _refuse(batch, error)
                 return
             for one in batch:
                 await self._answer([one])
-            return
-        for (_, future), answer in zip(batch, answers, strict=True):
-            with suppress(asyncio.InvalidStateError):
-                future.set_result(answer)
+
+
+def _refuse(batch: Iterable[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)
 
 
 def scopes_of(phone: str, campaign_id: int, campaign_cap: int, deployment_cap: int) -> dict[str, int]:
-    """The budgets a paid delivery draws on, in the fixed order in which they are locked."""
+    """The budgets a paid delivery draws on, with the most each may take a day."""
     return {f"number:{phone}": NUMBER_CAP, f"campaign:{campaign_id}": campaign_cap, "all": deployment_cap}

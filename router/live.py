@@ -61,6 +61,8 @@ class Hub:
         self._callbacks.setdefault(audience, []).append(callback)
 
     def add(self, watcher: Watcher) -> None:
+        if self.closing:
+            watcher._something.set()
         for audience in watcher.audiences:
             self._watchers.setdefault(audience, set()).add(watcher)
 

@@ -51,6 +51,12 @@ def _secret(name: str, value: str) -> str:
     return value
 
 
+def _company(name: str, value: str) -> str:
+    if not 1 <= len(value.strip()) <= 64:
+        raise WrongSetting(f"{name} should be the company's name on its certificates, at most 64 characters")
+    return value.strip()
+
+
 def _sid(name: str, value: str) -> str:
     if not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
         raise WrongSetting(f"{name} should be an account id: AC and 32 hexadecimal digits")
@@ -86,6 +92,7 @@ class Settings:
     database_url: str | None = None
     public_url: str | None = None
     secret: str | None = None
+    company: str = "hablemos"
     carrier_account: str | None = None
     carrier_tokens: tuple[str, ...] = ()
     carrier_url: str | None = None
@@ -122,6 +129,7 @@ _READERS = {
     "database_url": _database_url,
     "public_url": _http_url,
     "secret": _secret,
+    "company": _company,
     "carrier_account": _sid,
     "carrier_tokens": _tokens,
     "carrier_url": _http_url,

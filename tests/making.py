@@ -77,8 +77,8 @@ async def task(w: Writing, queue: Queue, lead: Lead, **values: Any) -> Task:
     made = Task(
         campaign_id=queue.campaign_id, queue_id=queue.id, lead_id=lead.id, contact_id=lead.contact_id, pool=queue.pool,
         tier=tier, skills=skills, lane=lane_of(queue.campaign_id, queue.id, tier, skills),
-        rank=int(w.now.timestamp() * 1000), enqueued_at=w.now,
-        **{"kind": TaskKind.call, "state": TaskState.queued, **values},
+        enqueued_at=w.now,
+        **{"kind": TaskKind.call, "state": TaskState.queued, "rank": int(w.now.timestamp() * 1000), **values},
     )
     w.session.add(made)
     await w.session.flush()

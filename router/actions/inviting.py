@@ -6,7 +6,8 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 from urllib.parse import urlsplit
 
 from router.actions import talking
-from router.actions.signing import code_parts, record, touch
+from router.actions.sealing import COPY
+from router.actions.signing import EXPIRE, code_parts, record, touch
 from router.book import Writing
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
@@ -16,9 +17,7 @@ from router.model.vault import hash_token, new_code, new_token
 from router.store import alarms, quotes
 from router.wording import money, wording
 
-EXPIRE = "signing.expire"
-COPY = "signing.copy"
-"""Alarms; their subject is the signing."""
+__all__ = ["COPY", "amount", "copy", "invite", "send_code", "void"]
 
 _GAP = "\x00"
 _NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")

@@ -122,8 +122,10 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta) 
     common = {"campaign_id": quote.campaign_id, "lead_id": quote.lead_id}
     live = await cadences.live_of_quote(w.session, quote.id)
     if live is not None:
-        again = {"frm": (EnrolmentState.active,), "data": {"reason": reason}}
-        if await w.move(Enrolment, live.id, EnrolmentState.awaiting_agent, **again) is None:
+        waiting = await w.move(
+            Enrolment, live.id, EnrolmentState.awaiting_agent, frm=(EnrolmentState.active,), data={"reason": reason}
+        )
+        if waiting is None:
             return
     else:
         enrolment_id = await cadences.enrol(w.session, quote, reason, w.now)

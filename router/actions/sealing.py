@@ -19,6 +19,7 @@ from router.store import alarms, authority, blobs, evidence, signings
 KEYS = "authority"
 """The vault's purpose for the authority's keys at rest."""
 COPY = "signing.copy"
+"""The alarm that sends the link to the signed copy (`router.actions.inviting.copy`)."""
 EVIDENCE_FORMAT = "hablemos-evidence/1"
 STATEMENT = "Simple electronic signature with reinforced evidence (one-time code by text message) and company seal."
 

@@ -31,14 +31,16 @@ from router.model.signings import (
 )
 from router.model.vault import hash_token, new_token
 from router.ports import MessageStage
-from router.store import alarms, evidence, signings
+from router.store import alarms, blobs, evidence, signings
 from router.wording import wording
 
 __all__ = [
+    "EXPIRE",
     "Visitor",
     "decline",
     "ensure_authority",
     "expire",
+    "fetch_copy",
     "give_code",
     "message_moved",
     "open_link",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 EXPIRE = "signing.expire"
+"""The alarm at which an offer's time is over; its subject is the signing."""
 LONGEST_NAME = 120
 
 
@@ -227,6 +230,15 @@ async def decline(w: Writing, signing: Signing, reason: DeclineReason, visitor: 
     await record(w, locked, "declined", {"reason": reason.value, **visitor.as_data()})
     await _end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
     return True
+
+
+async def fetch_copy(w: Writing, signing: Signing, visitor: Visitor) -> bytes | None:
+    """The sealed document for whoever holds the link to the copy; that it was fetched is evidence."""
+    locked = await w.session.locked(Signing, signing.id)
+    if locked is None or locked.sealed_sha256 is None:
+        return None
+    await record(w, locked, "copy.downloaded", visitor.as_data())
+    return await blobs.content(w.session, locked.sealed_sha256)
 
 
 async def expire(w: Writing, signing_id: int) -> None:

@@ -39,8 +39,8 @@ _DELIVERY_MOVES = table(
 
 
 class DeliveryKind(StrEnum):
-    """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may sealing, whose
-    result is kept once."""
+    """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
+    sealing, whose result is kept once."""
 
     leg = "leg"
     end_room = "end_room"
@@ -59,8 +59,9 @@ class DeliveryKind(StrEnum):
 
     @property
     def most_tries(self) -> int:
-        """Requests made at most when each was answered "not processed". A telephone that rings late is worse than none."""
-        return {DeliveryKind.leg: 3, DeliveryKind.message: 8, DeliveryKind.seal: 20}.get(self, 12)
+        """Requests made at most when each was answered "not processed". A late ring is worse than none."""
+        most = {DeliveryKind.leg: 3, DeliveryKind.hold: 3, DeliveryKind.message: 8, DeliveryKind.seal: 20}
+        return most.get(self, 12)
 
     def pause(self, tries: int) -> timedelta:
         """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest."""
@@ -71,7 +72,8 @@ class Delivery(Numbered):
     """`order` are the particulars (ids, addresses, seconds); `sealed_text` is a message's text, encrypted, wiped when
     final; `shown_text` is the same with link and code replaced. `ref` is our unguessable name of it for callbacks.
     `fence` rises with every claim: a stalled worker's late write finds another number. `names` is the delivery this
-    one tries again. `lease_until` of an unknown one is when to ask next. To a customer nothing leaves without the guard's recorded answer (`attempt_id`)."""
+    one tries again. `lease_until` of an unknown one is when to ask next. To a customer nothing leaves without the
+    guard's recorded answer (`attempt_id`)."""
 
     __tablename__ = "deliveries"
     __table_args__ = (

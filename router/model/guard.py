@@ -156,6 +156,6 @@ def next_open(pack: RulePack, zone: str, at: datetime) -> datetime:
             continue
         opens = datetime.combine(day, pack.opens, tzinfo=local.tzinfo)
         closes = datetime.combine(day, pack.closes, tzinfo=local.tzinfo)
-        if local < closes:
+        if local < closes or pack.closes == time.max:
             return max(at, opens) if opens > local else at
     raise ValueError(f"the pack {pack.id} is never open")

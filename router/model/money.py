@@ -28,7 +28,8 @@ class Period(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """`unit_minor` is the price of one without tax, in minor units, negative for a discount; `tax_bp` in basis points."""
+    """`unit_minor` is the price of one without tax, in minor units, negative for a discount; `tax_bp` in basis
+    points."""
 
     label: str
     quantity: int

@@ -46,12 +46,13 @@ class Offer:
 def canonical(offer: Offer, speaker: Speaker) -> Canonical:
     """The offer as the customer reads it, in reading order."""
     found = (*_head(offer, speaker), *_prices(offer, speaker), *_terms(offer, speaker))
-    return [{"kind": kind, "label": label, "value": _spaced(value)} for kind, label, value in found]
+    return [{"kind": kind, "label": _spaced(label), "value": _spaced(value)} for kind, label, value in found]
 
 
 def digest(lines: Sequence[Mapping[str, str]]) -> bytes:
     """SHA-256 of the list as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    return hashlib.sha256(json.dumps(list(lines), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).digest()
+    text = json.dumps(list(lines), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).digest()
 
 
 Found = Iterator[tuple[str, str, str]]
@@ -84,8 +85,8 @@ def _priced(line: Line, speaker: Speaker) -> str:
         "tax": speaker.percent(line.tax_bp),
     }
     if line.period is Period.month:
-        return speaker.say("%(quantity)s × %(unit)s = %(net)s a month, plus %(tax)s tax", **values)
-    return speaker.say("%(quantity)s × %(unit)s = %(net)s once, plus %(tax)s tax", **values)
+        return speaker.say("%(quantity)s × %(unit)s = %(net)s a month, plus %(tax)s tax", **values)  # noqa: RUF001
+    return speaker.say("%(quantity)s × %(unit)s = %(net)s once, plus %(tax)s tax", **values)  # noqa: RUF001
 
 
 def _summed(sum_: Sum, period: Period, speaker: Speaker) -> Found:
@@ -102,11 +103,12 @@ def _terms(offer: Offer, speaker: Speaker) -> Found:
     say, company = speaker.say, offer.company
     reach = ", ".join(company[key] for key in ("email", "phone", "address") if company.get(key))
     yield "term", say("When you are bound"), say(
-        "This offer binds you only once you have signed it. Until then you owe nothing, whatever was said on the telephone."
+        "This offer binds you only once you have signed it. Until then you owe nothing, whatever was said on the "
+        "telephone."
     )
     yield "term", say("Right of withdrawal"), say(
-        "You may withdraw from the contract within %(days)s calendar days of signing it, without giving reasons and at no "
-        "cost. A plain statement is enough: %(reach)s.", days=WITHDRAWAL_DAYS, reach=reach,
+        "You may withdraw from the contract within %(days)s calendar days of signing it, without giving reasons and at "
+        "no cost. A plain statement is enough: %(reach)s.", days=WITHDRAWAL_DAYS, reach=reach,
     )
     yield "term", say("Signature"), say(
         "Simple electronic signature with reinforced evidence (one-time code by text message) and the company's seal."

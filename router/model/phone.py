@@ -9,19 +9,21 @@ REFUSED = frozenset(
     {
         PhoneNumberType.PREMIUM_RATE,
         PhoneNumberType.SHARED_COST,
+        PhoneNumberType.PERSONAL_NUMBER,
         PhoneNumberType.UAN,
         PhoneNumberType.VOICEMAIL,
         PhoneNumberType.PAGER,
+        PhoneNumberType.UNKNOWN,
     }
 )
-"""Types nobody is called back on: they cost the caller."""
+"""Types nobody is called back on: they cost the caller, or reach no person."""
 
 
 def e164(written: str, country: str) -> str:
     """The number in E.164. `country` (ISO 3166) is assumed where none is written.
 
-    Raises Invalid for what is no possible number, for premium and shared-cost numbers, and for numbers of no country
-    (satellite and international networks, which the numbering plan counts as ordinary mobiles).
+    Raises Invalid for what is no possible number, for premium, shared-cost and personal numbers, and for numbers of no
+    country (satellite and international networks, which the numbering plan counts as ordinary mobiles).
     """
     if len(written) > 40:
         raise Invalid("This is not a telephone number.", pointer="/phone")

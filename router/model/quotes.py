@@ -42,7 +42,8 @@ OPEN = (QuoteState.sent, QuoteState.opened)
 class Quote(Numbered):
     """Money is in minor units of `currency`. `lines` are what the agent wrote: label, quantity, unit price without tax
     (minor units), tax (basis points), period ("once" or "month"). `canonical` is the one list of (label, value) lines
-    from which page and PDF are both made; it is set when the quote is frozen, with `pdf_sha256`. `idle_base` is when
+    from which page and PDF are both made; it is set when the quote is frozen, with `pdf_sha256`. `customer` is the name
+    that stands on it. `idle_base` is when
     the customer, or a person talking with him, last moved it: our automatic messages never do."""
 
     __tablename__ = "quotes"
@@ -63,7 +64,8 @@ class Quote(Numbered):
     version: Mapped[int] = mapped_column(default=1)
     canonical: Mapped[list[dict[str, Any]] | None] = mapped_column(default=None)
     canonical_sha256: Mapped[bytes | None] = mapped_column(default=None)
-    pdf_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
+    pdf_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None, index=True)
+    customer: Mapped[str] = mapped_column(default="")
     idle_base: Mapped[datetime | None] = mapped_column(default=None)
     sent_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)

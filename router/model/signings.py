@@ -1,6 +1,8 @@
 """Signings: the ceremony of link, opening, one-time code, signature and sealed PDF."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, text
@@ -9,10 +11,62 @@ from sqlalchemy.orm import Mapped, mapped_column
 from router.model.base import Moves, Numbered, State, table
 
 CODE_LIFE = timedelta(minutes=5)
+SIGN_WITHIN = timedelta(minutes=10)
+SESSION_LIFE = timedelta(hours=2)
+"""How long a code is good, how long its holder may take to sign, and how long an opened offer stays open in a browser
+(opening the link again is always possible until the offer ends)."""
 TRIES_PER_CODE = 5
 TRIES_PER_SIGNING = 10
 CODES_PER_SIGNING = 4
 CODE_COOLDOWNS = (timedelta(seconds=0), timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120))
+
+
+@dataclass(frozen=True)
+class Consent:
+    """One thing agreed to, asked for by itself. `text` is our English source; a changed text gets a new version."""
+
+    id: str
+    version: str
+    required: bool
+    text: str
+
+
+CONSENTS = (
+    Consent("offer", "1", True, "I accept this offer and I know that signing it obliges me to pay."),
+    Consent("data", "1", True, "I agree that %(company)s uses my data to prepare and carry out this contract."),
+    Consent("commercial", "1", False, "I would like %(company)s to tell me of other offers; I may stop it any time."),
+)
+
+
+class DeclineReason(StrEnum):
+    """Why an offer was declined: codes, not words."""
+
+    price = "price"
+    later = "later"
+    elsewhere = "elsewhere"
+    not_asked_for = "not_asked_for"
+    other = "other"
+
+
+class CodeAnswer(StrEnum):
+    """What came of asking for a code. `wait`: too soon after the last one; `refused`: this number may not be texted
+    now."""
+
+    sent = "sent"
+    wait = "wait"
+    none_left = "none_left"
+    refused = "refused"
+    closed = "closed"
+
+
+class Given(StrEnum):
+    """What came of giving a code. `dead`: expired, or tried too often; a new one may be asked for."""
+
+    right = "right"
+    wrong = "wrong"
+    dead = "dead"
+    locked = "locked"
+    closed = "closed"
 
 
 class SigningState(State):
@@ -38,14 +92,25 @@ class SigningState(State):
         return _SIGNING_MOVES
 
 
+SIGNED = (SigningState.signed, SigningState.sealed, SigningState.completed)
+OPENABLE = (
+    SigningState.created, SigningState.sent, SigningState.delivered, SigningState.undeliverable, SigningState.opened,
+    SigningState.code_sent, SigningState.verified,
+)
+"""States in which the link opens the offer."""
+ALIVE = (*OPENABLE, SigningState.locked)
+"""Neither signed nor ended."""
+
 _EXITS = "declined expired void"
 _SIGNING_MOVES = table(
-    (SigningState.created, f"sent undeliverable {_EXITS}"),
+    # Callbacks come late and in any order: the customer may open before we hear that the text was sent.
+    (SigningState.created, f"sent delivered opened undeliverable {_EXITS}"),
     (SigningState.sent, f"delivered opened undeliverable {_EXITS}"),
     (SigningState.delivered, f"opened {_EXITS}"),
     (SigningState.opened, f"code_sent {_EXITS}"),
-    (SigningState.code_sent, f"code_sent verified locked {_EXITS}"),
-    (SigningState.verified, f"code_sent signed {_EXITS}"),
+    # Opened anew, perhaps on another device: the code proves possession only for the one who typed it.
+    (SigningState.code_sent, f"opened code_sent verified locked {_EXITS}"),
+    (SigningState.verified, f"opened code_sent signed {_EXITS}"),
     (SigningState.signed, "sealed"),
     (SigningState.sealed, "completed"),
     (SigningState.undeliverable, f"delivered opened {_EXITS}"),
@@ -55,12 +120,15 @@ _SIGNING_MOVES = table(
 
 class Signing(Numbered):
     """`link_hash`, `cookie_hash` are SHA-256 of random tokens, `code_hmac` binds the code to offer, amount and number.
-    `phone` is frozen when the signing is made. `chain_head` is the last hash of its evidence."""
+    `phone` is frozen when the signing is made. `code_expires_at` is when the code dies and, once it was given, until
+    when it may be signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
+    its evidence."""
 
     __tablename__ = "signings"
     __table_args__ = (
         Index("one_live_signing_per_quote", "quote_id", unique=True, postgresql_where=text(
             "state not in ('declined','expired','void')")),
+        Index(None, "quote_id", "id"),
     )
     quote_id: Mapped[int] = mapped_column(ForeignKey("quotes.id"))
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -72,6 +140,8 @@ class Signing(Numbered):
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime]
     cookie_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
+    cookie_until: Mapped[datetime | None] = mapped_column(default=None)
+    copy_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
     code_hmac: Mapped[bytes | None] = mapped_column(default=None)
     code_expires_at: Mapped[datetime | None] = mapped_column(default=None)
     code_tries: Mapped[int] = mapped_column(default=0)
@@ -82,9 +152,23 @@ class Signing(Numbered):
     name_typed: Mapped[str] = mapped_column(default="")
     opened_at: Mapped[datetime | None] = mapped_column(default=None)
     signed_at: Mapped[datetime | None] = mapped_column(default=None)
-    sealed_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
+    sealed_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None, index=True)
     evidence_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
     level: Mapped[str] = mapped_column(default="")
     time_source: Mapped[str] = mapped_column(default="")
     chain_head: Mapped[bytes | None] = mapped_column(default=None)
     chain_length: Mapped[int] = mapped_column(default=0)
+
+    def next_code_at(self) -> datetime | None:
+        """When the next code may be asked for; None when there is none left."""
+        if self.codes_sent >= CODES_PER_SIGNING:
+            return None
+        return (self.code_sent_at or self.created_at) + CODE_COOLDOWNS[self.codes_sent]
+
+    def tries_left(self) -> int:
+        """Tries left for the code that was sent last."""
+        return max(0, min(TRIES_PER_CODE - self.code_tries, TRIES_PER_SIGNING - self.tries))
+
+    def code_alive(self, now: datetime) -> bool:
+        """Whether the code sent last may still be given (before), or signed upon (after it was given)."""
+        return self.code_expires_at is not None and now < self.code_expires_at and self.tries_left() > 0

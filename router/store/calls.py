@@ -11,13 +11,34 @@ from router.store.db import ReadSession, WriteSession
 
 
 async def leg_by_ref(session: WriteSession, ref: str) -> Leg | None:
-    """The leg of this name, locked."""
-    return await session.scalar(select(Leg).where(Leg.ref == ref).with_for_update())
+    """The leg of this name. Its call is locked first, then the leg: always in this order, so that two messages about
+    one call wait for each other and never deadlock."""
+    call_id = await session.scalar(select(Leg.call_id).where(Leg.ref == ref))
+    if call_id is None:
+        return None
+    await session.locked(Call, call_id)
+    return await session.scalar(
+        select(Leg).where(Leg.ref == ref).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
 
 
 async def call_by_room(session: WriteSession, room_ref: str) -> Call | None:
     """The call of this room, locked."""
-    return await session.scalar(select(Call).where(Call.room_ref == room_ref).with_for_update())
+    return await session.scalar(
+        select(Call)
+        .where(Call.room_ref == room_ref)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+
+
+async def out_of_house(session: ReadSession, leg: Leg) -> bool:
+    """Whether the leg may be ringing somewhere: its order was given, and its end has not been told."""
+    if leg.ended_at is not None:
+        return False
+    given = (DeliveryState.started, DeliveryState.unknown, DeliveryState.done)
+    found = select(Delivery.id).where(Delivery.leg_id == leg.id, Delivery.state.in_(given)).limit(1)
+    return bool(leg.carrier_id) or await session.scalar(found) is not None
 
 
 async def legs_of(session: ReadSession, call_id: int) -> Sequence[Leg]:

@@ -22,8 +22,14 @@ LIMITS = {
 }
 """Server-side limits of every connection, milliseconds: no writer holds back the journal's readers for long."""
 
-UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout, ConnectionError, OSError)
+UNREACHABLE = (OperationalError, PoolTimeout, OSError)
 """What SQLAlchemy and the socket raise when the database is gone or has no room; the doors answer 503."""
+
+LOST_STATES = ("08", "53", "57", "25P03", "25P04")
+"""SQLSTATEs, or their beginnings: connection lost, no room, too slow, shutting down or starting up, time-outs."""
+
+CONTENDED_STATES = ("40001", "40P01", "55P03")
+"""SQLSTATEs: serialization, deadlock, lock not available. Trying again at once helps."""
 
 
 def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
@@ -40,9 +46,23 @@ def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | Non
 
 def lost_connection(error: BaseException) -> bool:
     """Whether the error means the database could not be asked, rather than that it said no."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, UNREACHABLE)
+    if isinstance(error, DBAPIError):
+        # The driver calls a value it cannot send (a lone surrogate) an interface error too: that is no lost connection.
+        driver = error.orig.__cause__ if error.orig is not None else None
+        if error.connection_invalidated or (isinstance(error, InterfaceError) and not isinstance(driver, ValueError)):
+            return True
+    return isinstance(error, UNREACHABLE) or _sqlstate(error).startswith(LOST_STATES)
+
+
+def contended(error: BaseException) -> bool:
+    """Whether another transaction was in the way, so that trying again helps."""
+    return _sqlstate(error) in CONTENDED_STATES
+
+
+def _sqlstate(error: BaseException) -> str:
+    # Errors of connecting come from the driver as they are.
+    of_driver = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(of_driver, "sqlstate", None) or ""
 
 
 class ReadSession:
@@ -76,11 +96,11 @@ class WriteSession(ReadSession):
     async def execute(self, statement: Executable, values: Any = None) -> Sequence[Rows]:
         """Runs a statement; its rows, if it returns any."""
         result: Any = await self._session.execute(statement, values)
-        return result.all() if result.returns_rows else []
+        return result.all() if getattr(result, "returns_rows", True) else []
 
     async def locked(self, noun: type[T], key: object) -> T | None:
-        """The row, locked and read anew."""
-        return await self._session.get(noun, key, with_for_update=True, populate_existing=True)
+        """The row, locked and read anew. Rows that only refer to it may still be written by others."""
+        return await self._session.get(noun, key, with_for_update={"key_share": True}, populate_existing=True)
 
     async def returning(self, statement: Executable) -> T | None:
         """The one row of an `UPDATE … RETURNING noun`, read anew; None when nothing matched."""

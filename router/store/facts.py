@@ -33,7 +33,7 @@ _APPEND = text(
     bindparam("data", type_=ARRAY(Text)),
 )
 
-_LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for update").bindparams(
+_LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no key update").bindparams(
     bindparam("ids", type_=ARRAY(BigInteger))
 )
 
@@ -108,7 +108,7 @@ async def append(session: WriteSession, facts: Sequence[Fact]) -> None:
 
 async def after(session: ReadSession, cursor: Cursor, limit: int = 500) -> list[Entry]:
     """The facts behind the cursor in commit order, as far as no open writer may still come in between."""
-    rows = await session.rows(_AFTER, {"xid": cursor.xid, "fact_id": cursor.fact_id, "limit": limit})
+    rows = await session.rows(_AFTER, {"xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit})
     return [Entry(*tuple(row)) for row in rows]
 
 

@@ -40,6 +40,7 @@ _LEADS = _arrays(
     select campaign_id, site_id, contact_id, intent, claims::jsonb, source::jsonb, locale, status_hash, :now, 2
     from unnest(:campaign_ids, :site_ids, :contact_ids, :intents, :claims, :sources, :locales, :status_hashes)
       as asked(campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash)
+    on conflict (status_hash) do nothing
     returning id, status_hash
     """,
     campaign_ids=BigInteger, site_ids=BigInteger, contact_ids=BigInteger, intents=Text, claims=Text, sources=Text,
@@ -123,7 +124,7 @@ async def put_contacts(session: WriteSession, columns: Columns, now: datetime) -
 
 
 async def put_leads(session: WriteSession, columns: Columns, now: datetime) -> dict[bytes, int]:
-    """The leads' ids by the hash of their status token."""
+    """The new leads' ids by the hash of their status token; one whose token another replica has just used is missing."""
     rows = await session.execute(_LEADS, {**columns, "now": now})
     return {row[1]: row[0] for row in rows}
 

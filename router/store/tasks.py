@@ -94,6 +94,7 @@ _RESERVE = text(
     bindparam("tasks", type_=ARRAY(BigInteger)),
     bindparam("agents", type_=ARRAY(BigInteger)),
     bindparam("whys", type_=ARRAY(Text)),
+    bindparam("now", type_=DateTime(timezone=True)),
 )
 
 _HOLD_TASKS = text(
@@ -131,7 +132,7 @@ async def waiting_pools(session: ReadSession) -> list[int]:
 
 
 async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:
-    """Agents of the pool who may be given work that waits there, longest idle first, locked; who is changing is skipped."""
+    """Who may be given work that waits in the pool, longest idle first, locked; those who are changing are skipped."""
     rows = await session.execute(
         _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
     )

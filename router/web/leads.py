@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import ipaddress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -25,13 +25,13 @@ routes = web.RouteTableDef()
 
 Short = Annotated[str, Meta(max_length=200)]
 Long = Annotated[str, Meta(max_length=2000)]
-Key = Annotated[str, Meta(min_length=8, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+Key = Annotated[str, Meta(min_length=8, max_length=128, pattern=r"^[\x21-\x7e]+\Z")]
 
 
 class Consent(msgspec.Struct, forbid_unknown_fields=True):
     """What the visitor ticked, with the text he saw."""
 
-    purposes: Annotated[list[Annotated[str, Meta(pattern="^(requested|commercial)$")]], Meta(max_length=4)]
+    purposes: Annotated[list[Literal["requested", "commercial"]], Meta(max_length=4)]
     text: Long
     version: Annotated[str, Meta(max_length=40)]
 
@@ -64,7 +64,7 @@ class LeadBody(msgspec.Struct, forbid_unknown_fields=True):
     email: Short = ""
     message: Long = ""
     locale: Annotated[str, Meta(max_length=16)] = ""
-    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] | None = None
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | None = None
     page: Long = ""
     referrer: Long = ""
     client_request_id: Key | None = None
@@ -106,7 +106,6 @@ def allow_origin(request: web.Request, response: web.StreamResponse) -> None:
 @routes.options("/v1/leads")
 async def preflight(request: web.Request) -> web.Response:
     response = web.Response(status=204)
-    allow_origin(request, response)
     response.headers["Access-Control-Allow-Methods"] = "POST"
     response.headers["Access-Control-Allow-Headers"] = "Content-Type, Idempotency-Key"
     response.headers["Access-Control-Max-Age"] = "600"
@@ -176,7 +175,8 @@ def _wanted(request: web.Request, body: LeadBody, landing: Landing, raw: dict[st
         claims={name: value for name in ("name", "email", "message") if (value := getattr(body, name))},
         source={**msgspec.to_builtins(body.source), "page": body.page, "referrer": body.referrer},
         address=truncated(request.remote),
-        user_agent=request.headers.get("User-Agent", "")[:300],
+        # A header may hold any bytes; those that are no UTF-8 arrive as surrogates, which no database takes.
+        user_agent=request.headers.get("User-Agent", "")[:300].encode("utf-8", "replace").decode(),
         page=body.page,
         key=key,
         request_sha256=hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest(),

@@ -12,8 +12,9 @@ from aiohttp.typedefs import Handler
 from router.logs import request_id
 from router.model import errors
 from router.model.vault import new_token
-from router.store.db import lost_connection
+from router.store.db import contended, lost_connection
 from router.web.doors import doors
+from router.web.leads import allow_origin
 from router.wording import negotiate
 
 log = logging.getLogger("hablemos.web")
@@ -58,6 +59,8 @@ def _as_house_error(error: Exception) -> tuple[int, errors.HouseError]:
         return error.status, known
     if lost_connection(error):
         return 503, errors.Busy("The service cannot reach its database just now. Nothing was stored; please try again.")
+    if contended(error):
+        return 503, errors.Busy("Too much is happening at once. Nothing was stored; please try again.")
     broken = errors.HouseError("Something went wrong on our side. Nothing was stored; please try again.")
     broken.code = "internal"
     return 500, broken
@@ -108,6 +111,7 @@ async def house(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, translates errors, sets headers, writes one line without anything personal."""
     name = new_token()
     marker = request_id.set(name)
+    request["id"] = name
     began = time.perf_counter()
     status = 500
     try:
@@ -138,6 +142,8 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     """On every response, streams included, before its head is sent; a handler's own value wins."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.path == "/v1/leads":
+        allow_origin(request, response)  # errors too: the page has to read them
     if request.path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup")):
         response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Request-Id", request_id.get() or "-")
+    response.headers.setdefault("X-Request-Id", request.get("id", "-"))

@@ -1,0 +1,177 @@
+"""What becomes of a delivery once the outside has answered, and who is told: in the caller's transaction."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from router.actions import calling, sealing, talking
+from router.book import Writing
+from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
+from router.model.vault import new_token
+from router.ports import Refused, Sealed, SealOrder, Uncertain
+from router.store import deliveries
+
+log = logging.getLogger(__name__)
+
+FLEW = (DeliveryState.started, DeliveryState.unknown)
+"""An answer that comes when somebody already thought it lost still counts, as long as nobody claimed it anew."""
+
+
+class Calling(Protocol):
+    """The verbs of `router.actions.calling` that the courier uses."""
+
+    async def leg_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> object: ...
+    async def leg_failed(self, w: Writing, delivery: Delivery, reason: str, /) -> object: ...
+
+
+class Talking(Protocol):
+    """The verbs of `router.actions.talking` that the courier uses."""
+
+    async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> object: ...
+    async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> object: ...
+
+
+class Sealing(Protocol):
+    """The verbs of `router.actions.sealing` that the courier uses."""
+
+    async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder: ...
+    async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Story:
+    """Who is told how a delivery ended."""
+
+    calling: Calling
+    talking: Talking
+    sealing: Sealing
+
+
+class _Nobody:
+    """Takes part in no story."""
+
+    async def leg_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> None: ...
+    async def leg_failed(self, w: Writing, delivery: Delivery, reason: str, /) -> None: ...
+    async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> None: ...
+    async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
+    async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
+
+    async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
+        raise LookupError("nobody can say what is to be sealed")
+
+
+HOUSE = Story(calling, talking, sealing)
+SILENCE = Story(_Nobody(), _Nobody(), _Nobody())
+
+
+@dataclass(frozen=True)
+class Performed:
+    """It was done. `carrier_id` is the carrier's name of it, if it has one."""
+
+    carrier_id: str = ""
+    sealed: Sealed | None = None
+
+
+Answer = Performed | Refused | Uncertain
+
+
+async def record(w: Writing, story: Story, delivery: Delivery, answer: Answer) -> None:
+    """Moves the delivery by the answer to its request and tells the story."""
+    match answer:
+        case Performed():
+            await performed(w, story, delivery, answer)
+        case Refused():
+            await refused(w, story, delivery, answer)
+        case Uncertain():
+            await uncertain(w, story, delivery)
+
+
+async def performed(w: Writing, story: Story, delivery: Delivery, answer: Performed) -> None:
+    """Done. Nothing happens when somebody was sooner, except that a leg given up meanwhile is hung up."""
+    done = await w.move(
+        Delivery, delivery.id, to=DeliveryState.done, frm=FLEW, where=[deliveries.holds(delivery.fence)],
+        data={"what": delivery.kind.value}, carrier_id=answer.carrier_id, ended_at=w.now, lease_until=None,
+        sealed_text=None, error="",
+    )  # fmt: skip
+    if done is None:
+        await _hang_up_latecomer(w, delivery, answer.carrier_id)
+    elif done.kind is DeliveryKind.leg:
+        await story.calling.leg_placed(w, done, answer.carrier_id)
+    elif done.kind is DeliveryKind.message:
+        await story.talking.message_placed(w, done, answer.carrier_id)
+    elif answer.sealed is not None and done.signing_id is not None:
+        await story.sealing.sealed(w, done.signing_id, answer.sealed)
+
+
+async def refused(w: Writing, story: Story, delivery: Delivery, refusal: Refused) -> None:
+    """The outside did nothing: tried again later where that can help and is not too often; failed otherwise."""
+    code = refusal.code or "refused"
+    again = not refusal.permanent and delivery.tries < delivery.kind.most_tries
+    if not (again and await put_back(w, delivery, w.now + delivery.kind.pause(delivery.tries), code)):
+        await close(w, story, delivery, DeliveryState.failed, code)
+
+
+async def uncertain(w: Writing, story: Story, delivery: Delivery) -> None:
+    """It may have been done: what may be repeated is; the rest is asked about before anything else happens."""
+    if delivery.kind.repeatable:
+        await refused(w, story, delivery, Refused("no certain answer", permanent=False, code="uncertain"))
+        return
+    moved = await w.move(
+        Delivery, delivery.id, to=DeliveryState.unknown, frm=(DeliveryState.started,),
+        where=[deliveries.holds(delivery.fence)], data={"what": delivery.kind.value},
+        unknown_at=w.now, lease_until=w.now + timedelta(seconds=1),
+    )  # fmt: skip
+    if moved is not None:
+        log.warning("delivery unknown", extra={"delivery": delivery.id, "kind": delivery.kind.value})
+
+
+async def put_back(w: Writing, delivery: Delivery, due_at: object, error: str = "") -> bool:
+    """Back to the queue: nothing was done, or doing it twice does no harm. Sources of this move are only `claimed`,
+    `started`, and `unknown` for what may be repeated."""
+    sources = [DeliveryState.claimed, DeliveryState.started]
+    if delivery.kind.repeatable:
+        sources.append(DeliveryState.unknown)
+    moved = await w.move(
+        Delivery, delivery.id, to=DeliveryState.pending, frm=sources, where=[deliveries.holds(delivery.fence)],
+        data={"what": delivery.kind.value, "reason": error}, due_at=due_at, lease_until=None, owner="", error=error,
+    )  # fmt: skip
+    return moved is not None
+
+
+async def close(w: Writing, story: Story, delivery: Delivery, to: DeliveryState, code: str) -> bool:
+    """Failed or abandoned, for good; the story hears of it. False when somebody was sooner."""
+    closed = await w.move(
+        Delivery, delivery.id, to=to, frm=FLEW, where=[deliveries.holds(delivery.fence)],
+        data={"what": delivery.kind.value, "reason": code}, error=code, ended_at=w.now, lease_until=None,
+        sealed_text=None,
+    )  # fmt: skip
+    if closed is None:
+        return False
+    log.warning("delivery not made", extra={"delivery": closed.id, "kind": closed.kind.value, "reason": code})
+    if closed.kind is DeliveryKind.leg:
+        await story.calling.leg_failed(w, closed, code)
+    elif closed.kind is DeliveryKind.message:
+        await story.talking.message_failed(w, closed, code)
+    return True
+
+
+async def end(w: Writing, after: Delivery, kind: DeliveryKind, order: dict[str, object]) -> None:
+    """Queues the end of a room or a leg because of what became of `after`; once for each."""
+    made = Delivery(
+        kind=kind, ref=new_token(), dedupe_key=f"{kind.value}-after:{after.id}", to_customer=False, order=order,
+        due_at=w.now, created_at=w.now, campaign_id=after.campaign_id, lead_id=after.lead_id, call_id=after.call_id,
+    )  # fmt: skip
+    w.session.add(made)
+    await w.session.flush()
+    common = {"campaign_id": after.campaign_id, "lead_id": after.lead_id}
+    w.fact("delivery.pending", **common, subject_id=made.id, what=kind.value)
+    w.hint("courier")
+
+
+async def _hang_up_latecomer(w: Writing, delivery: Delivery, carrier_id: str) -> None:
+    """The race: a worker stalled, its leg was asked for, not found and given up, and then the carrier placed it."""
+    now = await w.session.locked(Delivery, delivery.id)
+    given_up = now is not None and now.state in (DeliveryState.failed, DeliveryState.abandoned)
+    if given_up and delivery.kind is DeliveryKind.leg and carrier_id:
+        await end(w, delivery, DeliveryKind.end_leg, {"carrier_id": carrier_id})

@@ -1,0 +1,93 @@
+"""Leads as queries: how a visitor's request stands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, or_, select, true
+
+from router.model.agents import Agent
+from router.model.calls import Call, CallState
+from router.model.campaigns import Campaign, Queue, Site
+from router.model.leads import Lead
+from router.model.progress import Progress, progress
+from router.model.tasks import Task, TaskKind, TaskState
+from router.store.db import ReadSession
+
+
+@dataclass(frozen=True)
+class LeadStatus:
+    """What the visitor's page may show; nothing of what he typed. `waits_as` is the lead whose task serves this one
+    (itself, unless he had asked twice). `agent` is a first name, empty while nobody is concerned. `phone` is whom to
+    call, `caller_id` who will call, both E.164. `origins` are the pages that may read it."""
+
+    lead_id: int
+    waits_as: int
+    version: str
+    progress: Progress
+    agent: str
+    locale: str
+    brand: str
+    company: dict[str, Any]
+    phone: str
+    caller_id: str
+    origins: list[str]
+    pool: int
+    skills: list[str]
+
+
+async def status_of(session: ReadSession, token_hash: bytes) -> LeadStatus | None:
+    """The status behind the SHA-256 of a status link's token."""
+    rows = await session.rows(_STATUS.where(Lead.status_hash == token_hash))
+    if not rows:
+        return None
+    lead, campaign, site, task, call, agent, queue = rows[0]
+    now = progress(task and task.state, call and CallState(call.state), task and task.disposition)
+    pool, skills = (task.pool, task.skills) if task else (queue.pool, queue.skills) if queue else (1, [])
+    return LeadStatus(
+        lead_id=lead.id,
+        waits_as=lead.attached_to or lead.id,
+        version=f"{task.id if task else 0}-{call.id if call else 0}-{now}",
+        progress=now,
+        agent=next(iter(agent.name.split()), "") if agent else "",
+        locale=lead.locale,
+        brand=campaign.name,
+        company=campaign.company,
+        phone=(site.phone if site else "") or campaign.company.get("phone", ""),
+        caller_id=campaign.caller_id,
+        origins=list(site.origins) if site else [],
+        pool=pool,
+        skills=list(skills),
+    )
+
+
+# A nurture task that waits for its agent weeks later is not the visitor's wait; only its call concerns him.
+_CONCERNS_HIM = or_(Task.kind == TaskKind.call, Task.state.in_([TaskState.connecting, TaskState.engaged]))
+
+_NEWEST_TASK = (
+    select(Task.id)
+    .where(Task.lead_id == func.coalesce(Lead.attached_to, Lead.id), _CONCERNS_HIM)
+    .order_by(Task.id.desc())
+    .limit(1)
+    .correlate(Lead)
+    .lateral("newest_task")
+)
+_NEWEST_CALL = (
+    select(Call.id)
+    .where(Call.task_id == Task.id)
+    .order_by(Call.id.desc())
+    .limit(1)
+    .correlate(Task)
+    .lateral("newest_call")
+)
+
+_STATUS = (
+    select(Lead, Campaign, Site, Task, Call, Agent, Queue)
+    .join(Campaign, Campaign.id == Lead.campaign_id)
+    .outerjoin(Site, Site.id == Lead.site_id)
+    .outerjoin(Queue, Queue.id == Site.queue_id)
+    .outerjoin(_NEWEST_TASK, true())
+    .outerjoin(Task, Task.id == _NEWEST_TASK.c.id)
+    .outerjoin(_NEWEST_CALL, true())
+    .outerjoin(Call, Call.id == _NEWEST_CALL.c.id)
+    .outerjoin(Agent, Agent.id == Task.agent_id)
+)

@@ -1,0 +1,70 @@
+"""Quotes as queries."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import select, text
+
+from router.model.agents import Agent
+from router.model.campaigns import Campaign
+from router.model.contacts import Contact
+from router.model.leads import Lead
+from router.model.quotes import OPEN, Quote
+from router.model.tasks import Task
+from router.store.db import ReadSession, WriteSession
+
+
+class Parties(NamedTuple):
+    """Who an offer is between: the brand, the person, and the request it answers."""
+
+    campaign: Campaign
+    contact: Contact
+    lead: Lead
+
+
+async def next_number(session: WriteSession) -> int:
+    """A number never given before; numbers of undone work are not given again."""
+    rows = await session.execute(text("select nextval('quote_numbers')"))
+    return int(rows[0][0])
+
+
+async def parties(session: ReadSession, lead_id: int) -> Parties | None:
+    """Brand, person and request, if there is such a lead."""
+    rows = await session.rows(
+        select(Campaign, Contact, Lead)
+        .join(Lead, Lead.campaign_id == Campaign.id)
+        .join(Contact, Contact.id == Lead.contact_id)
+        .where(Lead.id == lead_id)
+    )
+    return Parties(*rows[0]) if rows else None
+
+
+async def agent(session: ReadSession, agent_id: int) -> Agent | None:
+    """The agent, unless disabled."""
+    return await session.scalar(select(Agent).where(Agent.id == agent_id, Agent.disabled_at.is_(None)))
+
+
+async def worked_on(session: ReadSession, lead_id: int, agent_id: int) -> bool:
+    """Whether this agent holds, or held, a task of the lead."""
+    task = select(Task.id).where(Task.lead_id == lead_id, Task.agent_id == agent_id).limit(1)
+    return await session.scalar(task) is not None
+
+
+async def of_lead(session: ReadSession, lead_id: int) -> Sequence[Quote]:
+    """The lead's quotes, newest first."""
+    return await session.scalars(select(Quote).where(Quote.lead_id == lead_id).order_by(Quote.id.desc()))
+
+
+async def open_of_number(session: ReadSession, phone: str) -> Sequence[int]:
+    """The ids of the open quotes of everybody with this telephone number, in any campaign, rising."""
+    return await session.scalars(
+        select(Quote.id)
+        .join(Contact, Contact.id == Quote.contact_id)
+        .where(Contact.phone == phone, Quote.state.in_(OPEN))
+        .order_by(Quote.id)
+    )
+
+
+async def by_pdf(session: ReadSession, sha256: bytes) -> Quote | None:
+    """The quote whose unsigned offer has exactly these bytes."""
+    return await session.scalar(select(Quote).where(Quote.pdf_sha256 == sha256).order_by(Quote.id).limit(1))

@@ -1,0 +1,326 @@
+"""Screens as queries: what the desk and the wallboard show, read in a few statements."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, func, select
+
+from router.model.agents import Agent, Wish
+from router.model.calls import Call, CallState
+from router.model.campaigns import Campaign, Queue, Site
+from router.model.consent import Receipt
+from router.model.contacts import Contact
+from router.model.facts import Fact
+from router.model.leads import Lead
+from router.model.quotes import Quote
+from router.model.signings import Signing, SigningState
+from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskState
+from router.store.db import ReadSession
+
+MOST_COUNTED = 1_000
+"""A longer queue is shown as "more than 999": counting further would cost more than it tells."""
+MOST_QUOTES = 12
+MOST_FACTS = 60
+
+TOLD = frozenset({
+    "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
+    "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
+    "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
+    "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
+    "guard.defer",
+})
+"""The facts a timeline tells; the others are the house's own business."""
+
+
+class Doing(StrEnum):
+    """What an agent is doing, in one word, for screens."""
+
+    off = "off"
+    paused = "paused"
+    unreachable = "unreachable"
+    resting = "resting"
+    free = "free"
+    ringing = "ringing"
+    connecting = "connecting"
+    talking = "talking"
+    wrapping = "wrapping"
+
+
+_AT_WORK = {
+    TaskState.reserved: Doing.ringing,
+    TaskState.connecting: Doing.connecting,
+    TaskState.engaged: Doing.talking,
+    TaskState.wrapping: Doing.wrapping,
+}
+
+
+def doing(agent: Agent, task: TaskState | None, now: datetime) -> Doing:
+    """Work held comes first: an agent in a call whose browser is gone is still in a call."""
+    if task in _AT_WORK:
+        return _AT_WORK[task]
+    if agent.wish in (Wish.off, Wish.paused):
+        return Doing(agent.wish.value)
+    if not agent.present(now):
+        return Doing.unreachable
+    if agent.back_off_until is not None and agent.back_off_until > now:
+        return Doing.resting
+    return Doing.free
+
+
+class Told(NamedTuple):
+    """A fact of the timeline, and the name of the agent it belongs to, if any."""
+
+    fact: Fact
+    agent: str | None
+
+
+@dataclass(frozen=True)
+class QuoteView:
+    quote: Quote
+    signing: Signing | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
+    was one, `quote` when the task is about a quiet one."""
+
+    task: Task
+    lead: Lead
+    contact: Contact
+    campaign: Campaign
+    queue: Queue
+    site: Site | None
+    reservation: Reservation | None
+    call: Call | None
+    receipts: Sequence[Receipt]
+    quotes: Sequence[QuoteView]
+    timeline: Sequence[Told]
+
+    @property
+    def about(self) -> Quote | None:
+        return next((view.quote for view in self.quotes if view.quote.id == self.task.quote_id), None)
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """What the person has agreed to be contacted for."""
+        return frozenset(purpose for receipt in self.receipts for purpose in receipt.purposes)
+
+    @property
+    def page(self) -> str:
+        """The landing page's address as the receipt of this request has it."""
+        return next((receipt.page for receipt in self.receipts if receipt.lead_id == self.lead.id), "")
+
+    @property
+    def sent(self) -> int:
+        """How many quotes of this request have left the house. Drafts do not count: sending one may have failed."""
+        return sum(view.quote.lead_id == self.lead.id and view.quote.sent_at is not None for view in self.quotes)
+
+    @property
+    def following(self) -> Sequence[QuoteView]:
+        """The offers of this request whose way to the signature is worth watching."""
+        return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
+
+
+@dataclass(frozen=True)
+class DeskView:
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED."""
+
+    agent: Agent
+    doing: Doing
+    waiting: int
+    mine: int
+    work: Work | None
+
+    @property
+    def why_idle(self) -> str:
+        """Why nothing rings, as a code the screen puts in words."""
+        if self.doing is not Doing.free:
+            return self.doing.value
+        if self.mine:
+            return "matching"
+        return "others" if self.waiting else "nobody"
+
+
+_WEIGHT = {TaskState.engaged: 0, TaskState.connecting: 1, TaskState.wrapping: 2, TaskState.reserved: 3}
+
+
+async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
+    """What this agent's desk shows at `now` (aware)."""
+    rows = await session.rows(
+        select(Agent, Task, Lead, Contact, Campaign, Queue, Site, Reservation)
+        .select_from(Agent)
+        .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
+        .outerjoin(Lead, Lead.id == Task.lead_id)
+        .outerjoin(Contact, Contact.id == Task.contact_id)
+        .outerjoin(Campaign, Campaign.id == Task.campaign_id)
+        .outerjoin(Queue, Queue.id == Task.queue_id)
+        .outerjoin(Site, Site.id == Lead.site_id)
+        .outerjoin(Reservation, and_(
+            Reservation.task_id == Task.id, Reservation.agent_id == Agent.id,
+            Reservation.state == ReservationState.pending,
+        ))
+        .where(Agent.id == agent_id)
+    )
+    agent: Agent = rows[0][0]
+    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
+    waiting, mine = await _waiting(session, agent)
+    work = await _work(session, tuple(held[0])[1:]) if held else None
+    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting, mine, work)
+
+
+async def _waiting(session: ReadSession, agent: Agent) -> tuple[int, int]:
+    queued = select(Task.skills).where(Task.pool == agent.pool, Task.state == TaskState.queued)
+    some = queued.limit(MOST_COUNTED).subquery()
+    fitting = func.count().filter(some.c.skills.contained_by(agent.skills))
+    rows = await session.rows(select(func.count(), fitting).select_from(some))
+    return rows[0][0], rows[0][1]
+
+
+async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
+    task, lead, contact, campaign, queue, site, reservation = nouns
+    call = None
+    if task.state is not TaskState.reserved:
+        call = await session.scalar(select(Call).where(Call.task_id == task.id).order_by(Call.id.desc()).limit(1))
+    receipts = await session.scalars(
+        select(Receipt).where(Receipt.contact_id == contact.id).order_by(Receipt.id.desc()).limit(10)
+    )
+    return Work(
+        task, lead, contact, campaign, queue, site, reservation, call, receipts,
+        await _quotes(session, contact.id), await _timeline(session, contact.id),
+    )
+
+
+async def _quotes(session: ReadSession, contact_id: int) -> list[QuoteView]:
+    """Newest first, each with its latest signing."""
+    latest = (
+        select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
+    )
+    rows = await session.rows(
+        select(Quote, Signing)
+        .outerjoin(Signing, Signing.id == latest)
+        .where(Quote.contact_id == contact_id)
+        .order_by(Quote.id.desc())
+        .limit(MOST_QUOTES)
+    )
+    return [QuoteView(row[0], row[1]) for row in rows]
+
+
+async def _timeline(session: ReadSession, contact_id: int) -> list[Told]:
+    """Newest first, over the person's latest requests."""
+    leads = select(Lead.id).where(Lead.contact_id == contact_id).order_by(Lead.created_at.desc()).limit(20)
+    first = and_(Fact.kind == "task.queued", Fact.data["reason"].astext.is_(None))
+    rows = await session.rows(
+        select(Fact, Agent.name)
+        .outerjoin(Agent, Agent.id == Fact.agent_id)
+        .where(Fact.lead_id.in_(leads), Fact.kind.in_(TOLD), ~first)
+        .order_by(Fact.at.desc(), Fact.id.desc())
+        .limit(MOST_FACTS)
+    )
+    return [Told(row[0], row[1]) for row in rows]
+
+
+STEPS = ("sent", "delivered", "opened", "code_sent", "signed", "sealed")
+_REACHED = {
+    SigningState.created: -1, SigningState.sent: 0, SigningState.delivered: 1, SigningState.opened: 2,
+    SigningState.code_sent: 3, SigningState.verified: 3, SigningState.signed: 4, SigningState.sealed: 5,
+    SigningState.completed: 5,
+}
+
+
+def reached(signing: Signing) -> int:
+    """The last of STEPS that was reached, as a place in the list; -1 for none. An ended ceremony got as far as its
+    times tell."""
+    if signing.state in _REACHED:
+        return _REACHED[signing.state]
+    if signing.signed_at is not None:
+        return STEPS.index("signed")
+    if signing.codes_sent:
+        return STEPS.index("code_sent")
+    return STEPS.index("opened") if signing.opened_at is not None else STEPS.index("sent")
+
+
+@dataclass(frozen=True)
+class AgentLine:
+    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle."""
+
+    name: str
+    doing: Doing
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour: calls answered, of
+    them in time (by each queue's target), people who left before; `answer_seconds` is the mean wait of the answered."""
+
+    waiting: int
+    oldest: datetime | None
+    target_seconds: int
+    calls: int
+    agents: Sequence[AgentLine]
+    answered: int
+    in_time: int
+    abandoned: int
+    answer_seconds: float | None
+    by_doing: dict[Doing, int] = field(default_factory=dict)
+
+
+async def board(session: ReadSession, now: datetime) -> BoardView:
+    """What the wallboard shows at `now` (aware)."""
+    some = select(Task.enqueued_at).where(Task.state == TaskState.queued).limit(MOST_COUNTED).subquery()
+    oldest = (
+        select(func.min(Task.enqueued_at)).where(Task.state == TaskState.queued).scalar_subquery()
+    )
+    target = select(func.min(Queue.target_seconds)).scalar_subquery()
+    calls = (
+        select(func.count()).select_from(Call).where(Call.ended_at.is_(None), Call.state == CallState.talking)
+        .scalar_subquery()
+    )
+    head = (await session.rows(select(func.count(), oldest, target, calls).select_from(some)))[0]
+    agents = await _agents(session, now)
+    answered, in_time, mean, abandoned = await _last_hour(session, now)
+    counts = {word: sum(line.doing is word for line in agents) for word in Doing}
+    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, answered, in_time, abandoned, mean, counts)
+
+
+async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
+    rows = await session.rows(
+        select(Agent, Task.state, Task.held_until, Call.talking_at, Call.created_at, Reservation.created_at)
+        .select_from(Agent)
+        .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
+        .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
+        .outerjoin(Reservation, and_(
+            Reservation.agent_id == Agent.id, Reservation.state == ReservationState.pending
+        ))
+        .where(Agent.disabled_at.is_(None))
+        .order_by(Agent.name, Agent.id)
+    )
+    lines: dict[int, AgentLine] = {}
+    for agent, state, _, talking, began, rang in rows:
+        word = doing(agent, state, now)
+        since = {Doing.talking: talking, Doing.connecting: began, Doing.ringing: rang, Doing.free: agent.idle_since}
+        lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
+    order = list(_AT_WORK.values())[::-1]
+    return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+
+
+async def _last_hour(session: ReadSession, now: datetime) -> tuple[int, int, float | None, int]:
+    since = now - timedelta(hours=1)
+    wait = func.extract("epoch", Fact.at - Task.enqueued_at)
+    answered = (await session.rows(
+        select(func.count(), func.count().filter(wait <= Queue.target_seconds), func.avg(wait))
+        .select_from(Fact)
+        .join(Call, Call.id == Fact.subject_id)
+        .join(Task, Task.id == Call.task_id)
+        .join(Queue, Queue.id == Task.queue_id)
+        .where(Fact.kind == "call.talking", Fact.at > since)
+    ))[0]
+    gone = await session.scalar(
+        select(func.count()).select_from(Fact).where(Fact.kind == "task.abandoned", Fact.at > since)
+    )
+    mean = float(answered[2]) if answered[2] is not None else None
+    return answered[0], answered[1], mean, gone or 0

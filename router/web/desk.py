@@ -1,0 +1,167 @@
+"""The agent's desk: three zones that never move, and the buttons in them."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from markupsafe import Markup
+
+from router.actions import calling, dispatch, presence, quoting
+from router.book import Reading, Writing
+from router.model.agents import Role, Wish
+from router.model.errors import Conflict, Invalid, NotFound
+from router.model.phone import international
+from router.model.tasks import BY_AGENT, Disposition, Task
+from router.store import screens
+from router.web.doors import Doors, doors
+from router.web.gate import Signed, page, require
+from router.web.middleware import CONTENT_POLICY
+from router.web.quote_form import read_lines
+
+routes = web.RouteTableDef()
+T = TypeVar("T")
+
+REGIONS = ("work", "me", "progress", "offer", "person")
+"""The parts of the desk that change by themselves, in the order in which they are sent: a ring goes first."""
+
+WISHES = (Wish.ready, Wish.paused, Wish.off)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A region's HTML. `version` is a digest of its content: who has the same one already is not disturbed."""
+
+    name: str
+    version: str
+    html: Markup
+
+
+def regions(house: Doors, folder: str, names: tuple[str, ...], locale: str, **values: Any) -> list[Partial]:
+    """The regions of a screen as they look now; the page and the stream both take them from here."""
+    return [_region(house, folder, name, locale, values) for name in names]
+
+
+def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[str, Any]) -> Partial:
+    inner = house.wording.page(f"{folder}/{name}.html", locale, **values)
+    version = hashlib.sha256(inner.encode()).hexdigest()[:12]
+    html = Markup(  # noqa: S704  rendered with autoescape just above
+        f'<section id="{name}" data-version="{version}" tabindex="-1">{inner}</section>'
+    )
+    return Partial(name, version, html)
+
+
+async def look(house: Doors, r: Reading, agent_id: int) -> list[Partial]:
+    """The whole desk of this agent, region by region. Nothing in it is secret, relative or a reader's own."""
+    view = await screens.desk(r.session, agent_id, r.now)
+    return regions(
+        house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
+        dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
+        zoneinfo=ZoneInfo,
+    )
+
+
+def partials(parts: list[Partial]) -> str:
+    """Regions as htmx takes them from an answer or a stream. Elements keep their identity, so focus stays."""
+    return "\n".join(
+        f'<hx-partial hx-target="#{part.name}" hx-swap="{"outerHTML" if part.name == "offer" else "outerMorph"}">'
+        f"{part.html}</hx-partial>"
+        for part in parts
+    )
+
+
+@routes.get("/desk")
+async def desk_page(request: web.Request) -> web.Response:
+    signed, house = await require(request, Role.agent), doors(request)
+    async with house.book.reading() as r:
+        parts = await look(house, r, signed.agent.id)
+        now = r.now
+    phone = f"{house.softphone}/phones/client:{signed.agent.login}" if house.softphone else ""
+    headers = {}
+    if phone:
+        where = urlsplit(phone)
+        headers["Content-Security-Policy"] = f"{CONTENT_POLICY}; frame-src {where.scheme}://{where.netloc}"
+    return page(
+        request, "desk/page.html", signed.agent.locale, headers=headers, agent=signed.agent, csrf=signed.session.csrf,
+        now=now, phone=phone, parts={part.name: part.html for part in parts},
+    )
+
+
+async def _act(request: web.Request, action: Callable[[Writing, Signed], Awaitable[object]]) -> web.Response:
+    """Does one thing in one transaction; the answer is the desk as it is after it."""
+    signed = await require(request, Role.agent)
+    async with doors(request).book.writing() as w:
+        await action(w, signed)
+    return await _desk_now(request, signed)
+
+
+async def _desk_now(request: web.Request, signed: Signed) -> web.Response:
+    house = doors(request)
+    async with house.book.reading() as r:
+        parts = await look(house, r, signed.agent.id)
+    return web.Response(text=partials(parts), content_type="text/html")
+
+
+def _id(request: web.Request) -> int:
+    """The number in the address. Raises NotFound for what no row can have."""
+    number = int(request.match_info["id"])
+    if number >= 2**63:
+        raise NotFound("There is no such thing.")
+    return number
+
+
+def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
+    try:
+        return kind(form.get(name, ""))
+    except ValueError as error:
+        raise Invalid("This is not one of the choices.", pointer=f"/{name}") from error
+
+
+@routes.post("/desk/state")
+async def set_state(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: presence.set_wish(
+        w, signed.agent.id, _choice(signed.form, "wish", Wish)))
+
+
+@routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")
+async def accept(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: dispatch.accept(w, _id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/reservations/{id:\d{1,19}}/reject")
+async def reject(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: dispatch.reject(w, _id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/hangup")
+async def hang_up(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: calling.hang_up(w, _id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/hold")
+async def hold(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: calling.hold(
+        w, _id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
+async def dispose(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: calling.dispose(
+        w, _id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/quote")
+async def send_quote(request: web.Request) -> web.Response:
+    """Writes a quote to the person of the task the agent holds, and sends it."""
+    signed, house = await require(request, Role.agent), doors(request)
+    lines = read_lines(signed.form)
+    async with house.book.writing() as w:
+        task = await w.session.get(Task, _id(request))
+        if task is None or task.agent_id != signed.agent.id or task.state.final:
+            raise Conflict("This task is not yours any more. Nothing was sent.")
+        quote = await quoting.draft(w, agent_id=signed.agent.id, lead_id=task.lead_id, lines=lines)
+    await quoting.send_offer(house.book, quote.id, signed.agent.id)
+    return await _desk_now(request, signed)

@@ -1,0 +1,269 @@
+"""The customer's door: the offer and its signature, at /q. A GET never changes anything: scanners open links."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from router.actions import inviting, signing
+from router.actions.signing import Visitor
+from router.book import Reading, Writing
+from router.failpoints import fail_here
+from router.model.campaigns import Campaign
+from router.model.errors import Conflict, Forbidden, Invalid
+from router.model.quotes import Quote
+from router.model.signings import (
+    CONSENTS,
+    SESSION_LIFE,
+    CodeAnswer,
+    DeclineReason,
+    Signing,
+    SigningState,
+)
+from router.model.vault import hash_token
+from router.store import blobs, signings
+from router.web import offered
+from router.web.doors import doors
+from router.web.gate import peer, secure
+from router.web.offered import Opened
+from router.web.parsing import read_form
+from router.wording import negotiate
+
+routes = web.RouteTableDef()
+
+PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+NOTES = frozenset(answer.value for answer in CodeAnswer)
+Verb = Callable[[Writing, Signing, Mapping[str, str], Visitor], Awaitable[str]]
+
+
+@routes.get("/q/-")
+async def step(request: web.Request) -> web.Response:
+    """The page of the step the customer is at."""
+    return await _page(request)
+
+
+@routes.get("/q/-/offer")
+async def read_again(request: web.Request) -> web.Response:
+    """The offer, whatever the step."""
+    return await _page(request, template="sign/offer.html")
+
+
+@routes.get("/q/-/offer.pdf")
+async def offer_pdf(request: web.Request) -> web.Response:
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+        content = None if opened is None else await blobs.content(r.session, opened.quote.pdf_sha256)
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}.pdf", "inline")
+
+
+@routes.get("/q/-/signed.pdf")
+async def signed_pdf(request: web.Request) -> web.Response:
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+        content = None if opened is None else await blobs.content(r.session, opened.signing.sealed_sha256)
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}-signed.pdf", "attachment")
+
+
+@routes.post("/q/-/code")
+async def ask_code(request: web.Request) -> web.Response:
+    async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        answer = await inviting.send_code(w, held)
+        return "" if answer in (CodeAnswer.sent, CodeAnswer.closed) else f"?note={answer.value}"
+
+    return await _act(request, verb)
+
+
+@routes.post("/q/-/give")
+async def give_code(request: web.Request) -> web.Response:
+    async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        if form.get("code", "").strip():
+            await signing.give_code(w, held, form["code"], visitor)
+        return ""
+
+    return await _act(request, verb)
+
+
+@routes.post("/q/-/sign")
+async def sign(request: web.Request) -> web.Response:
+    async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        ticked = [consent.id for consent in CONSENTS if f"consent_{consent.id}" in form]
+        await signing.sign(w, held, form.get("name", ""), ticked, visitor)
+        return ""
+
+    answer = await _act(request, verb)
+    if answer.status == web.HTTPSeeOther.status_code:
+        fail_here("signed")
+    return answer
+
+
+@routes.post("/q/-/decline")
+async def decline(request: web.Request) -> web.Response:
+    async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        given = form.get("reason", "")
+        reason = DeclineReason(given) if given in list(DeclineReason) else DeclineReason.other
+        await signing.decline(w, held, reason, visitor)
+        return ""
+
+    return await _act(request, verb)
+
+
+@routes.get("/q/copy/{token}")
+async def copy_landing(request: web.Request) -> web.Response:
+    token = request.match_info["token"]
+    async with doors(request).book.reading() as r:
+        found = await signings.by_copy(r.session, hash_token(token))
+        opened = await _whole(r, found)
+    if opened is None:
+        return await _gone(request)
+    company, locale = offered.company_of(opened.campaign), opened.quote.locale
+    return _html(doors(request).wording.page("sign/copy.html", locale, company=company, token=token))
+
+
+@routes.post("/q/copy/{token}")
+async def copy(request: web.Request) -> web.Response:
+    _from_here(request)
+    async with doors(request).book.writing() as w:
+        found = await signings.by_copy(w.session, hash_token(request.match_info["token"]))
+        opened = await _whole(w, found)
+        content = None if opened is None else await signing.fetch_copy(w, opened.signing, _visitor(request))
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}-signed.pdf", "attachment")
+
+
+@routes.get("/q/{token}")
+async def landing(request: web.Request) -> web.Response:
+    """Inert: who wrote, and a button. Nothing personal, so that a preview shows nothing."""
+    token = request.match_info["token"]
+    async with doors(request).book.reading() as r:
+        opened = await _whole(r, await signings.by_link(r.session, hash_token(token), r.now))
+    if opened is None:
+        return await _gone(request)
+    company, locale = offered.company_of(opened.campaign), opened.quote.locale
+    return _html(doors(request).wording.page("sign/landing.html", locale, company=company, token=token))
+
+
+@routes.post("/q/{token}")
+async def open_offer(request: web.Request) -> web.Response:
+    """Opens the offer in this browser: the link's secret is exchanged for a cookie and leaves the address bar."""
+    _from_here(request)
+    async with doors(request).book.writing() as w:
+        result = await signing.open_link(w, request.match_info["token"], _visitor(request))
+    if result is None:
+        return await _gone(request)
+    response = _see_other("/q/-")
+    response.set_cookie(
+        _cookie_name(request), result[1], max_age=int(SESSION_LIFE.total_seconds()), path="/", httponly=True,
+        secure=secure(request), samesite="Lax",
+    )  # fmt: skip
+    return response
+
+
+async def _page(request: web.Request, template: str = "") -> web.Response:
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+    if opened is None:
+        return await _gone(request)
+    note = request.query.get("note", "")
+    csrf = _csrf(request, opened.quote)
+    return _html(offered.page(doors(request).wording, opened, r.now, csrf, template=template, note=note))
+
+
+async def _act(request: web.Request, verb: Verb) -> web.Response:
+    """One act of the customer: from our own page, with the form's secret; then back to the page of the step."""
+    _from_here(request)
+    form = await read_form(request)
+    opened: Opened | None = None
+    try:
+        async with doors(request).book.writing() as w:
+            opened = await _opened(request, w)
+            if opened is None:
+                return await _gone(request)
+            if not hmac.compare_digest(_csrf(request, opened.quote).encode(), form.get("csrf", "").encode()):
+                raise Forbidden("This form is too old. Please open the link in your text message again.")
+            query = await verb(w, opened.signing, form, _visitor(request))
+    except Invalid as error:
+        assert opened is not None  # noqa: S101  only the verb looks at the fields
+        return await _marked(request, form, error)
+    except Conflict:
+        return _see_other("/q/-")  # it has moved on meanwhile: the page says where it stands
+    return _see_other(f"/q/-{query}")
+
+
+async def _marked(request: web.Request, form: Mapping[str, str], error: Invalid) -> web.Response:
+    """The signature's page again, with what was typed and every fault marked."""
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+    if opened is None or opened.signing.state is not SigningState.verified:
+        return _see_other("/q/-")
+    faults = {error.pointer or "": error.sentence}
+    for consent in CONSENTS:
+        if consent.required and f"consent_{consent.id}" not in form:
+            faults[f"/consents/{consent.id}"] = "Please tick this box to sign."
+    csrf = _csrf(request, opened.quote)
+    return _html(offered.page(doors(request).wording, opened, r.now, csrf, form=form, errors=faults), status=422)
+
+
+async def _opened(request: web.Request, r: Reading | Writing) -> Opened | None:
+    cookie = request.cookies.get(_cookie_name(request), "")
+    return await _whole(r, await signings.by_cookie(r.session, hash_token(cookie), r.now))
+
+
+async def _whole(r: Reading | Writing, found: Signing | None) -> Opened | None:
+    if found is None:
+        return None
+    quote = await r.session.get(Quote, found.quote_id)
+    campaign = await r.session.get(Campaign, found.campaign_id)
+    return None if quote is None or campaign is None else Opened(found, quote, campaign)
+
+
+async def _gone(request: web.Request) -> web.Response:
+    """One page for every link that opens nothing: unknown, guessed, used, expired, cut off. It tells nothing apart."""
+    async with doors(request).book.reading() as r:
+        only = await signings.only_campaign(r.session)
+    locale = negotiate(request.headers.get("Accept-Language"), only.locale if only else None)
+    page = doors(request).wording.page("sign/gone.html", locale, company=offered.company_of(only))
+    return _html(page, status=404)
+
+
+def _from_here(request: web.Request) -> None:
+    """Refuses what another site's page sends. Our pages send no referrer, for which browsers say `Origin: null`; so the
+    origin alone is no proof here, and a form's secret or a link's is asked for as well. Raises Forbidden."""
+    public = urlsplit(doors(request).public_url)
+    ours = {None, "null", f"{public.scheme}://{public.netloc}", f"{request.scheme}://{request.host}"}
+    if request.headers.get("Origin") not in ours:
+        raise Forbidden("This page may not do that here.")
+    if request.headers.get("Sec-Fetch-Site") not in (None, "same-origin", "none"):
+        raise Forbidden("This page may not do that here.")
+
+
+def _csrf(request: web.Request, quote: Quote) -> str:
+    """A form's secret: bound to this browser's cookie and to the very words of the offer it was shown beside."""
+    cookie = request.cookies.get(_cookie_name(request), "")
+    return doors(request).book.vault.mac("sign-form", cookie, (quote.canonical_sha256 or b"").hex()).hex()
+
+
+def _cookie_name(request: web.Request) -> str:
+    return "__Host-signing" if secure(request) else "signing"
+
+
+def _visitor(request: web.Request) -> Visitor:
+    return Visitor(peer(request), request.headers.get("User-Agent", ""))
+
+
+def _see_other(path: str) -> web.Response:
+    return web.Response(status=web.HTTPSeeOther.status_code, headers={**PRIVATE, "Location": path})
+
+
+def _html(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html", headers=PRIVATE)
+
+
+def _pdf(content: bytes, name: str, disposition: str) -> web.Response:
+    headers = {**PRIVATE, "Content-Disposition": f'{disposition}; filename="{name}"'}
+    return web.Response(body=content, content_type="application/pdf", headers=headers)

@@ -1,0 +1,164 @@
+// The desk's hands and ears: keys, the bell, words beside the button, and a form nobody overwrites.
+"use strict";
+(() => {
+  const words = document.body.dataset;
+  const title = document.title;
+
+  // -- the bell -------------------------------------------------------------------------------------------------------
+  let audio = null, ringing = "", beeping = 0, release = null;
+  const wake = () => {
+    audio ??= new AudioContext();
+    audio.resume();
+  };
+  for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, wake, { capture: true });
+
+  const beep = () => {
+    if (audio?.state !== "running") return;
+    for (const [at, pitch] of [[0, 880], [0.18, 660]]) {
+      const [tone, loud] = [audio.createOscillator(), audio.createGain()];
+      tone.frequency.value = pitch;
+      loud.gain.setValueAtTime(0, audio.currentTime + at);
+      loud.gain.linearRampToValueAtTime(0.16, audio.currentTime + at + 0.02);
+      loud.gain.linearRampToValueAtTime(0, audio.currentTime + at + 0.16);
+      tone.connect(loud).connect(audio.destination);
+      tone.start(audio.currentTime + at);
+      tone.stop(audio.currentTime + at + 0.18);
+    }
+  };
+
+  // Of several tabs one rings: the first that may make a sound.
+  const ringAloud = () => {
+    const sound = () => { beep(); beeping = setInterval(beep, 1500); };
+    if (!("locks" in navigator)) return sound();
+    const name = `bell-${ringing}`;
+    navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+      if (!lock || !ringing) return;
+      sound();
+      return new Promise((done) => { release = done; });
+    });
+  };
+
+  const notify = () => {
+    if (!document.hidden || !window.hablemos.leads() || !("Notification" in window) || Notification.permission !== "granted") return;
+    const note = new Notification(words.titleRing, { body: words.ringNote, tag: `ring-${ringing}` });
+    note.onclick = () => { window.focus(); note.close(); };
+  };
+
+  const listen = () => {
+    const now = document.querySelector("#work [data-ring]")?.dataset.ring ?? "";
+    if (now === ringing) return;
+    ringing = now;
+    clearInterval(beeping);
+    release?.();
+    release = null;
+    document.title = ringing ? `(1) ${words.titleRing} · ${title}` : title;
+    if (ringing) { ringAloud(); notify(); }
+  };
+
+  // -- focus ----------------------------------------------------------------------------------------------------------
+  let stood = null;
+  document.addEventListener("htmx:before:swap", () => { stood = document.activeElement?.closest("section[id]")?.id ?? null; });
+  document.addEventListener("htmx:after:swap", () => {
+    if (stood && document.activeElement === document.body) document.getElementById(stood)?.focus({ preventScroll: true });
+    listen();
+  });
+
+  // -- keys -----------------------------------------------------------------------------------------------------------
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest("input, select, textarea")) return;
+    const button = document.querySelector(`button[data-key="${CSS.escape(event.key.toLowerCase())}"]:not(:disabled)`);
+    if (button) { event.preventDefault(); button.click(); }
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#wish-ready") && "Notification" in window && Notification.permission === "default") Notification.requestPermission();
+  });
+
+  // -- trouble, in words, beside the button -----------------------------------------------------------------------------
+  const near = (element) => element.closest("form")?.querySelector(".trouble");
+  const show = (element, sentence) => {
+    const place = near(element);
+    if (!place) return;
+    place.textContent = sentence;
+    place.hidden = !sentence;
+  };
+  document.addEventListener("htmx:before:request", ({ target }) => {
+    show(target, "");
+    for (const wrong of target.closest("form")?.querySelectorAll("[aria-invalid]") ?? []) wrong.removeAttribute("aria-invalid");
+  });
+  document.addEventListener("htmx:response:error", ({ target, detail: { ctx } }) => {
+    if (ctx.response.status === 401 && !target.hasAttribute("hx-sse:connect")) location.assign("/login");
+    let problem = {};
+    try { problem = JSON.parse(ctx.text); } catch { /* not ours, e.g. a proxy's page */ }
+    show(target, problem.detail ?? words.unsent);
+    const [, place, name] = /^\/lines\/(\d+)\/(\w+)$/.exec(problem.errors?.[0]?.pointer) ?? [];
+    const field = name && `${name}.${place}`;
+    const wrong = field && target.closest("form")?.elements[field];
+    if (wrong) { wrong.setAttribute("aria-invalid", "true"); wrong.focus(); }
+  });
+  document.addEventListener("htmx:error", ({ target }) => show(target, words.unsent));
+
+  // -- the quote form: it belongs to who writes in it -------------------------------------------------------------------
+  let dirty = false, held = null, sending = false;
+  const form = () => document.getElementById("quote-form");
+  document.addEventListener("input", (event) => { if (event.target.closest("#quote-form")) dirty = true; });
+  document.addEventListener("htmx:before:request", ({ target }) => { if (target.id === "quote-form") sending = true; });
+  document.addEventListener("htmx:finally:request", ({ target, detail: { ctx } }) => {
+    if (target.id !== "quote-form") return;
+    sending = false;
+    if (ctx.response?.status < 300) dirty = false;
+  });
+  // What looks the same is left alone, whatever brings it; so is the form while somebody writes in it.
+  const leave = ({ target, fragment }, source) => {
+    const fresh = fragment?.firstElementChild;
+    if (!target?.dataset.version || !fresh) return false;
+    if (target.dataset.version === fresh.dataset.version) return true;
+    if (target.id !== "offer" || !dirty || !form() || sending || source?.id === "quote-form") return false;
+    const task = form().closest("details").dataset.task;
+    if (fresh.querySelector(`[data-task="${CSS.escape(task)}"]`)) return true;
+    held = fresh;
+    show(form(), words.lateForm);
+    form().querySelector(".send").disabled = true;
+    form().querySelector("[data-discard]").hidden = false;
+    return true;
+  };
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx, tasks } }) => {
+    for (let at = tasks.length - 1; at >= 0; at--) if (leave(tasks[at], ctx.sourceElement)) tasks.splice(at, 1);
+  });
+
+  const addLine = () => {
+    const lines = form().querySelector(".lines"), place = lines.children.length;
+    if (place >= 20) return null;
+    const made = document.getElementById("line").content.cloneNode(true);
+    for (const each of made.querySelectorAll("[name]")) each.name = each.name.replace("777", place);
+    made.querySelector("legend").textContent = made.querySelector("legend").textContent.replace("778", place + 1);
+    lines.append(made);
+    return lines.lastElementChild;
+  };
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-add-line]")) addLine()?.querySelector("input").focus();
+    if (event.target.closest("[data-discard]")) {
+      dirty = false;
+      document.getElementById("offer").replaceWith(held);
+      htmx.process(held);
+      held = null;
+    }
+  });
+  document.addEventListener("change", (event) => {
+    const choice = event.target.closest("[data-products]")?.selectedOptions[0];
+    if (!choice?.dataset.label) return;
+    const free = [...form().querySelectorAll(".line")].find((line) => !line.querySelector('[name^="label."]').value) ?? addLine();
+    event.target.value = "";
+    if (!free) return;
+    const put = (name, value) => { free.querySelector(`[name^="${name}."]`).value = value; };
+    const point = document.documentElement.lang === "en" ? "." : ",";
+    put("label", choice.dataset.label);
+    put("unit_minor", (choice.dataset.price / 100).toFixed(2).replace(".", point));
+    put("tax_bp", String(choice.dataset.tax / 100).replace(".", point));
+    put("period", choice.dataset.period);
+    free.querySelector('[name^="quantity."]').focus();
+    dirty = true;
+  });
+
+  listen();
+})();

@@ -1,0 +1,113 @@
+"""Brings an offer as far as a test needs it, by the house's own verbs, and reads the texts as a telephone would."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from router.actions import inviting, quoting, signing
+from router.actions.signing import Visitor
+from router.actions.talking import TEXTS
+from router.book import Book
+from router.model.deliveries import Delivery
+from router.model.money import Line, Period
+from router.model.quotes import Quote
+from router.model.signings import CodeAnswer, Given, Signing
+from router.model.tasks import TaskState
+from tests import making
+
+CUSTOMER = Visitor("203.0.113.9", "Telephone/1")
+LINES = (Line("Fibra 600 Mb", 1, 2471, 2100, Period.month), Line("Instalación", 1, 4050, 2100, Period.once))
+CONSENTS = ("offer", "data")
+
+
+@dataclass
+class Sale:
+    """An agent who talks with a person, and the quote he wrote."""
+
+    agent_id: int
+    lead_id: int
+    quote_id: int
+    phone: str
+
+
+async def drafted(book: Book, *, phone: str = "+12025550101", lines: Any = LINES, campaign: Any = None, **values: Any) -> Sale:
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w, **(campaign or {})))
+        lead = await making.lead(w, queue, phone)
+        agent = await making.agent(w)
+        await making.task(w, queue, lead, agent_id=agent.id, state=TaskState.engaged)
+        quote = await quoting.draft(w, agent_id=agent.id, lead_id=lead.id, lines=lines, **values)
+    return Sale(agent.id, lead.id, quote.id, phone)
+
+
+async def sent(book: Book, **values: Any) -> tuple[Sale, Signing]:
+    sale = await drafted(book, **values)
+    return sale, await quoting.send_offer(book, sale.quote_id, sale.agent_id)
+
+
+async def texts(book: Book, subject: str) -> list[str]:
+    """What the customer's telephone would show, oldest first."""
+    async with book.reading() as r:
+        found = await r.session.scalars(select(Delivery).where(Delivery.purpose == subject).order_by(Delivery.id))
+    return [book.vault.open(TEXTS, one.sealed_text or b"").decode() for one in found]
+
+
+async def token(book: Book, subject: str = "offer") -> str:
+    """The secret at the end of the newest link."""
+    found = re.search(r"/q/(?:copy/)?([A-Za-z0-9]{22})(?![A-Za-z0-9])", (await texts(book, subject))[-1])
+    assert found
+    return found[1]
+
+
+async def code(book: Book) -> str:
+    return (await texts(book, "code"))[-1][:6]
+
+
+async def opened(book: Book, **values: Any) -> Signing:
+    await sent(book, **values)
+    async with book.writing() as w:
+        result = await signing.open_link(w, await token(book), CUSTOMER)
+    assert result is not None
+    return result[0]
+
+
+async def coded(book: Book, **values: Any) -> Signing:
+    held = await opened(book, **values)
+    async with book.writing() as w:
+        assert await inviting.send_code(w, held) is CodeAnswer.sent
+    return await now(book, held)
+
+
+async def verified(book: Book, **values: Any) -> Signing:
+    held = await coded(book, **values)
+    async with book.writing() as w:
+        assert await signing.give_code(w, held, await code(book), CUSTOMER) is Given.right
+    return await now(book, held)
+
+
+async def signed(book: Book, **values: Any) -> Signing:
+    held = await verified(book, **values)
+    async with book.writing() as w:
+        return await signing.sign(w, held, "Carmen Ruiz", CONSENTS, CUSTOMER)
+
+
+async def now(book: Book, held: Signing) -> Signing:
+    async with book.reading() as r:
+        found = await r.session.get(Signing, held.id)
+    assert found is not None
+    return found
+
+
+async def quote_of(book: Book, held: Signing) -> Quote:
+    async with book.reading() as r:
+        found = await r.session.get(Quote, held.quote_id)
+    assert found is not None
+    return found
+
+
+def other_code(right: str) -> str:
+    """Six digits that are not these."""
+    return f"{(int(right) + 1 + int(hashlib.sha256(right.encode()).hexdigest(), 16) % 999_998) % 1_000_000:06d}"

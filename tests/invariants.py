@@ -1,0 +1,83 @@
+"""What must hold after every step, asked of the database. Each question names rows that break a rule; none may be found."""
+
+from datetime import datetime
+
+from sqlalchemy import text
+
+from router.store.db import ReadSession
+
+RULES = {
+    "a reserved task has one pending reservation, of its own agent": """
+        select t.id from tasks t where (t.state = 'reserved') is distinct from exists (
+          select from reservations r where r.task_id = t.id and r.state = 'pending' and r.agent_id = t.agent_id)""",
+    "no task has two pending reservations": """
+        select task_id from reservations where state = 'pending' group by task_id having count(*) > 1""",
+    "an agent's load is what he holds, within his capacity": """
+        select a.id from agents a left join tasks t on t.agent_id = a.id
+          and t.state in ('reserved', 'connecting', 'engaged', 'wrapping')
+        group by a.id having count(t.id) <> a.load or a.load > a.capacity""",
+    "nobody has two live voice tasks": """
+        select agent_id from tasks where state in ('connecting', 'engaged', 'wrapping')
+        group by agent_id having count(*) > 1""",
+    "who holds a task is named, and a waiting task is held by nobody": """
+        select id from tasks where (state in ('reserved', 'connecting', 'engaged', 'wrapping')) and agent_id is null
+          or state in ('queued', 'scheduled') and agent_id is not null""",
+    "a pending reservation has an alarm": """
+        select r.id from reservations r where r.state = 'pending' and not exists (select from alarms a
+          where a.kind = 'reservation.expire' and a.subject_id = r.id and a.state = 'pending')""",
+    "a task that is connecting or engaged has one live call": """
+        select t.id from tasks t where t.state in ('connecting', 'engaged') and 1 <> (
+          select count(*) from calls c where c.task_id = t.id and c.ended_at is null)""",
+    "a live call belongs to a task that is connecting or engaged": """
+        select c.id from calls c join tasks t on t.id = c.task_id
+        where c.ended_at is null and t.state not in ('connecting', 'engaged')""",
+    "a call that has not come about has an alarm": """
+        select c.id from calls c where c.state in ('agent_leg', 'customer_leg') and not exists (select from alarms a
+          where a.kind = 'call.connect' and a.subject_id = c.id and a.state = 'pending')""",
+    "a wrap-up has an alarm": """
+        select t.id from tasks t where t.state = 'wrapping' and not exists (select from alarms a
+          where a.kind = 'task.wrap' and a.subject_id = t.id and a.state = 'pending')""",
+    "an ended call leaves no leg to be placed": """
+        select d.id from deliveries d join calls c on c.id = d.call_id
+        where d.kind = 'leg' and d.state in ('pending', 'claimed') and c.ended_at is not null""",
+    "nothing leaves for a customer without the guard's yes": """
+        select d.id from deliveries d left join attempts a on a.id = d.attempt_id
+        where d.to_customer and (a.id is null or a.verdict <> 'allow' or a.rules = '{}')""",
+    "the facts of a lead are numbered without holes": """
+        select l.id from leads l left join facts f on f.lead_id = l.id
+        group by l.id having count(f.id) <> l.seq or coalesce(max(f.seq), 0) <> l.seq
+          or count(distinct f.seq) <> count(f.id)""",
+    "the last fact of a task, a call or a reservation is its state": """
+        select f.id from (
+          select distinct on (split_part(kind, '.', 1), subject_id) id, kind, subject_id from facts
+          where kind ~ '^(task|call|reservation)\\.' and kind not in ('call.held', 'call.unheld')
+          order by split_part(kind, '.', 1), subject_id, id desc) f
+        left join tasks t on t.id = f.subject_id and f.kind = 'task.' || t.state
+        left join calls c on c.id = f.subject_id and f.kind = 'call.' || c.state
+        left join reservations r on r.id = f.subject_id and f.kind = 'reservation.' || r.state
+        where coalesce(t.id, c.id, r.id) is null""",
+    "a budget is never passed": "select 1 from budgets where used > cap",
+}
+
+_IDLE = text(
+    """
+    select t.id, a.id from tasks t join agents a on a.pool = t.pool and a.skills @> t.skills
+    where t.state = 'queued' and a.wish in ('ready', 'ready_once') and a.disabled_at is null and a.load < a.capacity
+      and a.heartbeat_at > cast(:now as timestamptz) - interval '15 seconds'
+      and (a.back_off_until is null or a.back_off_until <= :now)
+      and not exists (select from exclusions e where e.task_id = t.id and e.agent_id = a.id and e.until > :now)
+    """
+)
+
+
+async def check(session: ReadSession) -> None:
+    """Fails with the rule's sentence and the rows that break it. For any committed moment."""
+    for sentence, broken in RULES.items():
+        rows = await session.rows(text(broken))
+        assert not rows, f"{sentence}: {[tuple(row) for row in rows]}"
+
+
+async def check_quiet(session: ReadSession, now: datetime) -> None:
+    """Nobody who is free could take what waits. For moments when dispatch has had its say."""
+    rows = await session.rows(_IDLE, {"now": now})
+    assert not rows, f"free agents while tasks wait (task, agent): {[tuple(row) for row in rows]}"

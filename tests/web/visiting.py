@@ -1,0 +1,79 @@
+"""The visitor's side of the house on real sockets: the service's public doors, and a landing page on another origin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+
+from router.actions.intake import take_in
+from router.book import Batcher, Book
+from router.model.campaigns import Queue, Site
+from router.model.intake import Taken, Wanted
+from router.paths import STATIC
+from router.ports import Carrier, TrustProvider
+from router.web import leads, middleware, status, widget
+from router.web.doors import DOORS, Doors
+from router.web.landing import make_landing
+from router.web.server import Server
+from router.wording import wording
+from tests import making
+
+KEY = "landing"
+
+
+@dataclass
+class House:
+    """`url` is the service, `page` the landing page's own origin."""
+
+    url: str
+    page: str
+    book: Book
+    queue: Queue
+    site: Site
+    server: Server
+    doors: Doors
+
+
+def visitors_app(doors: Doors) -> web.Application:
+    app = web.Application(middlewares=[middleware.house])
+    app[DOORS] = doors
+    for module in (leads, widget, status):
+        app.add_routes(module.routes)
+    app.router.add_static("/static/", STATIC)
+    app.on_response_prepare.append(middleware.set_headers)
+    app.on_response_prepare.append(_readable_by_pages)
+    return app
+
+
+async def _readable_by_pages(request: web.Request, response: web.StreamResponse) -> None:
+    if request.path == "/v1/leads":
+        leads.allow_origin(request, response)
+
+
+@asynccontextmanager
+async def visiting(book: Book, **campaign: Any) -> AsyncIterator[House]:
+    """The doors open, the landing page served, one campaign with one queue behind its site."""
+    service, page = Server("127.0.0.1", 0), Server("127.0.0.1", 0)
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w, **campaign))
+        site = await making.site(w, queue, KEY, origins=[page.url])
+    intake: Batcher[Wanted, Taken] = Batcher(book, take_in)
+    doors = Doors(
+        book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, None),
+        intake=intake, public_url=service.url, root_certificate=b"",
+    )
+    writer = asyncio.create_task(intake.run())
+    try:
+        await service.start(visitors_app(doors))
+        await page.start(make_landing(service.url, KEY, wording()))
+        yield House(service.url, page.url, book, queue, site, service, doors)
+    finally:
+        book.hub.close()
+        await page.stop()
+        await service.stop()
+        writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await writer
