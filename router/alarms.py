@@ -27,7 +27,7 @@ class Alarms:
     def __init__(self, book: Book, handlers: Mapping[str, Handler], *, lateness: Recent | None = None) -> None:
         self._book = book
         self._handlers = handlers
-        self._lateness = lateness or Recent()
+        self._lateness = Recent() if lateness is None else lateness
 
     async def sweep(self) -> int:
         """Runs what is due; how many."""
@@ -38,21 +38,22 @@ class Alarms:
         return MOST
 
     async def _run_one(self) -> bool:
-        alarm: Alarm | None = None
+        claimed: int | None = None
         try:
             async with self._book.writing() as w:
                 due = await alarms.claim_due(w.session, w.now, 1)
                 if not due:
                     return False
                 alarm = due[0]
+                claimed = alarm.id
                 self._lateness.add((w.now - alarm.due_at).total_seconds())
                 await self._handle(w, alarm.id, alarm.kind, alarm.subject_id)
         except Exception as error:
-            if alarm is None or lost_connection(error):
+            if claimed is None or lost_connection(error):
                 raise
             # The commit itself failed, for instance on a budget.
             async with self._book.writing() as w:
-                await self._failed(w, alarm.id, error)
+                await self._failed(w, claimed, error)
         return True
 
     async def _handle(self, w: Writing, alarm_id: int, kind: str, subject_id: int) -> None:

@@ -146,12 +146,12 @@ async def service(
             intake=Batcher(book, intake.take_in), public_url=public_url, root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo",
         )
-        await stack.enter_async_context(_working(doors, server, database_url))
+        await stack.enter_async_context(_working(doors, server, database_url, engine.pool))
         yield book
 
 
 @asynccontextmanager
-async def _working(doors: Doors, server: Server, database_url: str) -> AsyncIterator[None]:
+async def _working(doors: Doors, server: Server, database_url: str, pool: Any) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
@@ -164,6 +164,7 @@ async def _working(doors: Doors, server: Server, database_url: str) -> AsyncIter
         [
             Sweep("dispatch", rounds.sweep, audiences=("dispatch",)),
             Sweep("courier", courier.launch, audiences=("courier",)),
+            Sweep("leases", courier.release, every=2.0),
             Sweep("inbox", inbox.sweep, audiences=("inbox",)),
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
@@ -175,7 +176,7 @@ async def _working(doors: Doors, server: Server, database_url: str) -> AsyncIter
     )
     application = make_app(doors)
     application[streams.BEATS] = beats
-    application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings)
+    application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
     await tail.watch(RingTimes(rings))
     async with _background(
         doors.intake.run(), book.hinter.run(), Listener(database_url, hub).run(), tail.run()

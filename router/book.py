@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import select, text, update
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.sql import func
 
 from router.live import Hub
 from router.model.base import Numbered, State
@@ -19,7 +18,7 @@ from router.model.errors import Busy
 from router.model.facts import Fact
 from router.model.vault import Vault
 from router.store import budgets, facts
-from router.store.db import ReadSession, WriteSession, lost_connection
+from router.store.db import DatabaseClock, ReadSession, WriteSession, cut_connection, lost_connection
 
 log = logging.getLogger(__name__)
 
@@ -137,15 +136,6 @@ class Writing:
         """Writes what was recorded: facts numbered per lead, then spending in the fixed order of scopes."""
         await self.session.flush()
         if self._facts:
-            counts: dict[int, int] = {}
-            for fact in self._facts:
-                if fact.lead_id is not None and fact.seq is None:
-                    counts[fact.lead_id] = counts.get(fact.lead_id, 0) + 1
-            numbers = await facts.next_numbers(self.session, counts) if counts else {}
-            for fact in self._facts:
-                if fact.lead_id is not None and fact.seq is None:
-                    numbers[fact.lead_id] += 1
-                    fact.seq = numbers[fact.lead_id]
             await facts.append(self.session, self._facts)
         if self._spending:
             await budgets.reserve(self.session, self.now.date(), self._spending)
@@ -159,6 +149,8 @@ class Book:
         self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, clock: Callable[[], datetime] | None = None
     ) -> None:
         self._engine = engine
+        self._reading = engine.execution_options(postgresql_readonly=True)
+        self._database_clock = DatabaseClock()
         self.vault = vault
         self.public_url = public_url
         self._clock = clock
@@ -168,9 +160,7 @@ class Book:
     async def _now(self, session: AsyncSession) -> datetime:
         if self._clock is not None:
             return self._clock()
-        moment = await session.scalar(select(func.clock_timestamp()))
-        assert isinstance(moment, datetime)  # noqa: S101
-        return moment
+        return await self._database_clock.now(session)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writing]:
@@ -185,8 +175,7 @@ class Book:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
         """A read-only transaction; keep it short."""
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=False) as session, session.begin():
-            await session.execute(text("set transaction read only"))
+        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session, session.begin():
             yield Reading(ReadSession(session), await self._now(session))
 
     def tell(self, audiences: Iterable[str]) -> None:
@@ -266,7 +255,7 @@ class Batcher(Generic[Q, A]):
                 batch.append(self._queue.get_nowait())
             _refuse(batch, Busy("The service is stopping. Please try again."))
 
-    async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]]) -> None:
+    async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]], *, again: bool = True) -> None:
         try:
             async with self._book.writing() as w:
                 answers = list(await self._write(w, [question for question, _ in batch]))
@@ -274,6 +263,9 @@ class Batcher(Generic[Q, A]):
                 if not future.done():
                     future.set_result(answer)
         except Exception as error:
+            if again and cut_connection(error):
+                await self._answer(batch, again=False)
+                return
             # Without the database each of them would wait for it again, one after the other.
             if len(batch) == 1 or lost_connection(error):
                 _refuse(batch, error)

@@ -63,7 +63,7 @@ class Courier:
         self._trust = trust
         self._owner = owner
         self._story = story
-        self._lateness = lateness or Recent()
+        self._lateness = Recent() if lateness is None else lateness
         self._pen = asyncio.Semaphore(TRANSACTIONS_AT_ONCE)
         self._running: dict[asyncio.Task[None], DeliveryKind] = {}
         self._more = False

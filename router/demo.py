@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integrations.phonebox import Phonebox
-from router import app, walk
+from router import app
 from router.embedded import EmbeddedPostgres
 from router.model.configuration import read
 from router.paths import TEMPLATES
@@ -121,6 +121,8 @@ async def demonstration(data_dir: Path, port: int | None) -> AsyncIterator[Runni
     }
     data_dir.mkdir(parents=True, exist_ok=True)
     async with EmbeddedPostgres(data_dir) as database, contextlib.AsyncExitStack() as stack:
+        # The database comes first: run as root, it opens only an empty directory to its own user.
+        app.prepare_logs("INFO", data_dir / "service.log")
         phonebox = Phonebox(
             account=ACCOUNT, token=TOKEN, templates=TEMPLATES, log=data_dir / "phonebox.jsonl",
             inbound_url=f"{service.url}/hooks/carrier/inbound",
@@ -171,7 +173,6 @@ hablemos demo — everything runs on this machine; nobody is really called.
 
 async def run_demo(data_dir: Path, port: int | None, *, walk: bool, as_json: bool) -> int:
     """Runs until Ctrl-C, or walks the story and leaves: 0 only if every step held."""
-    app.prepare_logs("WARNING" if walk else "INFO", data_dir / "service.log")
     async with demonstration(data_dir, port) as running:
         if walk:
             return await _walk(running, data_dir, as_json)
@@ -181,6 +182,8 @@ async def run_demo(data_dir: Path, port: int | None, *, walk: bool, as_json: boo
 
 
 async def _walk(running: Running, data_dir: Path, as_json: bool) -> int:
+    from router import walk
+
     addresses = walk.Addresses(
         service=running.service, phonebox=running.phonebox, landing=running.landing, site=SITE, password=PASSWORD,
         agents=("ana", "bruno"), supervisor="sofia",

@@ -50,19 +50,20 @@ class Inbox:
         return MOST
 
     async def _take_one(self) -> bool:
-        row: InboxRow | None = None
+        taken: int | None = None
         try:
             async with self._book.writing() as w:
                 row = await inbox.next_waiting(w.session, w.now)
                 if row is None:
                     return False
-                await self._take(w, row.id, Webhook(row.path, row.headers, row.body))
+                taken = row.id
+                await self._take(w, taken, Webhook(row.path, row.headers, row.body))
         except Exception as error:
-            if row is None or lost_connection(error):
+            if taken is None or lost_connection(error):
                 raise
             # The commit itself failed.
             async with self._book.writing() as w:
-                await self._failed(w, row.id, error)
+                await self._failed(w, taken, error)
         return True
 
     async def _take(self, w: Writing, row_id: int, webhook: Webhook) -> None:

@@ -42,6 +42,7 @@ _HIDDEN: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def redact(text: str) -> str:
     """The text without telephone numbers, e-mail addresses, tokens and one-time codes."""
+    text = text[: 4 * _LONGEST].encode("utf-8", "replace").decode()  # a lone surrogate is no text
     for pattern, word in _HIDDEN:
         text = pattern.sub(word, text)
     return text[:_LONGEST]
@@ -49,7 +50,7 @@ def redact(text: str) -> str:
 
 def _plain(value: Any) -> Any:
     """A value as it may be written: numbers stay, everything else becomes redacted text."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 1 << 63):
         return value
     if isinstance(value, dict):
         return {redact(str(key)): "[redacted]" if key in _PRIVATE else _plain(one) for key, one in value.items()}
@@ -91,7 +92,7 @@ class JsonLines(logging.Formatter):
             line["request_id"] = name
         for key, value in record.__dict__.items():
             if key not in _OWN and key not in line:
-                line[key] = "[redacted]" if key in _PRIVATE else _plain(value)
+                line[redact(key)] = "[redacted]" if key in _PRIVATE else _plain(value)
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = _raised(record.exc_info[1], record.exc_info[2])
         return msgspec.json.encode(line).decode("utf-8", "replace")

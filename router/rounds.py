@@ -16,10 +16,11 @@ class Rounds:
 
     async def sweep(self) -> int:
         """One round after another in each pool with waiting tasks, until one matches nothing; reservations made."""
-        async with self._book.reading() as r:
-            pools = await tasks.waiting_pools(r.session)
-        total = 0
-        for pool in pools:
+        async with self._book.writing() as w:
+            pools = await tasks.waiting_pools(w.session)
+            total = await dispatch.run_round(w, pools[0]) if pools else 0
+        full = total >= tasks.MOST_HEADS
+        for pool in pools if full else pools[1:]:
             for _ in range(MOST_ROUNDS):
                 async with self._book.writing() as w:
                     made = await dispatch.run_round(w, pool)

@@ -1,6 +1,6 @@
 """Unknown deliveries: settled by asking the carrier what became of them, never by doing them again.
 
-A leg is looked for in its named room until 8 s have passed; not there, its room is ended and it has failed. A message
+A leg is looked for in its named room until 6 s have passed; not there, its room is ended and it has failed. A message
 is looked for among those the carrier sent to the number; not found for 15 min, it is abandoned, visible.
 """
 
@@ -18,8 +18,8 @@ from router.store import deliveries
 
 log = logging.getLogger(__name__)
 
-LEG_PATIENCE = timedelta(seconds=8)
-"""With a look every two seconds an unknown leg is settled within ten."""
+LEG_PATIENCE = timedelta(seconds=6)
+"""With a sweep and a look every two seconds an unknown leg is settled within ten."""
 LEG_SILENCE = timedelta(seconds=60)
 """How long a carrier that does not answer is asked about a leg."""
 MESSAGE_PATIENCE = timedelta(minutes=15)

@@ -114,6 +114,7 @@ class Wording:
             loader=FileSystemLoader(templates),
             autoescape=escape,  # noqa: S701  texts for telephones are not HTML
             undefined=StrictUndefined,
+            auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],

@@ -33,7 +33,9 @@ class Sale:
     phone: str
 
 
-async def drafted(book: Book, *, phone: str = "+12025550101", lines: Any = LINES, campaign: Any = None, **values: Any) -> Sale:
+async def drafted(
+    book: Book, *, phone: str = "+12025550101", lines: Any = LINES, campaign: Any = None, **values: Any
+) -> Sale:
     async with book.writing() as w:
         queue = await making.queue(w, await making.campaign(w, **(campaign or {})))
         lead = await making.lead(w, queue, phone)

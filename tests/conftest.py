@@ -53,7 +53,9 @@ def worker_database(admin_url: str, run_folder: Path) -> str:
     return databases.clone(admin_url, f"house_{worker}", run_folder)
 
 
-_EMPTY = "truncate {} restart identity cascade".format(", ".join(table.name for table in Base.metadata.sorted_tables))
+_USED = " union all ".join(
+    f"select '{table.name}' where exists (select from {table.name})" for table in Base.metadata.sorted_tables
+)
 
 
 @pytest.fixture
@@ -61,7 +63,10 @@ async def database_url(worker_database: str) -> str:
     """The worker's database, empty."""
     engine = make_engine(worker_database, connections=1)
     async with engine.begin() as connection:
-        await connection.execute(text(_EMPTY))
+        # Emptying a table costs milliseconds even when it is empty.
+        used = (await connection.scalars(text(_USED))).all()
+        if used:
+            await connection.execute(text(f"truncate {', '.join(used)} restart identity cascade"))
     await engine.dispose()
     return worker_database
 

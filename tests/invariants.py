@@ -1,4 +1,4 @@
-"""What must hold after every step, asked of the database. Each question names rows that break a rule; none may be found."""
+"""What must hold after every step, asked of the database: each question names rows that break a rule."""
 
 from datetime import datetime
 

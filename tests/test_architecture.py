@@ -13,6 +13,13 @@ HOUSE = Path(__file__).parent.parent
 PACKAGES = ("router", "integrations")
 EVERYTHING = PACKAGES
 
+# What the ticks wake: each looks for due rows and calls the verbs.
+WORKERS = ("router.alarms", "router.inbox", "router.outcomes", "router.reconcile", "router.rounds")
+WORKERS_TOOLS = (
+    *("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),
+    *("router.gauges", "router.failpoints"),
+)
+
 # Each floor, and the floors below it that it may import besides itself. The longest matching name counts.
 FLOORS: dict[str, tuple[str, ...]] = {
     "router.app": EVERYTHING,
@@ -31,9 +38,11 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "router.paths",
         "router.logs",
     ),
-    "router.ticks": ("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),
-    "router.courier": ("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),
-    "router.tail": ("router.store", "router.live", "router.book", "router.model", "router.logs"),
+    "router.ticks": ("router.live", "router.logs"),
+    **dict.fromkeys(WORKERS, WORKERS_TOOLS),
+    "router.courier": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.unknowns": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.tail": ("router.store", "router.live", "router.book", "router.model", "router.logs", "router.gauges"),
     "router.actions": (
         "router.store",
         "router.book",
@@ -56,6 +65,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.settings": (),
     "router.paths": (),
     "router.failpoints": (),
+    "router.gauges": (),
     "integrations.http": ("router.ports", "router.model"),
     # Every other folder of integrations is one party; see floor_of.
     "integrations": ("router.ports", "router.model", "integrations.http"),

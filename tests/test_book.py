@@ -30,7 +30,7 @@ async def _leads(book: Book, count: int) -> list[int]:
 
 async def test_an_exception_leaves_nothing_and_tells_nobody(book: Book) -> None:
     with book.hub.watch("wallboard") as watcher:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
             async with book.writing() as w:
                 await making.campaign(w)
                 w.fact("a")
@@ -59,7 +59,7 @@ async def test_an_attempt_that_fails_undoes_rows_facts_hints_and_money_and_goes_
     (lead,) = await _leads(book, 1)
     async with book.writing() as w:
         w.fact("before", lead_id=lead)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012
             async with w.attempt():
                 await making.campaign(w, "other")
                 w.fact("inside", lead_id=lead)
@@ -96,8 +96,13 @@ async def test_facts_of_many_writers_in_opposite_orders_are_gap_free_and_nobody_
             for lead in ids if turn % 2 else reversed(ids):
                 # A row that names the lead locks it, weakly, before its counter is touched.
                 await w.session.execute(
-                    text("insert into attempts (campaign_id, lead_id, phone, channel, purpose, verdict, rules, detail, at) "
-                         "values (1, :lead, 'x', 'call', 'x', 'deny', '{}', '{}', now())"), {"lead": lead})
+                    text(
+                        "insert into attempts "
+                        "(campaign_id, lead_id, phone, channel, purpose, verdict, rules, detail, at) "
+                        "values (1, :lead, 'x', 'call', 'x', 'deny', '{}', '{}', now())"
+                    ),
+                    {"lead": lead},
+                )
                 w.fact("a", lead_id=lead)
 
     await asyncio.gather(*(write(turn) for turn in range(24)))
@@ -155,7 +160,10 @@ async def test_every_day_has_its_own_budget(book: Book, clock: Clock) -> None:
             w.spend(100, {"all": 100})
         clock.forward(86_400)
     async with book.reading() as r:
-        assert sorted(row.day for row in await r.session.scalars(select(Budget))) == [date(2026, 11, 23), date(2026, 11, 24)]
+        assert sorted(row.day for row in await r.session.scalars(select(Budget))) == [
+            date(2026, 11, 23),
+            date(2026, 11, 24),
+        ]
 
 
 # Group commit
@@ -164,9 +172,13 @@ async def test_every_day_has_its_own_budget(book: Book, clock: Clock) -> None:
 async def _number(w: Writing, asked: Sequence[int]) -> list[int]:
     for number in asked:
         if number < 0:
-            await w.session.execute(text("insert into queues (campaign_id, key, name, skills, pool, ring_seconds, "
-                                         "connect_seconds, wrap_seconds, exclude_seconds, target_seconds) "
-                                         "values (-1, '', '', '{}', 1, 1, 1, 1, 1, 1)"))
+            await w.session.execute(
+                text(
+                    "insert into queues (campaign_id, key, name, skills, pool, ring_seconds, "
+                    "connect_seconds, wrap_seconds, exclude_seconds, target_seconds) "
+                    "values (-1, '', '', '{}', 1, 1, 1, 1, 1, 1)"
+                )
+            )
         w.fact("asked", number=number)
     return [number * 2 for number in asked]
 
@@ -236,7 +248,9 @@ async def test_a_full_queue_refuses_at_once(book: Book) -> None:
     await asyncio.gather(first, return_exceptions=True)
 
 
-async def test_without_a_database_all_are_refused_at_once_and_served_when_it_is_back(clock: Clock, vault: Vault, book: Book) -> None:
+async def test_without_a_database_all_are_refused_at_once_and_served_when_it_is_back(
+    clock: Clock, vault: Vault, book: Book
+) -> None:
     gone = make_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none", connections=1)
     batcher: Batcher[int, int] = Batcher(Book(gone, Hub(), vault, "", clock=clock), _number)
     running = asyncio.create_task(batcher.run())

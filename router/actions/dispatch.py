@@ -45,11 +45,9 @@ async def _match_heads(w: Writing, pool: int) -> int:
     matches = match(heads, free, w.now, excluded)
     if not matches:
         return 0
-    made, rows = await tasks.reserve(w.session, matches, w.now)
-    of_task = {row[0]: row for row in rows}
+    made = await tasks.reserve(w.session, matches, w.now)
     for held in made:
-        _, campaign_id, lead_id, agent_id = of_task[held.task_id]
-        common = {"campaign_id": campaign_id, "lead_id": lead_id, "agent_id": agent_id}
+        common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
         w.fact("task.reserved", **common, subject_id=held.task_id)
         w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
         w.hint(f"agent:{held.agent_id}")

@@ -105,7 +105,7 @@ async def check_quote(w: Writing, quote_id: int) -> None:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
     elif verdict.allowed:
         reason = _stale_reason(quote, await signings.of_quote(w.session, quote.id))
-        await _enrol(w, quote, reason, campaign.stale_after)
+        await _enrol(w, quote, reason, campaign.stale_after, verdict)
 
 
 def _stale_reason(quote: Quote, signing: Signing | None) -> str:
@@ -114,7 +114,7 @@ def _stale_reason(quote: Quote, signing: Signing | None) -> str:
     return "opened_unsigned" if quote.state is QuoteState.opened else "never_opened"
 
 
-async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta) -> None:
+async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, verdict: Verdict) -> None:
     """Enrols the person, once for each quiet, and queues the call; one not reached before is called again.
 
     Who is inside the cadence of another quote stays there; this one is looked at again later.
@@ -134,7 +134,8 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta) 
             return
         w.fact("enrolment.awaiting_agent", **common, subject_id=enrolment_id, quote=quote.id, reason=reason)
     task = await _nurture_task(w, quote, TIER_HOT if reason == "sign_abandoned" else TIER_STALE)
-    w.fact("task.queued", **common, subject_id=task.id, tier=task.tier, reason=reason)
+    w.fact("task.queued", **common, subject_id=task.id, tier=task.tier, reason=reason,
+           rules=list(verdict.rules))
     w.hint("dispatch", "wallboard")
 
 

@@ -17,6 +17,7 @@ from router.model import offers
 from router.model.agents import Agent, Role
 from router.model.errors import Conflict, Forbidden, Invalid, NotFound
 from router.model.money import LONGEST_LABEL, Line, Period, check, summed
+from router.model.phone import international
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import ALIVE, Signing, SigningState
 from router.store import alarms, blobs, quotes, signings
@@ -43,7 +44,7 @@ class Speaker:
         return money(minor, self.currency, self.locale)
 
     def percent(self, basis_points: int) -> str:
-        return f"{number(Decimal(basis_points) / 100, self.locale)} %"
+        return f"{number(Decimal(basis_points) / 100, self.locale)}\u00a0%"
 
     def day(self, at: datetime) -> str:
         return day(at.astimezone(ZoneInfo(self.zone)).date(), self.locale)
@@ -57,6 +58,7 @@ class Material:
     """All an offer is made of, read from the database."""
 
     quote_id: int
+    phone: str
     offer: offers.Offer
     speaker: Speaker
 
@@ -128,13 +130,19 @@ async def read(r: Reading | Writing, *, quote_id: int, agent_id: int) -> Materia
     if missing:
         raise Conflict(f"The campaign does not say the company's {', '.join(missing)}; an offer must.")
     offer = offers.Offer(
-        number=quote.number, version=quote.version, customer=quote.customer, phone=found.contact.phone,
-        company={key: _words(company[key], f"/company/{key}", 300) for key in (*IDENTITY, "email", "tax_id")
-                 if key in company},
+        number=quote.number, version=quote.version, customer=quote.customer,
+        phone=international(found.contact.phone), company=_identity(company),
         lines=[Line(**{**line, "period": Period(line["period"])}) for line in quote.lines],
         written_at=quote.created_at, valid_until=quote.valid_until,
     )  # fmt: skip
-    return Material(quote.id, offer, Speaker(quote.locale, quote.currency, found.campaign.timezone))
+    speaker = Speaker(quote.locale, quote.currency, found.campaign.timezone)
+    return Material(quote.id, found.contact.phone, offer, speaker)
+
+
+def _identity(company: dict[str, str]) -> dict[str, str]:
+    shown = {key: company[key] for key in (*IDENTITY, "email", "tax_id") if key in company}
+    shown["phone"] = international(shown["phone"])
+    return {key: _words(text, f"/company/{key}", 300) for key, text in shown.items()}
 
 
 def prepare(material: Material) -> Prepared:
@@ -142,7 +150,7 @@ def prepare(material: Material) -> Prepared:
     offer, speaker = material.offer, material.speaker
     lines = offers.canonical(offer, speaker)
     pdf = printing.offer(lines, speaker.locale, offer.company["name"], offer.written_at)
-    return Prepared(material.quote_id, offer.phone, lines, pdf)
+    return Prepared(material.quote_id, material.phone, lines, pdf)
 
 
 async def send(w: Writing, prepared: Prepared, *, agent_id: int) -> Signing:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.actions.nurturing import quote_ended
-from router.actions.sealing import ensure_authority, order_seal, seal_order, sealed
+from router.actions.sealing import order_seal
 from router.book import Writing
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
@@ -33,21 +33,6 @@ from router.model.vault import hash_token, new_token
 from router.ports import MessageStage
 from router.store import alarms, blobs, evidence, signings
 from router.wording import wording
-
-__all__ = [
-    "EXPIRE",
-    "Visitor",
-    "decline",
-    "ensure_authority",
-    "expire",
-    "fetch_copy",
-    "give_code",
-    "message_moved",
-    "open_link",
-    "seal_order",
-    "sealed",
-    "sign",
-]
 
 EXPIRE = "signing.expire"
 """The alarm at which an offer's time is over; its subject is the signing."""

@@ -12,9 +12,10 @@ from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import NotAllowedNow
 from router.model.guard import Purpose
 from router.model.suppressions import Suppression
+from router.model.tasks import Task, TaskState
 from router.model.vault import new_token
 from router.ports import MessageArrived, MessageMoved, MessageStage
-from router.store import deliveries, quotes
+from router.store import deliveries, quotes, tasks
 
 TEXTS = "texts"
 """The vault's purpose for message texts at rest."""
@@ -105,12 +106,16 @@ async def _progress(w: Writing, delivery: Delivery, stage: MessageStage, carrier
 
 async def message_arrived(w: Writing, event: MessageArrived) -> None:
     """A text from outside. A stop word suppresses its number at once, for every campaign and channel."""
-    word = event.text.strip().strip(".!").casefold()
+    word = event.text.strip(" \t\r\n.!¡\"'").casefold()
     if word in STOP_WORDS:
         await w.session.lock_word(event.sender)
         w.session.add(Suppression(phone=event.sender, reason="stop", created_at=w.now))
         w.fact("contact.suppressed", reason="stop")
         for quote_id in await quotes.open_of_number(w.session, event.sender):
             await quote_ended(w, quote_id, "stop")
+        for task_id in await tasks.waiting_of_number(w.session, event.sender):
+            await w.move(Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
+                         data={"reason": "stop"})
+            w.hint("wallboard")
     else:
         w.fact("message.arrived")

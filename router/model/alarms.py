@@ -30,6 +30,7 @@ class Alarm(Numbered):
     __tablename__ = "alarms"
     __table_args__ = (
         Index("ix_alarms_due", "due_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_alarms_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("one_pending_alarm", "kind", "subject_id", unique=True, postgresql_where=text("state = 'pending'")),
     )
     kind: Mapped[str]

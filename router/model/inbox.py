@@ -30,6 +30,7 @@ class InboxRow(Numbered):
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("source", "dedupe_key"),
+        Index("ix_inbox_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("ix_inbox_waiting", "id", postgresql_where=text("state = 'waiting'")),
     )
     source: Mapped[str]

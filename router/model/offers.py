@@ -95,7 +95,7 @@ def _summed(sum_: Sum, period: Period, speaker: Speaker) -> Found:
     for tax in sum_.taxes:
         values = {"rate": speaker.percent(tax.rate_bp), "base": speaker.money(tax.base)}
         yield "tax", say("Tax %(rate)s on %(base)s", **values), speaker.money(tax.amount)
-    label = say("Total each month, tax included") if month else say("Total once, tax included")
+    label = say("Total each month with tax") if month else say("Total once with tax")
     yield "total", label, speaker.money(sum_.total)
 
 
@@ -117,8 +117,8 @@ def _terms(offer: Offer, speaker: Speaker) -> Found:
 
 
 def _spaced(text: str) -> str:
-    """Plain spaces only: what a formatter glues together with other spaces reads the same and compares the same."""
-    return "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    """Two kinds of space only, the plain and the unbreakable: an amount stays with its currency on page and paper."""
+    return "".join("\u00a0" if char != " " and unicodedata.category(char) == "Zs" else char for char in text)
 
 
 _REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})

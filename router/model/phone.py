@@ -51,3 +51,8 @@ def international(phone: str) -> str:
     except phonenumbers.NumberParseException:
         return phone
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def unbroken(phone: str) -> str:
+    """As `international`, for screens: its spaces do not break at a line's end."""
+    return international(phone).replace(" ", "\u00a0")

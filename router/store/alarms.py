@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from router.model.alarms import MAX_FAILURES, Alarm, AlarmState
@@ -18,7 +18,8 @@ async def set_alarm(session: WriteSession, kind: str, subject_id: int, due_at: d
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["kind", "subject_id"],
-            index_where=Alarm.state == AlarmState.pending,
+            # Words, not a parameter: once PostgreSQL plans the statement for any value it finds no index for it.
+            index_where=text("state = 'pending'"),
             set_={"due_at": due_at, "failures": 0},
         )
     )

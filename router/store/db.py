@@ -1,13 +1,17 @@
 """The database: engine, and the two kinds of session. Who reads cannot write, and mypy knows it."""
 
+import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Executable, Row, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql import Select
+
+ASK_AGAIN_SECONDS = 1.0
 
 T = TypeVar("T")
 Rows = Row[*tuple[Any, ...]]
@@ -33,13 +37,16 @@ CONTENDED_STATES = ("40001", "40P01", "55P03")
 
 
 def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
-    """An engine with bounded connections. `limits` overrides single entries of LIMITS (migrations need longer ones)."""
+    """An engine with bounded connections. `limits` overrides single entries of LIMITS (migrations need longer ones).
+
+    Connections are not tried before use: that costs a round trip each time. After a restart of the database the first
+    one to fail empties the pool.
+    """
     return create_async_engine(
         url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
     )
 
@@ -54,6 +61,11 @@ def lost_connection(error: BaseException) -> bool:
     return isinstance(error, UNREACHABLE) or _sqlstate(error).startswith(LOST_STATES)
 
 
+def cut_connection(error: BaseException) -> bool:
+    """Whether a connection of the pool was found dead. The pool is empty now, so trying again once makes a new one."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
 def contended(error: BaseException) -> bool:
     """Whether another transaction was in the way, so that trying again helps."""
     return _sqlstate(error) in CONTENDED_STATES
@@ -63,6 +75,28 @@ def _sqlstate(error: BaseException) -> str:
     # Errors of connecting come from the driver as they are.
     of_driver = error.orig if isinstance(error, DBAPIError) else error
     return getattr(of_driver, "sqlstate", None) or ""
+
+
+class DatabaseClock:
+    """The database's time without asking it each time: asked once a second, carried on by the monotonic clock between.
+
+    Wrong by the way of one answer, a millisecond or so. What must not be wrong even after a suspended machine has
+    woken up is kept by fences, not by this clock.
+    """
+
+    def __init__(self) -> None:
+        self._moment: datetime | None = None
+        self._asked = 0.0
+
+    async def now(self, session: AsyncSession) -> datetime:
+        """Aware UTC."""
+        since = time.monotonic() - self._asked
+        if self._moment is not None and since < ASK_AGAIN_SECONDS:
+            return self._moment + timedelta(seconds=since)
+        moment = await session.scalar(select(func.clock_timestamp()))
+        assert isinstance(moment, datetime)  # noqa: S101
+        self._moment, self._asked = moment, time.monotonic()
+        return moment
 
 
 class ReadSession:

@@ -1,5 +1,6 @@
 """Facts as queries: numbered per lead, appended in bulk, read in commit order."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -23,27 +24,34 @@ START = Cursor(0, 0)
 
 _APPEND = text(
     """
+    with wanted as (
+      select lead_id, count(*) as n from unnest(:lead_id, :seq) as f(lead_id, seq)
+      where lead_id is not null and seq is null group by lead_id
+    ), counted as (
+      update leads set seq = leads.seq + wanted.n from wanted where leads.id = wanted.lead_id
+      returning leads.id, leads.seq - wanted.n as before
+    )
     insert into facts (at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data)
-    select * from unnest(:at, :kind, :campaign_id, :lead_id, :seq, :subject_id, :agent_id, cast(:data as jsonb[]))
+    select f.at, f.kind, f.campaign_id, f.lead_id, coalesce(f.seq, counted.before + f.place), f.subject_id, f.agent_id,
+      f.data::jsonb
+    from unnest(:at, :kind, :campaign_id, :lead_id, :seq, :place, :subject_id, :agent_id, :data)
+      with ordinality as f(at, kind, campaign_id, lead_id, seq, place, subject_id, agent_id, data, n)
+    left join counted on counted.id = f.lead_id
+    order by f.n
     """
 ).bindparams(
     bindparam("at", type_=ARRAY(DateTime(timezone=True))),
     bindparam("kind", type_=ARRAY(Text)),
-    *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("campaign_id", "lead_id", "seq", "subject_id", "agent_id")),
+    *(
+        bindparam(name, type_=ARRAY(BigInteger))
+        for name in ("campaign_id", "lead_id", "seq", "place", "subject_id", "agent_id")
+    ),
     bindparam("data", type_=ARRAY(Text)),
 )
 
 _LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no key update").bindparams(
     bindparam("ids", type_=ARRAY(BigInteger))
 )
-
-_COUNT_UP = text(
-    """
-    update leads set seq = leads.seq + wanted.n
-    from unnest(:ids, :counts) as wanted(id, n) where leads.id = wanted.id
-    returning leads.id, leads.seq - wanted.n
-    """
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("counts", type_=ARRAY(BigInteger)))
 
 _AFTER = text(
     """
@@ -89,20 +97,22 @@ class Entry(NamedTuple):
         return Cursor(self.xid, self.id)
 
 
-async def next_numbers(session: WriteSession, counts: dict[int, int]) -> dict[int, int]:
-    """Reserves `counts[lead]` numbers for each lead, locked by rising id; gives the number before the first."""
-    ids = sorted(counts)
-    if len(ids) > 1:
-        await session.execute(_LOCK_LEADS, {"ids": ids})
-    rows = await session.execute(_COUNT_UP, {"ids": ids, "counts": [counts[lead] for lead in ids]})
-    return {row[0]: row[1] for row in rows}
-
-
 async def append(session: WriteSession, facts: Sequence[Fact]) -> None:
-    """Appends the facts in one statement of constant text."""
+    """Appends the facts in one statement of constant text, those of a lead numbered 1, 2, 3 … without holes.
+
+    Leads are locked by rising id, so that two writers cannot wait for each other.
+    """
     columns = ("at", "kind", "campaign_id", "lead_id", "seq", "subject_id", "agent_id")
     values: dict[str, list[Any]] = {name: [getattr(fact, name) for fact in facts] for name in columns}
+    places: Counter[int] = Counter()
+    values["place"] = []
+    for fact in facts:
+        if fact.lead_id is not None and fact.seq is None:
+            places[fact.lead_id] += 1
+        values["place"].append(places[fact.lead_id] if fact.lead_id is not None else None)
     values["data"] = [msgspec.json.encode(fact.data).decode() for fact in facts]
+    if len(places) > 1:
+        await session.execute(_LOCK_LEADS, {"ids": sorted(places)})
     await session.execute(_APPEND, values)
 
 

@@ -111,8 +111,9 @@ class Work:
 
     @property
     def page(self) -> str:
-        """The landing page's address as the receipt of this request has it."""
-        return next((receipt.page for receipt in self.receipts if receipt.lead_id == self.lead.id), "")
+        """The landing page as people name it: host and path, as the receipt of this request has them."""
+        page = next((receipt.page for receipt in self.receipts if receipt.lead_id == self.lead.id), "")
+        return page.partition("?")[0].partition("#")[0].partition("//")[2].rstrip("/") or page
 
     @property
     def sent(self) -> int:

@@ -8,8 +8,9 @@ import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, text
 
 from router.model.campaigns import Queue
+from router.model.contacts import Contact
 from router.model.routing import Candidate, Head, Match
-from router.model.tasks import Reservation, ReservationState, Task
+from router.model.tasks import Reservation, ReservationState, Task, TaskState
 from router.store.db import ReadSession, WriteSession
 
 MOST_HEADS = 50
@@ -82,13 +83,26 @@ _EXCLUDED = text(
 
 _RESERVE = text(
     """
-    insert into reservations (task_id, agent_id, state, why, created_at, expires_at)
-    select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds)
-    from unnest(:tasks, :agents, :whys) as m(task_id, agent_id, why)
-    join tasks t on t.id = m.task_id join queues q on q.id = t.queue_id
-    order by m.task_id
-    on conflict do nothing
-    returning id, task_id, agent_id, expires_at
+    with made as (
+      insert into reservations (task_id, agent_id, state, why, created_at, expires_at)
+      select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds)
+      from unnest(:tasks, :agents, :whys) as m(task_id, agent_id, why)
+      join tasks t on t.id = m.task_id join queues q on q.id = t.queue_id
+      order by m.task_id
+      on conflict do nothing
+      returning id, task_id, agent_id, expires_at
+    ), held as (
+      update tasks set state = 'reserved', agent_id = made.agent_id, held_until = made.expires_at
+      from made where tasks.id = made.task_id
+      returning tasks.id, tasks.campaign_id, tasks.lead_id
+    ), busy as (
+      update agents set load = load + 1 from made where agents.id = made.agent_id
+    ), due as (
+      insert into alarms (kind, subject_id, due_at, state, failures)
+      select 'reservation.expire', id, expires_at, 'pending', 0 from made
+    )
+    select made.id, made.task_id, made.agent_id, held.campaign_id, held.lead_id
+    from made join held on held.id = made.task_id
     """
 ).bindparams(
     bindparam("tasks", type_=ARRAY(BigInteger)),
@@ -97,33 +111,15 @@ _RESERVE = text(
     bindparam("now", type_=DateTime(timezone=True)),
 )
 
-_HOLD_TASKS = text(
-    """
-    update tasks set state = 'reserved', agent_id = r.agent_id, held_until = r.expires_at
-    from reservations r where r.id = any(:reservations) and tasks.id = r.task_id
-    returning tasks.id, tasks.campaign_id, tasks.lead_id, tasks.agent_id
-    """
-).bindparams(bindparam("reservations", type_=ARRAY(BigInteger)))
-
-_HOLD_AGENTS = text("update agents set load = load + 1 where id = any(:agents)").bindparams(
-    bindparam("agents", type_=ARRAY(BigInteger))
-)
-
-_SET_ALARMS = text(
-    """
-    insert into alarms (kind, subject_id, due_at, state, failures)
-    select 'reservation.expire', id, due_at, 'pending', 0 from unnest(:ids, :due_ats) as r(id, due_at)
-    """
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("due_ats", type_=ARRAY(DateTime(timezone=True))))
-
 
 class Held(NamedTuple):
-    """A reservation just made. `expires_at` is aware."""
+    """A reservation just made, and whose it is."""
 
     id: int
     task_id: int
     agent_id: int
-    expires_at: datetime
+    campaign_id: int
+    lead_id: int
 
 
 async def waiting_pools(session: ReadSession) -> list[int]:
@@ -153,8 +149,8 @@ async def excluded(
     return {(row[0], row[1]) for row in rows}
 
 
-async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime) -> tuple[list[Held], list[Any]]:
-    """Reserves the pairs in bulk; those made, and the tasks' rows (id, campaign, lead, agent).
+async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime) -> list[Held]:
+    """Reserves the pairs in one statement: reservation, task, the agent's load, the alarm that ends the ringing.
 
     A pair that is held already (a unique index says so) is left out and does not fail the round.
     """
@@ -168,15 +164,7 @@ async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime
             "now": now,
         },
     )
-    made = [Held(*tuple(row)) for row in rows]
-    if not made:
-        return [], []
-    tasks = await session.execute(_HOLD_TASKS, {"reservations": [one.id for one in made]})
-    await session.execute(_HOLD_AGENTS, {"agents": [one.agent_id for one in made]})
-    await session.execute(
-        _SET_ALARMS, {"ids": [one.id for one in made], "due_ats": [one.expires_at for one in made]}
-    )
-    return made, list(tasks)
+    return [Held(*tuple(row)) for row in rows]
 
 
 async def queue_of(session: ReadSession, task: Task) -> Queue:
@@ -196,4 +184,14 @@ async def pending_of(session: WriteSession, task_id: int) -> Reservation | None:
         select(Reservation)
         .where(Reservation.task_id == task_id, Reservation.state == ReservationState.pending)
         .with_for_update()
+    )
+
+
+async def waiting_of_number(session: ReadSession, phone: str) -> Sequence[int]:
+    """The ids of the waiting tasks of everybody with this telephone number, in any campaign, rising."""
+    return await session.scalars(
+        select(Task.id)
+        .join(Contact, Contact.id == Task.contact_id)
+        .where(Contact.phone == phone, Task.state.in_((TaskState.queued, TaskState.scheduled)))
+        .order_by(Task.id)
     )

@@ -46,7 +46,7 @@ def regions(house: Doors, folder: str, names: tuple[str, ...], locale: str, **va
 
 
 def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[str, Any]) -> Partial:
-    inner = house.wording.page(f"{folder}/{name}.html", locale, **values)
+    inner = house.wording.page(f"{folder}/{name}.html", locale, **values).strip()
     version = hashlib.sha256(inner.encode()).hexdigest()[:12]
     html = Markup(  # noqa: S704  rendered with autoescape just above
         f'<section id="{name}" data-version="{version}" tabindex="-1">{inner}</section>'

@@ -1,6 +1,7 @@
 """What every door needs, reached through one typed key of the application."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from aiohttp import web
 
@@ -8,6 +9,7 @@ from router.book import Batcher, Book
 from router.live import Hub
 from router.model.intake import Taken, Wanted
 from router.ports import Carrier, TrustProvider
+from router.web.landings import Landings
 from router.wording import Wording
 
 
@@ -27,6 +29,11 @@ class Doors:
     softphone: str = ""
     behind_proxy: bool = False
     demo: bool = False
+
+    @cached_property
+    def landings(self) -> Landings:
+        """The landing pages by their keys."""
+        return Landings(self.book)
 
 
 DOORS = web.AppKey("doors", Doors)

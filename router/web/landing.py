@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from router.model.phone import international
+from router.model.phone import unbroken
 from router.paths import STATIC
 from router.wording import LOCALES, Wording, language, negotiate
 
@@ -25,7 +25,7 @@ def make_landing(app_url: str, key: str, wording: Wording, *, phone: str = LANDI
     async def page(request: web.Request) -> web.Response:
         locale = negotiate(request.query.get("lang"), request.headers.get("Accept-Language"), "es")
         text = wording.page(
-            "widget/landing.html", locale, app_url=app_url, key=key, phone=phone, phone_shown=international(phone),
+            "widget/landing.html", locale, app_url=app_url, key=key, phone=phone, phone_shown=unbroken(phone),
             languages=[(one, language(one).capitalize()) for one in LOCALES],
         )
         return web.Response(text=text, content_type="text/html", headers={

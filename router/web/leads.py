@@ -15,7 +15,6 @@ from router.model.intake import Taken, Wanted
 from router.model.leads import Intent
 from router.model.phone import e164
 from router.model.vault import new_token
-from router.store import sites
 from router.store.sites import Landing
 from router.web.doors import doors
 from router.web.parsing import read_json, understand
@@ -83,8 +82,7 @@ def truncated(address: str | None) -> str:
 
 async def landing_of(request: web.Request, key: str) -> Landing:
     """The landing page of this key. Raises Invalid for an unknown key, Forbidden for a foreign origin."""
-    async with doors(request).book.reading() as r:
-        landing = await sites.by_key(r.session, key)
+    landing = await doors(request).landings.by_key(key)
     if landing is None:
         raise Invalid("No landing page has this key.", pointer="/site")
     origin = request.headers.get("Origin")
@@ -154,6 +152,8 @@ def _key(request: web.Request, body: LeadBody) -> str | None:
 def _wanted(request: web.Request, body: LeadBody, landing: Landing, raw: dict[str, Any]) -> Wanted:
     if "requested" not in body.consent.purposes:
         raise Invalid("Please agree to be called; we do not call without it.", pointer="/consent/purposes")
+    if body.intent is not Intent.call_now:
+        raise Invalid("This door takes requests to be called now.", pointer="/intent")
     phone = e164(body.phone, body.country or landing.campaign.country)
     key = _key(request, body)
     vault = doors(request).book.vault

@@ -45,6 +45,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
 }
+REQUEST_ID = web.RequestKey("request id", str)
 RETRY_AFTER = {429: "60", 503: "2"}
 
 
@@ -111,7 +112,7 @@ async def house(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, translates errors, sets headers, writes one line without anything personal."""
     name = new_token()
     marker = request_id.set(name)
-    request["id"] = name
+    request[REQUEST_ID] = name
     began = time.perf_counter()
     status = 500
     try:
@@ -146,4 +147,4 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
         allow_origin(request, response)  # errors too: the page has to read them
     if request.path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup")):
         response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Request-Id", request.get("id", "-"))
+    response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, "-"))

@@ -43,6 +43,7 @@ def canonical_of(quote: Quote) -> dict[str, Any]:
     lines = quote.canonical or []
     return {
         "title": lines[0] if lines else {"label": "", "value": ""},
+        "validity": next((line for line in reversed(lines) if line["kind"] == "customer"), {"label": "", "value": ""}),
         "company": [line for line in lines if line["kind"] == "company"],
         "customer": [line for line in lines if line["kind"] == "customer"],
         "lines": [line for line in lines if line["kind"] == "line"],

@@ -4,7 +4,20 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from router.paths import STATIC
-from router.web import desk, health, hooks, leads, login, middleware, signing, status, streams, verify, wallboard, widget
+from router.web import (
+    desk,
+    health,
+    hooks,
+    leads,
+    login,
+    middleware,
+    signing,
+    status,
+    streams,
+    verify,
+    wallboard,
+    widget,
+)
 from router.web.doors import DOORS, Doors
 from router.web.parsing import WEBHOOK_BYTES
 

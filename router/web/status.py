@@ -12,7 +12,7 @@ from aiohttp import web
 
 from router.live import Closing, Hub, Watcher
 from router.model.errors import NotAllowedNow, NotFound
-from router.model.phone import international
+from router.model.phone import unbroken
 from router.model.progress import Progress
 from router.model.vault import hash_token
 from router.store.db import lost_connection
@@ -43,8 +43,8 @@ async def look(house: Doors, token: str) -> tuple[LeadStatus, dict[str, Any]]:
         "people": people,
         "agent": status.agent or status.brand,
         "company": str(status.company.get("name") or status.brand),
-        "phone_shown": international(status.phone),
-        "caller_shown": international(status.caller_id),
+        "phone_shown": unbroken(status.phone),
+        "caller_shown": unbroken(status.caller_id),
     }
 
 

@@ -141,7 +141,8 @@ async def desk_stream(request: web.Request) -> web.StreamResponse:
 async def wallboard_stream(request: web.Request) -> web.StreamResponse:
     house = doors(request)
     return await run(
-        request, Role.supervisor, "wallboard", lambda who: lambda r: wallboard.look(house, r, who.agent.locale), pause=0.5
+        request, Role.supervisor, "wallboard", lambda who: lambda r: wallboard.look(house, r, who.agent.locale),
+        pause=0.5,
     )
 
 

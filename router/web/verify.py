@@ -4,6 +4,7 @@ import hashlib
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 from aiohttp import BodyPartReader, web
@@ -17,7 +18,7 @@ from router.store import quotes, signings
 from router.web.doors import doors
 from router.web.offered import company_of
 from router.web.parsing import read_bytes
-from router.wording import Wording, negotiate
+from router.wording import Wording, moment, negotiate
 
 routes = web.RouteTableDef()
 
@@ -25,7 +26,8 @@ LARGEST = 10 * 1024 * 1024
 
 TITLES = {
     "issued": "The very file we issued", "integrity": "Unchanged under the seal",
-    "revisions": "Nothing added after the seal", "signer": "Who sealed it", "trust": "The seal belongs to this company", "time": "When it was sealed",
+    "revisions": "Nothing added after the seal", "signer": "Who sealed it",
+    "trust": "The seal belongs to this company", "time": "When it was sealed",
     "level": "Kind of seal",
 }  # fmt: skip
 
@@ -163,11 +165,19 @@ def _sentence(wording: Wording, line: Line, locale: str) -> str:
     code = line.detail.get("code", "")
     text = SENTENCES.get((line.name, code)) or ANYWHERE.get(code) or "It does not lead to a root certificate we know."
     said = wording.say(text, locale)
-    values = {key: wording.say(value, locale) if key == "source" else value for key, value in line.detail.items()}
+    values = {key: _shown(wording, key, value, locale) for key, value in line.detail.items()}
     try:
         return said % values
     except KeyError:
         return said
+
+
+def _shown(wording: Wording, key: str, value: str, locale: str) -> str:
+    if key == "source":
+        return wording.say(value, locale)
+    if key in ("time", "signed_at") and value:
+        return moment(datetime.fromisoformat(value), "UTC", locale)
+    return value
 
 
 async def _page(request: web.Request, lines: Sequence[Line]) -> web.Response:

@@ -17,7 +17,7 @@ REGIONS = ("line", "figures", "team")
 async def look(house: Doors, r: Reading, locale: str) -> list[Partial]:
     """The whole board, region by region; the same for everybody who reads this language."""
     view = await screens.board(r.session, r.now)
-    return regions(house, "wallboard", REGIONS, locale, view=view, doings=list(screens.Doing))
+    return regions(house, "wallboard", REGIONS, locale, view=view, doings=list(screens.Doing)[::-1])
 
 
 @routes.get("/wallboard")

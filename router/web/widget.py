@@ -11,9 +11,8 @@ import msgspec
 from aiohttp import web
 
 from router.model.errors import Forbidden, NotFound
-from router.model.phone import international
+from router.model.phone import unbroken
 from router.paths import STATIC
-from router.store import sites
 from router.store.sites import Landing
 from router.store.staffing import Staffing, staffing
 from router.web.doors import doors
@@ -29,12 +28,14 @@ LOADER_WORDS = {
 
 PANEL_WORDS = {
     "title": "We call you now",
+    "title_later": "Leave your number",
     "close": "Close",
     "name": "Your name (optional)",
     "phone": "Your phone number",
     "phone_needed": "Please write the number we should call.",
     "consent_needed": "Please agree to be called; we do not call without it.",
     "press": "Call me now",
+    "press_later": "Ask for a call",
     "sending": "Sending your request",
     "retrying": "The connection is slow. We are trying again; you will not be called twice.",
     "unsent": (
@@ -132,13 +133,13 @@ async def get_panel(request: web.Request) -> web.Response:
 
 @routes.get("/v1/sites/{key}/widget")
 async def get_config(request: web.Request) -> web.Response:
+    landing = await doors(request).landings.by_key(request.match_info["key"])
+    if landing is None:
+        raise NotFound("No landing page has this key.")
+    origin = request.headers.get("Origin")
+    if origin is not None and origin not in landing.site.origins:
+        raise Forbidden("This page may not use this site's widget.")
     async with doors(request).book.reading() as r:
-        landing = await sites.by_key(r.session, request.match_info["key"])
-        if landing is None:
-            raise NotFound("No landing page has this key.")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in landing.site.origins:
-            raise Forbidden("This page may not use this site's widget.")
         people = await staffing(r.session, landing.queue.pool, list(landing.queue.skills), r.now)
     locale = negotiate(request.query.get("locale"), landing.campaign.locale)
     return web.Response(
@@ -161,7 +162,7 @@ def config(wording: Wording, landing: Landing, people: Staffing, locale: str) ->
         "privacy_url": privacy if privacy.startswith(("https://", "http://")) else "",
         "locale": locale,
         "phone": phone,
-        "phone_shown": international(phone),
+        "phone_shown": unbroken(phone),
         "people": {"there": people.there, "free": people.free},
         "notice": wording.say(_notice(people), locale),
         "consent": {

@@ -82,7 +82,9 @@ class Line:
         (delivery,) = [one for one in await self.deliveries(DeliveryKind.leg) if one.order["role"] == role]
         async with self.book.writing() as w:
             await w.session.execute(
-                update(Delivery).where(Delivery.id == delivery.id).values(state=DeliveryState.done, carrier_id=f"id-{role}")
+                update(Delivery)
+                .where(Delivery.id == delivery.id)
+                .values(state=DeliveryState.done, carrier_id=f"id-{role}")
             )
             placed = await w.session.get(Delivery, delivery.id)
             assert placed is not None
@@ -93,7 +95,9 @@ class Line:
         """The order is given; the carrier has not answered."""
         (delivery,) = [one for one in await self.deliveries(DeliveryKind.leg) if one.order["role"] == role]
         async with self.book.writing() as w:
-            await w.session.execute(update(Delivery).where(Delivery.id == delivery.id).values(state=DeliveryState.started))
+            await w.session.execute(
+                update(Delivery).where(Delivery.id == delivery.id).values(state=DeliveryState.started)
+            )
         return delivery
 
     async def agent_there(self) -> None:

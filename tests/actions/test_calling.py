@@ -70,15 +70,27 @@ async def test_the_whole_life_of_a_call(book: Book, clock: Clock) -> None:
     await line.check()
     known = ("task.", "call.", "guard.")
     assert [kind for kind in await kinds(line) if kind.startswith(known)] == [
-        "task.reserved", "task.connecting", "call.agent_leg", "call.customer_leg", "guard.allow", "call.talking",
-        "task.engaged", "call.ended", "task.wrapping", "task.closed",
+        "task.reserved",
+        "task.connecting",
+        "call.agent_leg",
+        "call.customer_leg",
+        "guard.allow",
+        "call.talking",
+        "task.engaged",
+        "call.ended",
+        "task.wrapping",
+        "task.closed",
     ]
 
 
 @pytest.mark.parametrize(
     ("outcome", "disposition"),
-    [(LegOutcome.busy, Disposition.busy), (LegOutcome.no_answer, Disposition.no_answer),
-     (LegOutcome.canceled, Disposition.no_answer), (LegOutcome.failed, Disposition.failed)],
+    [
+        (LegOutcome.busy, Disposition.busy),
+        (LegOutcome.no_answer, Disposition.no_answer),
+        (LegOutcome.canceled, Disposition.no_answer),
+        (LegOutcome.failed, Disposition.failed),
+    ],
 )
 async def test_a_customer_not_reached_closes_the_task_and_frees_the_agent(
     book: Book, outcome: LegOutcome, disposition: Disposition
@@ -161,8 +173,18 @@ async def test_a_delivery_to_a_customer_without_the_guards_answer_is_refused_by_
     call = await line.call()
     with pytest.raises(IntegrityError, match="guarded"):
         async with book.writing() as w:
-            w.session.add(Delivery(kind=DeliveryKind.leg, ref="r", dedupe_key="k", to_customer=True, order={},
-                                   due_at=w.now, created_at=w.now, call_id=call.id))
+            w.session.add(
+                Delivery(
+                    kind=DeliveryKind.leg,
+                    ref="r",
+                    dedupe_key="k",
+                    to_customer=True,
+                    order={},
+                    due_at=w.now,
+                    created_at=w.now,
+                    call_id=call.id,
+                )
+            )
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["agent not there", "customer rings"])
@@ -175,7 +197,9 @@ async def test_a_call_that_does_not_come_about_in_time_ends(book: Book, there: b
         await calling.connect_timeout(w, line.call_id)
         await calling.connect_timeout(w, line.call_id)
     task = await line.task()
-    assert (task.state, task.disposition) == ((TaskState.closed, Disposition.no_answer) if there else (TaskState.queued, None))
+    assert (task.state, task.disposition) == (
+        (TaskState.closed, Disposition.no_answer) if there else (TaskState.queued, None)
+    )
     assert (await line.agent()).load == 0
     assert len(await line.deliveries(DeliveryKind.end_room)) == 1
     await line.check()
@@ -285,7 +309,11 @@ async def test_late_callbacks_never_undo_a_hang_up(book: Book) -> None:
     for change in RoomChange:
         await line.tell(await line.room(change, AGENT), await line.room(change, CUSTOMER), await line.room(change))
     task, call, told = await line.task(), await line.call(), await kinds(line)
-    assert (task.state, task.disposition) == (TaskState.closed, Disposition.no_answer) == (before[0].state, before[0].disposition)
+    assert (
+        (task.state, task.disposition)
+        == (TaskState.closed, Disposition.no_answer)
+        == (before[0].state, before[0].disposition)
+    )
     assert (call.state, call.outcome, told) == (CallState.ended, "agent_hung_up", before[2])
 
 
@@ -338,7 +366,8 @@ async def test_unknown_legs_and_rooms_change_nothing(book: Book) -> None:
     line = await accepted(book)
     before = await kinds(line)
     await line.tell(
-        LegMoved("nobody", "x", LegStage.answered), RoomMoved("nowhere", "x", RoomChange.ended),
+        LegMoved("nobody", "x", LegStage.answered),
+        RoomMoved("nowhere", "x", RoomChange.ended),
         RoomMoved((await line.call()).room_ref, "x", RoomChange.joined, None, "stranger"),
     )
     assert await kinds(line) == before
@@ -362,7 +391,9 @@ async def _conversation(line: Line) -> list[LegMoved | RoomMoved]:
 
 
 @pytest.mark.parametrize("seed", range(16))
-async def test_in_whatever_order_and_however_often_the_carrier_tells_it_the_end_is_the_same(book: Book, seed: int) -> None:
+async def test_in_whatever_order_and_however_often_the_carrier_tells_it_the_end_is_the_same(
+    book: Book, seed: int
+) -> None:
     line = await accepted(book)
     await line.agent_there()
     await line.place("customer")
@@ -390,15 +421,21 @@ async def test_in_whatever_order_a_customer_not_reached_is_told_the_end_is_the_s
     await line.agent_there()
     await line.place("customer")
     events = [
-        await line.event("customer", LegStage.placed), await line.event("customer", LegStage.ringing),
-        await line.event("customer", LegStage.ended, outcome), await line.room(RoomChange.joined, AGENT),
+        await line.event("customer", LegStage.placed),
+        await line.event("customer", LegStage.ringing),
+        await line.event("customer", LegStage.ended, outcome),
+        await line.room(RoomChange.joined, AGENT),
     ] * 2
     random.Random(seed).shuffle(events)  # noqa: S311
     await line.tell(*events)
     # Our own hanging up comes back to us.
     await line.tell(await line.room(RoomChange.ended), await line.event("agent", LegStage.ended, LegOutcome.completed))
     task = await line.task()
-    assert (task.state, task.disposition, (await line.agent()).load) == (TaskState.closed, Disposition(outcome.value), 0)
+    assert (task.state, task.disposition, (await line.agent()).load) == (
+        TaskState.closed,
+        Disposition(outcome.value),
+        0,
+    )
     assert len(await line.deliveries(DeliveryKind.end_room)) == 1
 
 

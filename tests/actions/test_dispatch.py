@@ -95,7 +95,9 @@ async def test_who_waits_longest_goes_first_and_a_hotter_tier_before_all(book: B
     assert set(await held(book)) == {hot.id, first}
 
 
-async def test_two_rounds_at_once_never_reserve_twice_and_leave_nobody_idle(book: Book, twin: Book, queue: Queue) -> None:
+async def test_two_rounds_at_once_never_reserve_twice_and_leave_nobody_idle(
+    book: Book, twin: Book, queue: Queue
+) -> None:
     async with book.writing() as w:
         await some_tasks(w, queue, 30)
         for n in range(20):
@@ -128,7 +130,12 @@ async def test_rounds_and_arrivals_all_at_once_end_with_nobody_idle(book: Book, 
 @pytest.mark.parametrize(
     "away",
     [
-        {"wish": Wish.off}, {"wish": Wish.paused}, {"heartbeat_at": None}, {"load": 1}, {"pool": 2}, {"skills": ["other"]},
+        {"wish": Wish.off},
+        {"wish": Wish.paused},
+        {"heartbeat_at": None},
+        {"load": 1},
+        {"pool": 2},
+        {"skills": ["other"]},
         {"idle_since": None},
     ],
     ids=lambda away: next(iter(away)),

@@ -49,9 +49,21 @@ def wanted(site: Site, phone: str = PHONE, key: str | None = None, **values: Any
     token = f"token-of-{key}" if key else new_token()
     known: dict[str, Any] = {"name": "Ana", "request_sha256": b"body", **values}
     return Wanted(
-        site_id=site.id, campaign_id=site.campaign_id, queue_id=site.queue_id, pool=1, skills=["solar"], phone=phone,
-        locale="es", intent=Intent.call_now, purposes=["commercial", "requested"], consent_text="Sí", consent_version="1",
-        method="widget", status_token=token, key=key, **known,
+        site_id=site.id,
+        campaign_id=site.campaign_id,
+        queue_id=site.queue_id,
+        pool=1,
+        skills=["solar"],
+        phone=phone,
+        locale="es",
+        intent=Intent.call_now,
+        purposes=["commercial", "requested"],
+        consent_text="Sí",
+        consent_version="1",
+        method="widget",
+        status_token=token,
+        key=key,
+        **known,
     )
 
 
@@ -87,7 +99,11 @@ async def test_one_request_becomes_contact_lead_receipt_task_key_and_two_facts(b
         assert lead.status_hash == hash_token(taken.token)
         assert (contact.phone, contact.id, contact.id) == (PHONE, lead.contact_id, task.contact_id)
         assert (task.state, task.skills, task.lead_id, task.agent_id) == (TaskState.queued, ["solar"], lead.id, None)
-        assert (receipt.lead_id, receipt.purposes, receipt.page) == (lead.id, ["commercial", "requested"], "https://a/ñ")
+        assert (receipt.lead_id, receipt.purposes, receipt.page) == (
+            lead.id,
+            ["commercial", "requested"],
+            "https://a/ñ",
+        )
         assert key.answer == {"lead_id": lead.id, "attached": False}
         assert [fact.kind for fact in await facts.of_lead(r.session, lead.id)] == ["lead.created", "task.queued"]
         assert "Ana" not in str([fact.data for fact in await facts.of_lead(r.session, lead.id)])
@@ -205,7 +221,11 @@ async def test_a_stranger_does_not_rename_a_known_person(book: Book, site: Site)
 
 async def test_a_poisoned_request_fails_alone_and_is_not_stored(book: Book, site: Site) -> None:
     batcher: Batcher[Wanted, Taken] = Batcher(book, take_in)
-    asked = [wanted(site), replace(wanted(site, "+12025550124"), queue_id=99), wanted(site, "+12025550125", name="\x00")]
+    asked = [
+        wanted(site),
+        replace(wanted(site, "+12025550124"), queue_id=99),
+        wanted(site, "+12025550125", name="\x00"),
+    ]
     asked.append(wanted(site, "+12025550126"))
     asking = [asyncio.create_task(batcher.ask(one)) for one in asked]
     await asyncio.sleep(0)

@@ -2,7 +2,9 @@
 
 import io
 import re
+import unicodedata
 from datetime import UTC, datetime
+from typing import Any
 
 import pypdf
 import pytest
@@ -52,12 +54,12 @@ def test_the_same_offer_gives_the_same_bytes() -> None:
 def test_a_word_without_breaks_stays_inside_the_page() -> None:
     page = pypdf.PdfReader(io.BytesIO(printed(offer(label="W" * 200)))).pages[0]
     text = page.extract_text(extraction_mode="layout", layout_mode_space_vertically=False)
-    assert max(len(found) for found in re.findall("W+", printing.unicodedata.normalize("NFKC", text))) < 60
+    assert max(len(found) for found in re.findall("W+", unicodedata.normalize("NFKC", text))) < 60
 
 
 def test_the_pdf_is_tagged_archival_and_in_its_language() -> None:
     reader = pypdf.PdfReader(io.BytesIO(printed(offer())))
-    root = reader.trailer["/Root"]
+    root: Any = reader.trailer["/Root"]
     assert bool(root["/MarkInfo"]["/Marked"])
     assert root["/Lang"].startswith("es")
     metadata = root["/Metadata"].get_object().get_data()

@@ -63,7 +63,8 @@ async def test_alarms_are_set_for_the_quiet_and_for_the_end(book: Book, clock: C
     _, held = await closing.sent(book)
     async with book.reading() as r:
         alarms = await r.session.scalars(select(Alarm).where(Alarm.state == AlarmState.pending))
-    assert {alarm.kind: alarm.subject_id for alarm in alarms} == {"quote.check": held.quote_id, "signing.expire": held.id}
+    subjects = {alarm.kind: alarm.subject_id for alarm in alarms}
+    assert subjects == {"quote.check": held.quote_id, "signing.expire": held.id}
     assert (await closing.quote_of(book, held)).idle_base == clock.now
 
 
@@ -121,7 +122,7 @@ async def test_what_cannot_be_shown_is_refused_by_name_when_it_is_written(
 async def test_a_company_that_does_not_say_who_it_is_cannot_send_an_offer(book: Book) -> None:
     sale = await closing.drafted(book)
     async with book.writing() as w:
-        await w.session.execute(text("update campaigns set company = '{\"name\": \"Luz Clara SL\"}'"))
+        await w.session.execute(text('update campaigns set company = \'{"name": "Luz Clara SL"}\''))
     with pytest.raises(Conflict, match="address, phone"):
         await quoting.send_offer(book, sale.quote_id, sale.agent_id)
 

@@ -175,7 +175,8 @@ async def test_the_code_names_offer_company_and_amount_and_is_shown_to_nobody_el
     (body,) = await closing.texts(book, "code")
     code = await closing.code(book)
     assert body.endswith(f"\n\n@127.0.0.1 #{code}")
-    for word in ((await closing.quote_of(book, held)).number, "Luz Clara SL", "49,01 €", "29,90 €/mes", "a nadie, tampoco al agente"):
+    number = (await closing.quote_of(book, held)).number
+    for word in (number, "Luz Clara SL", "49,01 €", "29,90 €/mes", "a nadie, tampoco al agente"):
         assert word in body
     async with book.reading() as r:
         shown = await r.session.scalar(select(Delivery.shown_text).where(Delivery.purpose == "code"))
@@ -216,7 +217,8 @@ async def test_opening_again_starts_over_so_that_a_second_device_proves_possessi
 @pytest.mark.parametrize(
     ("name", "consents", "pointer"),
     [
-        ("", ("offer", "data"), "/name"), ("x" * 121, ("offer", "data"), "/name"), ("a\u202eb", ("offer", "data"), "/name"),
+        ("", ("offer", "data"), "/name"), ("x" * 121, ("offer", "data"), "/name"),
+        ("a\u202eb", ("offer", "data"), "/name"),
         ("Carmen", ("data",), "/consents/offer"), ("Carmen", ("offer",), "/consents/data"),
         ("Carmen", (), "/consents/offer"),
     ],

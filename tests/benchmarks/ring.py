@@ -271,7 +271,7 @@ async def main(quick: bool) -> int:
     bare: list[float] = []
     house: list[float] = []
     posted = 0
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, EmbeddedPostgres(Path(folder) / "ring") as server:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, EmbeddedPostgres(Path(folder)) as server:  # noqa: S108
         for _ in range(rounds):
             bare += await measure_bare(server.url, seconds)
             waits, count = await measure_house(server.url, folder, seconds)

@@ -14,7 +14,12 @@ WEDNESDAY = datetime(2026, 11, 25, 11, 0, tzinfo=MADRID)
 
 
 def ask(pack: str = "standard", purpose: Purpose = Purpose.commercial, at: datetime = WEDNESDAY, **values):  # type: ignore[no-untyped-def]
-    known = {"phone": "+12025550101", "consents": frozenset({"requested", "commercial"}), "zone": "Europe/Madrid", **values}
+    known = {
+        "phone": "+12025550101",
+        "consents": frozenset({"requested", "commercial"}),
+        "zone": "Europe/Madrid",
+        **values,
+    }
     return may_contact(Snapshot(pack=PACKS[pack], purpose=purpose, **known), at)
 
 
@@ -80,7 +85,9 @@ def test_a_suppression_denies_every_purpose(purpose: Purpose) -> None:
 @pytest.mark.parametrize("purpose", [Purpose.requested, Purpose.code, Purpose.service])
 def test_hours_caps_and_commercial_consent_bind_only_what_we_start(purpose: Purpose) -> None:
     tries = [WEDNESDAY - timedelta(minutes=minute) for minute in range(5)]
-    verdict = ask("standard", purpose, at=datetime(2026, 11, 22, 3, 0, tzinfo=MADRID), consents=frozenset(), commercial=tries)
+    verdict = ask(
+        "standard", purpose, at=datetime(2026, 11, 22, 3, 0, tzinfo=MADRID), consents=frozenset(), commercial=tries
+    )
     assert verdict.allowed
     assert verdict.rules == (f"purpose.{purpose}",)
 

@@ -54,7 +54,9 @@ def test_every_noun_with_states_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
-async def test_legal_moves_move_and_record_one_fact_and_illegal_ones_do_nothing(book: Book, noun: type[Numbered]) -> None:
+async def test_legal_moves_move_and_record_one_fact_and_illegal_ones_do_nothing(
+    book: Book, noun: type[Numbered]
+) -> None:
     states: type[State] = noun.__table__.c.state.type.enum_class  # type: ignore[attr-defined]
     legal = []
     async with book.writing() as w:
@@ -85,7 +87,13 @@ async def test_a_move_narrowed_to_one_source_refuses_the_others(book: Book) -> N
 
 
 _VALUES: dict[type[Any], Any] = {
-    Text: "x", BigInteger: 1, DateTime: datetime(2026, 1, 1, tzinfo=UTC), JSONB: {}, ARRAY: [], LargeBinary: b"x", Boolean: False,
+    Text: "x",
+    BigInteger: 1,
+    DateTime: datetime(2026, 1, 1, tzinfo=UTC),
+    JSONB: {},
+    ARRAY: [],
+    LargeBinary: b"x",
+    Boolean: False,
 }
 
 

@@ -11,12 +11,18 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SKILLS = st.frozensets(st.sampled_from("abc"), max_size=3)
 HEADS = st.lists(
     st.builds(Head, id=st.integers(1, 12), tier=st.integers(0, 2), rank=st.integers(0, 5), skills=SKILLS),
-    max_size=8, unique_by=lambda head: head.id,
+    max_size=8,
+    unique_by=lambda head: head.id,
 )
 AGENTS = st.lists(
-    st.builds(Candidate, id=st.integers(1, 12), idle_since=st.integers(0, 5).map(lambda s: NOW - timedelta(seconds=s)),
-              skills=SKILLS),
-    max_size=8, unique_by=lambda agent: agent.id,
+    st.builds(
+        Candidate,
+        id=st.integers(1, 12),
+        idle_since=st.integers(0, 5).map(lambda s: NOW - timedelta(seconds=s)),
+        skills=SKILLS,
+    ),
+    max_size=8,
+    unique_by=lambda agent: agent.id,
 )
 EXCLUDED = st.frozensets(st.tuples(st.integers(1, 12), st.integers(1, 12)), max_size=20)
 

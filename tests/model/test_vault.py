@@ -28,12 +28,16 @@ def test_tokens_are_long_and_codes_are_six_digits() -> None:
 
 
 def test_a_derived_token_is_the_same_for_the_same_parts(vault: Vault) -> None:
-    assert vault.token("status", "a", "b") == Vault("a secret of at least thirty-two characters").token("status", "a", "b")
+    assert vault.token("status", "a", "b") == Vault("a secret of at least thirty-two characters").token(
+        "status", "a", "b"
+    )
     assert len(vault.token("status", "a")) == 22
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=4),
-       st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=4))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=4),
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), max_size=4),
+)
 def test_no_two_lists_of_parts_read_alike(one: list[str], other: list[str]) -> None:
     vault = Vault("a secret of at least thirty-two characters")
     assert vault.agrees(vault.mac("code", *one), "code", *other) == (one == other)

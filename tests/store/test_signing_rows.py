@@ -20,7 +20,8 @@ async def test_evidence_refuses_to_be_rewritten(book: Book, change: str) -> None
 async def test_a_quote_has_one_live_signing(book: Book) -> None:
     await closing.sent(book)
     copy = """
-        insert into signings (quote_id, campaign_id, contact_id, lead_id, state, phone, link_hash, expires_at, created_at,
+        insert into signings (
+            quote_id, campaign_id, contact_id, lead_id, state, phone, link_hash, expires_at, created_at,
             code_tries, tries, codes_sent, consents, name_typed, level, time_source, chain_length)
         select quote_id, campaign_id, contact_id, lead_id, state, phone, '\\x01', expires_at, created_at,
             0, 0, 0, '[]', '', '', '', 0 from signings

@@ -52,7 +52,7 @@ class Visit:
         async with self.house.book.writing() as w:
             task = await w.session.scalar(select(Task))
             assert task
-            assert await w.move(Task, task.id, to=to, **({"agent_id": agent.id} if agent else {}))
+            assert await w.move(Task, task.id, to=to, agent_id=agent.id if agent else task.agent_id)
 
 
 @pytest.fixture
@@ -98,7 +98,8 @@ async def test_a_visitor_asks_for_a_call_and_follows_it_live(visit: Visit) -> No
     async with visit.house.book.reading() as r:
         lead = await r.session.scalar(select(Lead))
         receipt = await r.session.scalar(select(Receipt))
-    assert lead and receipt
+    assert lead
+    assert receipt
     assert (lead.source["utm_source"], lead.source["gclid"]) == ("boletin", "abc")
     assert receipt.purposes == ["commercial", "requested"]
     assert receipt.text.startswith("Quiero que Luz Clara SL me llame")
@@ -215,3 +216,15 @@ async def test_the_status_page_follows_live_too(visit: Visit) -> None:
     await expect(page.get_by_role("status")).to_contain_text("Estamos pasando su solicitud")
     await visit.move(TaskState.reserved, visit.agent)
     await expect(page.get_by_role("status")).to_contain_text("Suena el teléfono de Ana.")
+
+
+async def test_with_nobody_there_the_panel_promises_no_call_now(book: Book, browser: Browser) -> None:
+    async with visiting(book) as house:
+        page = await browser.new_page()
+        await page.goto(f"{house.page}/?lang=en")
+        await page.get_by_role("link", name="Call me now").first.click()
+        dialog = page.get_by_role("dialog", name="Leave your number")
+        await expect(dialog.get_by_text("Nobody is at the desk at the moment.")).to_be_visible()
+        await expect(dialog.get_by_role("button", name="Ask for a call")).to_be_visible()
+        await expect(dialog.get_by_role("link", name="+34 910 00 00 00")).to_be_visible()
+        await page.close()

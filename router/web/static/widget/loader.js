@@ -22,18 +22,18 @@
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(
     ":host{all:initial!important}[hidden]{display:none!important}" +
-    "button,p{position:fixed;inset:auto max(16px,env(safe-area-inset-right)) max(16px,env(safe-area-inset-bottom)) auto;" +
+    ".launch,.trouble{position:fixed;inset:auto max(16px,env(safe-area-inset-right)) max(16px,env(safe-area-inset-bottom)) auto;" +
     "z-index:2147483000;margin:0;font:600 16px/1.45 var(--hablemos-font,system-ui,sans-serif)}" +
-    "button{min-height:48px;padding:8px 20px;border:0;border-radius:24px;cursor:pointer;color:var(--hablemos-accent-ink,#fff);" +
+    ".launch{min-height:48px;padding:8px 20px;border:0;border-radius:24px;cursor:pointer;color:var(--hablemos-accent-ink,#fff);" +
     "background:var(--hablemos-accent,oklch(.5 .1 195));box-shadow:0 0 0 1px #ffffff40,0 4px 16px #0003}" +
-    "button:focus-visible,a:focus-visible{outline:3px solid #fff;outline-offset:0;box-shadow:0 0 0 6px #111}" +
-    "p{bottom:80px;max-width:min(320px,100vw - 64px);padding:12px 16px;border-radius:14px;color:#222;background:#fff;" +
-    "border:1px solid #999;font-weight:400}a{display:inline-block;padding:8px 0;color:inherit;font-weight:600}"
+    ".launch:focus-visible,.trouble a:focus-visible{outline:3px solid #fff;outline-offset:0;box-shadow:0 0 0 6px #111}" +
+    ".trouble{bottom:80px;max-width:min(320px,100vw - 64px);padding:12px 16px;border-radius:14px;color:#222;background:#fff;" +
+    "border:1px solid #999;font-weight:400}.trouble a{display:inline-block;padding:8px 0;color:inherit;font-weight:600}"
   );
   root.adoptedStyleSheets = [sheet];
-  const button = make("button", { type: "button", hidden: floating === "off", textContent: say("call") });
+  const button = make("button", { className: "launch", type: "button", hidden: floating === "off", textContent: say("call") });
   button.setAttribute("aria-haspopup", "dialog");
-  const trouble = make("p", { hidden: true });
+  const trouble = make("p", { className: "trouble", hidden: true });
   trouble.setAttribute("role", "alert");
   root.append(button, trouble);
 

@@ -50,6 +50,9 @@ input[type="text"], input[type="tel"] {
 [aria-invalid="true"] { border-color: var(--late) !important; outline: 1px solid var(--late); }
 .error { color: var(--late); font-size: 14px; font-weight: 600; }
 .error:empty { display: none; }
+.tick + .error { display: block; margin-inline-start: 36px; }
+.tick + .error:empty { display: none; }
+.launch:has(~ dialog[open]) { opacity: 0; }
 .press, .again {
   min-height: 48px; padding: 8px 20px; border: 0; border-radius: var(--radius); font: inherit; font-weight: 600; cursor: pointer;
   color: var(--accent-ink); background: var(--accent);
@@ -63,8 +66,8 @@ input[type="text"], input[type="tel"] {
 small { color: var(--soft); font-size: 12px; }
 a { color: inherit; }
 .call { font-size: 14px; }
-.call { margin: -4px 0; }
-.call a { display: inline-block; padding: 12px 0; font-weight: 600; font-variant-numeric: tabular-nums; }
+.call { margin: -8px 0; }
+.call a { display: inline-block; padding: 11px 0; font-weight: 600; font-variant-numeric: tabular-nums; }
 .call a[href^="tel:"] { white-space: nowrap; }
 .progress { display: flex; gap: 16px; align-items: start; padding: 8px 0; }
 .progress div { display: grid; gap: 4px; }
@@ -191,7 +194,7 @@ export default function panel(context) {
   sheet.replaceSync(SHEET);
   root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 
-  let facts, words, form, stop, sending = false, sent = { body: "", key: "" };
+  let facts, words, form, call, stop, sending = false, sent = { body: "", key: "" };
   const title = h("h2", { id: "title" });
   const brand = h("p", { class: "brand" });
   const body = h("div", { class: "body" });
@@ -215,6 +218,8 @@ export default function panel(context) {
 
   function fresh() {
     const { consent, people, company } = facts;
+    title.textContent = people.free ? words.title : words.title_later;
+    call = people.there ? words.press : words.press_later;
     const privacy = h("small", {}, words.privacy, " ", [company.name, company.address].filter(Boolean).join(", "), ". ");
     if (facts.privacy_url) privacy.append(h("a", { href: facts.privacy_url, target: "_blank", rel: "noopener" }, words.privacy_link));
     form = h("form", { novalidate: true, submit },
@@ -223,7 +228,7 @@ export default function panel(context) {
       tick("consent", consent.text, { required: true }),
       tick("commercial", consent.commercial),
       h("p", { class: "error", id: "form-error", role: "alert" }),
-      h("button", { class: "press" }, words.press));
+      h("button", { class: "press" }, call));
     const mood = people.free ? "free" : people.there ? "" : "nobody";
     body.replaceChildren(h("p", { class: "notice " + mood }, facts.notice), form, phoneLine() || "", privacy);
   }
@@ -302,7 +307,7 @@ export default function panel(context) {
     }
     sending = false;
     press.removeAttribute("aria-disabled");
-    press.textContent = words.press;
+    press.textContent = call;
   }
 
   function progress(lead) {
@@ -330,7 +335,6 @@ export default function panel(context) {
       words = facts.words;
       dialog.lang = facts.locale;
       brand.textContent = facts.campaign;
-      title.textContent = words.title;
       cross.setAttribute("aria-label", words.close);
       const typed = form && form.elements.phone.value;
       if (!stop && !typed && !sending) fresh();

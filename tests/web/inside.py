@@ -1,0 +1,41 @@
+"""The doors for machines on a real socket: the carrier's hooks and the house's health."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from router.actions.intake import take_in
+from router.book import Batcher, Book
+from router.gauges import Recent
+from router.live import Hub
+from router.ticks import Ticks
+from router.web import health, hooks, login, middleware
+from router.web.doors import DOORS, Doors
+from router.web.server import Server
+from router.wording import wording
+from tests.outside import RecordingCarrier, RecordingTrust
+
+
+def figures(ticks: Ticks | None = None) -> health.Figures:
+    return health.Figures(ticks=ticks or Ticks(Hub(), []), lateness=Recent(), rings=Recent())
+
+
+@asynccontextmanager
+async def inside(
+    book: Book, carrier: RecordingCarrier | None = None, known: health.Figures | None = None
+) -> AsyncIterator[str]:
+    server = Server("127.0.0.1", 0)
+    app = web.Application(middlewares=[middleware.house])
+    app[DOORS] = Doors(
+        book=book, hub=book.hub, wording=wording(), carrier=carrier or RecordingCarrier(), trust=RecordingTrust(),
+        intake=Batcher(book, take_in), public_url=server.url, root_certificate=b"",
+    )
+    app[health.FIGURES] = known or figures()
+    for module in (health, hooks, login):
+        app.add_routes(module.routes)
+    await server.start(app)
+    try:
+        yield server.url
+    finally:
+        await server.stop()

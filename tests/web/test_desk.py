@@ -1,0 +1,212 @@
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from router.book import Book
+from router.model.agents import Agent, Wish
+from router.model.errors import Invalid
+from router.model.money import Line, Period
+from router.model.quotes import Quote, QuoteState
+from router.model.signings import Signing, SigningState
+from router.model.tasks import Disposition, Task, TaskState
+from router.model.vault import hash_token, new_token
+from router.store import screens
+from router.web.quote_form import read_lines
+from tests import making
+from tests.conftest import Clock
+from tests.web.desking import Browser, House, browsing, ring, working
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'`{{7*7}}"
+
+
+@pytest.fixture
+async def house(book: Book) -> AsyncIterator[House]:
+    async with working(book) as house:
+        yield house
+
+
+@pytest.fixture
+async def ana(house: House) -> Agent:
+    return await house.agent("ana", locale="en")
+
+
+@pytest.fixture
+async def browser(house: House, ana: Agent) -> AsyncIterator[Browser]:
+    async with browsing(house) as browser:
+        await browser.sign_in()
+        yield browser
+
+
+async def test_a_ring_shows_who_from_where_and_how_long(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, ana)
+    _, page = await browser.get("/desk")
+    assert "Carmen Ruiz" in page
+    assert f"/desk/reservations/{held.id}/accept" in page
+    assert 'data-since="2026-11-23T12:00:00+00:00"' in page
+    assert 'data-until="2026-11-23T12:00:20+00:00"' in page
+
+
+async def test_a_hostile_name_is_shown_and_not_obeyed(house: House, browser: Browser, ana: Agent) -> None:
+    await ring(house, ana, HOSTILE)
+    _, page = await browser.get("/desk")
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+    assert "{{7*7}}" in page
+
+
+async def test_accepting_answers_with_the_desk_as_it_is_then(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, ana)
+    status, answer = await browser.post(f"/desk/reservations/{held.id}/accept")
+    assert status == 200
+    assert "Your telephone rings" in answer
+    assert answer.count("<hx-partial ") == 5
+
+
+async def test_a_second_accept_is_told_in_words(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, ana)
+    await browser.post(f"/desk/reservations/{held.id}/accept")
+    status, answer = await browser.post(f"/desk/reservations/{held.id}/accept")
+    assert status == 409
+    assert "already answered" in answer
+
+
+async def test_a_ring_of_another_agent_cannot_be_answered(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, await house.agent("bea"))
+    assert (await browser.post(f"/desk/reservations/{held.id}/accept"))[0] == 409
+    assert (await browser.post("/desk/reservations/9999999999999999999/accept"))[0] == 404
+
+
+async def test_a_rejected_ring_leaves_the_desk(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, ana)
+    status, answer = await browser.post(f"/desk/reservations/{held.id}/reject")
+    assert status == 200
+    assert "Carmen Ruiz" not in answer
+
+
+async def test_the_agent_says_what_he_wants(house: House, browser: Browser, ana: Agent) -> None:
+    assert (await browser.post("/desk/state", {"wish": "paused"}))[0] == 200
+    assert (await browser.post("/desk/state", {"wish": "asleep"}))[0] == 422
+    async with house.book.reading() as r:
+        found = await r.session.get(Agent, ana.id)
+    assert found is not None
+    assert found.wish is Wish.paused
+
+
+async def test_the_outcome_ends_the_wrap_up(house: House, browser: Browser, ana: Agent) -> None:
+    held = await ring(house, ana)
+    async with house.book.writing() as w:
+        for state in (TaskState.connecting, TaskState.engaged, TaskState.wrapping):
+            await w.move(Task, held.task_id, state)
+    status, _ = await browser.post(f"/desk/tasks/{held.task_id}/dispose", {"disposition": "not_interested"})
+    assert status == 200
+    async with house.book.reading() as r:
+        task = await r.session.get(Task, held.task_id)
+    assert task is not None
+    assert task.disposition is Disposition.not_interested
+    assert (await browser.post(f"/desk/tasks/{held.task_id}/dispose", {"disposition": "sold"}))[0] == 409
+
+
+async def test_the_quote_form_looks_the_same_from_the_first_second_of_the_call_to_the_wrap_up(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    held = await ring(house, ana)
+    versions = []
+    for state in (TaskState.connecting, TaskState.engaged, TaskState.wrapping):
+        async with house.book.writing() as w:
+            await w.move(Task, held.task_id, state)
+        _, page = await browser.get("/desk")
+        versions.append(re.search(r'id="offer" data-version="(\w+)"', page)[1])  # type: ignore[index]
+    assert len(set(versions)) == 1
+
+
+async def test_the_way_to_the_signature_is_shown_without_link_or_code(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    held = await ring(house, ana)
+    link = new_token()
+    async with house.book.writing() as w:
+        task = await w.move(Task, held.task_id, TaskState.connecting)
+        assert task is not None
+        quote = Quote(
+            campaign_id=task.campaign_id, contact_id=task.contact_id, lead_id=task.lead_id, agent_id=ana.id,
+            number="2026-0007", state=QuoteState.opened, locale="es", currency="EUR", lines=[], total_once=4990,
+            total_month=0, valid_until=w.now, created_at=w.now, sent_at=w.now,
+        )
+        w.session.add(quote)
+        await w.session.flush()
+        w.session.add(Signing(
+            quote_id=quote.id, campaign_id=task.campaign_id, contact_id=task.contact_id, lead_id=task.lead_id,
+            state=SigningState.code_sent, phone="+12025550101", link_hash=hash_token(link), expires_at=w.now,
+            created_at=w.now, codes_sent=1,
+        ))
+    _, page = await browser.get("/desk")
+    steps = page[page.index('class="steps"'):page.index("</ol>", page.index('class="steps"'))]
+    assert steps.count('class="past"') == 4
+    assert 'aria-current="step"' in steps[steps.index("Opened"):steps.index("Code sent")]
+    assert link not in page
+
+
+async def test_a_partial_holds_no_secret_and_reads_the_same_a_moment_later(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    held = await ring(house, ana)
+    await browser.post(f"/desk/reservations/{held.id}/accept")
+    _, first = await browser.post("/desk/state", {"wish": "ready"})
+    clock.forward(7)
+    _, second = await browser.post("/desk/state", {"wish": "ready"})
+    assert first == second
+    assert browser.csrf not in first
+    assert browser.cookie not in first
+
+
+async def test_the_desk_may_show_the_telephone_and_nothing_else(book: Book) -> None:
+    async with working(book, softphone="http://127.0.0.1:8081") as house, browsing(house) as browser:
+        await house.agent()
+        await browser.sign_in()
+        async with browser._session.get(f"{house.url}/desk") as answer:
+            page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    assert 'src="http://127.0.0.1:8081/phones/client:ana"' in page
+    assert policy.endswith("frame-src http://127.0.0.1:8081")
+    assert "frame-ancestors 'none'" in policy
+
+
+async def test_why_nothing_rings_is_said(house: House, ana: Agent, clock: Clock) -> None:
+    async def why() -> str:
+        async with house.book.reading() as r:
+            return (await screens.desk(r.session, ana.id, r.now)).why_idle
+
+    assert await why() == "nobody"
+    async with house.book.writing() as w:
+        lead = await making.lead(w, house.queue)
+        await making.task(w, house.queue, lead, skills=["italian"])
+    assert await why() == "others"
+    async with house.book.writing() as w:
+        await making.task(w, house.queue, await making.lead(w, house.queue, "+12025550102"))
+    assert await why() == "matching"
+    clock.forward(60)
+    assert await why() == "unreachable"
+
+
+def _fields(**changed: str) -> dict[str, str]:
+    typed = {"label.0": "Panel", "quantity.0": "2", "unit_minor.0": "49,90", "tax_bp.0": "21", "period.0": "once"}
+    return {**typed, **changed}
+
+
+def test_a_quote_is_read_as_people_write_it() -> None:
+    assert read_lines(_fields()) == [Line("Panel", 2, 4990, 2100)]
+    assert read_lines(_fields(**{"unit_minor.0": "-10.5", "period.0": "month"})) == [
+        Line("Panel", 2, -1050, 2100, Period.month)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("label.0", " "), ("quantity.0", "two"), ("quantity.0", "1.5"), ("unit_minor.0", "NaN"),
+     ("unit_minor.0", "1e9999"), ("unit_minor.0", "1.234,50"), ("unit_minor.0", "0,001"), ("unit_minor.0", ""),
+     ("tax_bp.0", "-"), ("period.0", "week"), ("quantity.0", "\N{ARABIC-INDIC DIGIT ONE}"), ("unit_minor.0", "Infinity")],
+)
+def test_what_is_no_quote_is_refused_by_the_name_of_its_field(name: str, written: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_lines(_fields(**{name: written}))
+    assert refused.value.pointer == f"/lines/0/{name[:-2]}"

@@ -1,0 +1,136 @@
+"""Anybody may ask of a document what holds."""
+
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from integrations.trust import EmbeddedTrust
+from router.actions import sealing
+from router.book import Book
+from router.store import blobs
+from tests import closing
+from tests.conftest import Clock
+from tests.web.customer import Browser, visiting
+
+pytestmark = pytest.mark.xdist_group("trust")
+
+
+@dataclass
+class Issued:
+    browser: Browser
+    pdf: bytes
+    offer: bytes
+    number: str
+
+    async def ask(self, pdf: bytes) -> dict[str, Any]:
+        headers = {"Content-Type": "application/pdf", "Accept": "application/json"}
+        async with self.browser.session.post(self.browser.url + "/verify", data=pdf, headers=headers) as answer:
+            assert answer.status == 200
+            said: dict[str, Any] = await answer.json()
+        return said
+
+    async def fails(self, pdf: bytes) -> list[str]:
+        said = await self.ask(pdf)
+        return [line["name"] for line in said["lines"] if not line["holds"]]
+
+
+@pytest.fixture
+async def issued(book: Book, clock: Clock) -> AsyncIterator[Issued]:
+    clock.now = datetime.now(UTC)
+    trust = EmbeddedTrust()
+    await trust.start()
+    root = await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    held = await closing.signed(book)
+    async with book.writing() as w:
+        order = await sealing.seal_order(w, held.id)
+    sealed = await trust.seal(order)
+    async with book.writing() as w:
+        await sealing.sealed(w, held.id, sealed)
+    number = (await closing.quote_of(book, held)).number
+    async with visiting(book, trust, root) as browser:
+        yield Issued(browser, sealed.pdf, order.pdf, number)
+    await trust.stop()
+
+
+async def test_a_file_of_ours_holds_in_every_line(issued: Issued) -> None:
+    said = await issued.ask(issued.pdf)
+    assert said["identical"] is True
+    assert [line["name"] for line in said["lines"]] == [
+        "issued", "integrity", "revisions", "signer", "trust", "time", "level",
+    ]  # fmt: skip
+    assert all(line["holds"] for line in said["lines"])
+    assert said["lines"][0]["detail"]["quote"] == f"{issued.number}/1"
+    assert "+12025550101" not in str(said)
+
+
+async def test_a_flipped_byte_anywhere_is_reported(issued: Issued) -> None:
+    for place in range(0, len(issued.pdf), max(1, len(issued.pdf) // 12)):
+        changed = bytearray(issued.pdf)
+        changed[place] ^= 1
+        assert "issued" in await issued.fails(bytes(changed))
+
+
+async def test_appended_junk_and_an_unsigned_offer_are_told_apart(issued: Issued) -> None:
+    assert {"issued", "revisions"} <= set(await issued.fails(issued.pdf + b"\n% more"))
+    said = await issued.ask(issued.offer)
+    assert said["identical"] is False
+    assert said["lines"][0]["detail"]["code"] == "unsigned-offer"
+    assert all(not line["holds"] for line in said["lines"])
+
+
+async def test_the_page_says_it_in_words_with_a_sign_for_each_line(issued: Issued) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", issued.pdf, filename="a.pdf", content_type="application/pdf")
+    headers = {"Accept": "text/html", "Accept-Language": "es"}
+    async with issued.browser.session.post(issued.browser.url + "/verify", data=form, headers=headers) as answer:
+        page = await answer.text()
+    assert answer.status == 200
+    assert page.count('class="holds"') == 7
+    assert page.count("se cumple</p>") == 7
+    assert issued.number in page
+    assert "firma electrónica simple con evidencias reforzadas" in page
+
+
+async def test_the_root_certificate_is_there_with_its_fingerprint(issued: Issued) -> None:
+    for path in ("/verify/root.pem", "/pki/root.pem"):
+        async with issued.browser.session.get(issued.browser.url + path) as answer:
+            pem = await answer.read()
+        assert pem.startswith(b"-----BEGIN CERTIFICATE-----")
+    await issued.browser.get("/verify")
+    assert answer.headers["X-SHA256"] in issued.browser.page
+
+
+async def test_what_is_no_document_is_refused_and_nothing_is_stored(issued: Issued, book: Book) -> None:
+    url, post = issued.browser.url + "/verify", issued.browser.session.post
+    broken = {"Content-Type": "multipart/form-data; boundary=x"}
+    for body, headers, status in (
+        (b"", {"Content-Type": "application/pdf"}, 422),
+        (b"x", {"Content-Type": "text/plain"}, 415),
+        (b"garbage", broken, 400),
+        (b"--x\r\n\r\n\r\n--x--\r\n", broken, 422),
+        (b"", {"Content-Type": "multipart/form-data"}, 400),
+        (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n", broken, 422),
+        (b"x" * (10 * 1024 * 1024 + 1), {"Content-Type": "application/pdf"}, 413),
+    ):
+        async with post(url, data=io.BytesIO(body), headers=headers) as answer:
+            assert answer.status == status, (body[:20], headers)
+    assert "not-a-pdf" in str(await issued.ask(b"hello"))
+    async with book.reading() as r:
+        assert await blobs.content(r.session, hashlib.sha256(b"hello").digest()) is None
+
+
+async def test_a_document_of_some_megabytes_is_read_from_the_form(issued: Issued) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", io.BytesIO(issued.pdf + b"\0" * 3_000_000), filename="a.pdf", content_type="application/pdf")
+    async with issued.browser.session.post(
+        issued.browser.url + "/verify", data=form, headers={"Accept": "application/json"}
+    ) as answer:
+        said = await answer.json()
+    assert answer.status == 200
+    assert said["identical"] is False
