@@ -127,6 +127,8 @@ class Courier:
         answer = await self._ask(flight)
         fail_here("courier.after_request")
         await self._record(flight.delivery, answer)
+        if isinstance(answer, Performed) and answer.sealed is not None:
+            fail_here("sealed")
 
     async def _start(self, claimed: Delivery) -> _Flight | None:
         """The compare-and-set directly before the request. None when somebody was sooner or the order is unusable."""

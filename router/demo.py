@@ -111,7 +111,7 @@ class Running:
 
 
 @asynccontextmanager
-async def demonstration(data_dir: Path, port: int | None) -> AsyncIterator[Running]:
+async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -> AsyncIterator[Running]:
     """Service, phonebox and landing page on three loopback ports; the database in `data_dir`. Port 0 takes free ones;
     without one, 8080 and the next two if they are free."""
     service, landing, phonebox_port = _ports(port)
@@ -130,7 +130,7 @@ async def demonstration(data_dir: Path, port: int | None) -> AsyncIterator[Runni
         await phonebox.start("127.0.0.1", phonebox_port)
         stack.push_async_callback(phonebox.stop)
         settings = Settings.from_env(None, **flags, carrier_url=phonebox.url)
-        plan = PLAN.replace("http://127.0.0.1:1", landing.url)
+        plan = plan.replace("http://127.0.0.1:1", landing.url)
         await stack.enter_async_context(
             app.service(settings, database.url, service, kind="demo", softphone=phonebox.url, plan=read(plan))
         )

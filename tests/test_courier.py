@@ -359,30 +359,6 @@ async def test_after_a_restored_dump_only_the_repeatable_is_done_again(
     assert carrier.of("send_message") == []
 
 
-async def test_a_leg_that_comes_after_it_was_given_up_is_hung_up(
-    book: Book, carrier: RecordingCarrier, told: Told, courier: Courier, unknowns: Unknowns, clock: Clock
-) -> None:
-    made = await leg(book)
-    carrier.gate.clear()
-    stalled = asyncio.create_task(courier.sweep())
-    await carrier.asked.wait()
-    clock.forward(9)
-    await courier.release()
-    carrier.rooms.clear()
-    clock.forward(10)
-    settling = asyncio.create_task(unknowns.sweep())
-    carrier.gate.set()
-    # The question is asked first, then the stalled request goes through: the race in its worst order.
-    await settling
-    await stalled
-    final = await row(book, made)
-    if final.state is DeliveryState.failed:
-        assert carrier.of("end_leg") == ["CA-leg-ref"]
-        assert carrier.of("end_room") == ["room-1"]
-    else:
-        assert told.heard == [("leg_placed", "CA-leg-ref")]
-
-
 async def test_a_late_answer_to_a_leg_given_up_ends_that_leg(
     book: Book, carrier: RecordingCarrier, told: Told, courier: Courier, clock: Clock
 ) -> None:

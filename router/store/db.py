@@ -108,11 +108,11 @@ class ReadSession:
     async def get(self, noun: type[T], key: object) -> T | None:
         return await self._session.get(noun, key)
 
-    async def scalar(self, select: Select[T]) -> T | None:
-        return await self._session.scalar(select)
+    async def scalar(self, select: Select[T], values: dict[str, Any] | None = None) -> T | None:
+        return await self._session.scalar(select, values)
 
-    async def scalars(self, select: Select[T]) -> Sequence[T]:
-        return (await self._session.scalars(select)).all()
+    async def scalars(self, select: Select[T], values: dict[str, Any] | None = None) -> Sequence[T]:
+        return (await self._session.scalars(select, values)).all()
 
     async def rows(self, statement: Executable, values: dict[str, Any] | None = None) -> Sequence[Rows]:
         return (await self._session.execute(statement, values)).all()

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Text, and_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.agents import Agent, Wish
 from router.model.calls import Call, CallState
@@ -149,79 +150,72 @@ class DeskView:
 _WEIGHT = {TaskState.engaged: 0, TaskState.connecting: 1, TaskState.wrapping: 2, TaskState.reserved: 3}
 
 
+# Built once: putting a statement together costs as much as running it, and a ring waits for these.
+_DESK = (
+    select(Agent, Task, Lead, Contact, Campaign, Queue, Site, Reservation)
+    .select_from(Agent)
+    .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
+    .outerjoin(Lead, Lead.id == Task.lead_id)
+    .outerjoin(Contact, Contact.id == Task.contact_id)
+    .outerjoin(Campaign, Campaign.id == Task.campaign_id)
+    .outerjoin(Queue, Queue.id == Task.queue_id)
+    .outerjoin(Site, Site.id == Lead.site_id)
+    .outerjoin(Reservation, and_(
+        Reservation.task_id == Task.id, Reservation.agent_id == Agent.id,
+        Reservation.state == ReservationState.pending,
+    ))
+    .where(Agent.id == bindparam("agent"))
+)
+_QUEUED = (
+    select(Task.skills).where(Task.pool == bindparam("pool"), Task.state == TaskState.queued).limit(MOST_COUNTED)
+    .subquery()
+)
+_WAITING = select(
+    func.count(), func.count().filter(_QUEUED.c.skills.contained_by(bindparam("skills", type_=ARRAY(Text))))
+).select_from(_QUEUED)
+_CALL = select(Call).where(Call.task_id == bindparam("task")).order_by(Call.id.desc()).limit(1)
+_RECEIPTS = select(Receipt).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
+_LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
+_QUOTES = (
+    select(Quote, Signing)
+    .outerjoin(Signing, Signing.id == _LATEST_SIGNING)
+    .where(Quote.contact_id == bindparam("contact"))
+    .order_by(Quote.id.desc())
+    .limit(MOST_QUOTES)
+)
+_LEADS = select(Lead.id).where(Lead.contact_id == bindparam("contact")).order_by(Lead.created_at.desc()).limit(20)
+_FACTS = (
+    select(Fact, Agent.name)
+    .outerjoin(Agent, Agent.id == Fact.agent_id)
+    .where(
+        Fact.lead_id.in_(_LEADS),
+        Fact.kind.in_(sorted(TOLD)),
+        ~and_(Fact.kind == "task.queued", Fact.data["reason"].astext.is_(None)),
+    )
+    .order_by(Fact.at.desc(), Fact.id.desc())
+    .limit(MOST_FACTS)
+)
+
+
 async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     """What this agent's desk shows at `now` (aware)."""
-    rows = await session.rows(
-        select(Agent, Task, Lead, Contact, Campaign, Queue, Site, Reservation)
-        .select_from(Agent)
-        .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
-        .outerjoin(Lead, Lead.id == Task.lead_id)
-        .outerjoin(Contact, Contact.id == Task.contact_id)
-        .outerjoin(Campaign, Campaign.id == Task.campaign_id)
-        .outerjoin(Queue, Queue.id == Task.queue_id)
-        .outerjoin(Site, Site.id == Lead.site_id)
-        .outerjoin(Reservation, and_(
-            Reservation.task_id == Task.id, Reservation.agent_id == Agent.id,
-            Reservation.state == ReservationState.pending,
-        ))
-        .where(Agent.id == agent_id)
-    )
+    rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
     held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
-    waiting, mine = await _waiting(session, agent)
+    waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting, mine, work)
-
-
-async def _waiting(session: ReadSession, agent: Agent) -> tuple[int, int]:
-    queued = select(Task.skills).where(Task.pool == agent.pool, Task.state == TaskState.queued)
-    some = queued.limit(MOST_COUNTED).subquery()
-    fitting = func.count().filter(some.c.skills.contained_by(agent.skills))
-    rows = await session.rows(select(func.count(), fitting).select_from(some))
-    return rows[0][0], rows[0][1]
+    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting[0], waiting[1], work)
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
+    """Quotes and timeline newest first, each quote with its latest signing."""
     task, lead, contact, campaign, queue, site, reservation = nouns
-    call = None
-    if task.state is not TaskState.reserved:
-        call = await session.scalar(select(Call).where(Call.task_id == task.id).order_by(Call.id.desc()).limit(1))
-    receipts = await session.scalars(
-        select(Receipt).where(Receipt.contact_id == contact.id).order_by(Receipt.id.desc()).limit(10)
-    )
-    return Work(
-        task, lead, contact, campaign, queue, site, reservation, call, receipts,
-        await _quotes(session, contact.id), await _timeline(session, contact.id),
-    )
-
-
-async def _quotes(session: ReadSession, contact_id: int) -> list[QuoteView]:
-    """Newest first, each with its latest signing."""
-    latest = (
-        select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
-    )
-    rows = await session.rows(
-        select(Quote, Signing)
-        .outerjoin(Signing, Signing.id == latest)
-        .where(Quote.contact_id == contact_id)
-        .order_by(Quote.id.desc())
-        .limit(MOST_QUOTES)
-    )
-    return [QuoteView(row[0], row[1]) for row in rows]
-
-
-async def _timeline(session: ReadSession, contact_id: int) -> list[Told]:
-    """Newest first, over the person's latest requests."""
-    leads = select(Lead.id).where(Lead.contact_id == contact_id).order_by(Lead.created_at.desc()).limit(20)
-    first = and_(Fact.kind == "task.queued", Fact.data["reason"].astext.is_(None))
-    rows = await session.rows(
-        select(Fact, Agent.name)
-        .outerjoin(Agent, Agent.id == Fact.agent_id)
-        .where(Fact.lead_id.in_(leads), Fact.kind.in_(TOLD), ~first)
-        .order_by(Fact.at.desc(), Fact.id.desc())
-        .limit(MOST_FACTS)
-    )
-    return [Told(row[0], row[1]) for row in rows]
+    of_contact = {"contact": contact.id}
+    call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
+    receipts = await session.scalars(_RECEIPTS, of_contact)
+    quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_contact)]
+    timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_contact)]
+    return Work(task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline)
 
 
 STEPS = ("sent", "delivered", "opened", "code_sent", "signed", "sealed")

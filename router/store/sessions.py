@@ -46,6 +46,19 @@ async def signed_in(session: ReadSession, token: str, now: datetime) -> tuple[Ag
     return (rows[0][0], rows[0][1]) if rows else None
 
 
+_ALIVE = text(
+    """
+    select 1 from sessions s join agents a on a.id = s.agent_id
+    where s.token_hash = :token_hash and s.expires_at > :now and a.disabled_at is null
+    """
+)
+
+
+async def alive(session: ReadSession, token: str, now: datetime) -> bool:
+    """Whether this token still opens the house; asked before each message of a stream."""
+    return bool(await session.rows(_ALIVE, {"token_hash": hash_token(token), "now": now}))
+
+
 async def close_session(session: WriteSession, token: str) -> None:
     await session.execute(delete(Session).where(Session.token_hash == hash_token(token)))
 

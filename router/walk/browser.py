@@ -13,8 +13,8 @@ import aiohttp
 from router.walk.markup import Element, Form, read
 
 PAGE_SECONDS = 20
-STREAM_SILENCE = 20
-"""A stream that says nothing for so long is dead: the house pings more often."""
+STREAM_SILENCE = 12
+"""A stream that says nothing for so long is dead: the desk is pinged every five seconds."""
 AGENT = "Mozilla/5.0 (walk)"
 
 

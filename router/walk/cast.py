@@ -104,12 +104,17 @@ async def ring_for(cast: Cast, part: Part, seconds: float = 15.0) -> Desk:
 
 
 async def finish(cast: Cast, desk: Desk) -> None:
-    """Takes work that is not this story's to its end, so that it does not come back."""
+    """Takes work that is not this story's to its end, so that it does not come back.
+
+    A refused button means that the house was sooner: what rang is over, the call has ended.
+    """
     while (doing := desk.doing()) in ("ringing", "connecting", "talking", "wrapping"):
         if doing == "connecting":
             await _pick_up(cast, desk)
         else:
-            await desk.do({"ringing": "accept", "talking": "hangup"}.get(doing, "outcome-not_interested"))
+            name = {"ringing": "accept", "talking": "hangup"}.get(doing, "outcome-not_interested")
+            answer = await desk.press(desk.button(name))
+            hold(answer.status in (200, 409), f"{desk.login}'s button {name} answered {answer.status}")
         await desk.leaves(doing)
 
 

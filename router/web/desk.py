@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from router.actions import calling, dispatch, presence, quoting
 from router.book import Reading, Writing
+from router.failpoints import fail_here
 from router.model.agents import Role, Wish
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.phone import international
@@ -128,7 +129,13 @@ async def set_state(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")
 async def accept(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: dispatch.accept(w, _id(request), signed.agent.id))
+    async def action(w: Writing, signed: Signed) -> None:
+        await dispatch.accept(w, _id(request), signed.agent.id)
+        fail_here("accept.before_commit")
+
+    answer = await _act(request, action)
+    fail_here("accept.after_commit")
+    return answer
 
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/reject")

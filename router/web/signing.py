@@ -9,6 +9,7 @@ from aiohttp import web
 from router.actions import inviting, signing
 from router.actions.signing import Visitor
 from router.book import Reading, Writing
+from router.failpoints import fail_here
 from router.model.campaigns import Campaign
 from router.model.errors import Conflict, Forbidden, Invalid
 from router.model.quotes import Quote
@@ -92,9 +93,13 @@ async def sign(request: web.Request) -> web.Response:
     async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
         ticked = [consent.id for consent in CONSENTS if f"consent_{consent.id}" in form]
         await signing.sign(w, held, form.get("name", ""), ticked, visitor)
+        fail_here("signed.before_commit")
         return ""
 
-    return await _act(request, verb)
+    answer = await _act(request, verb)
+    if answer.status == web.HTTPSeeOther.status_code:
+        fail_here("signed")
+    return answer
 
 
 @routes.post("/q/-/decline")

@@ -83,12 +83,12 @@ class Stream:
 
     async def _look_again(self) -> bool:
         """Sends the ping when it is due and what has changed; whether there is still somebody to send to."""
+        ping = time.monotonic() >= self._next_ping
         async with doors(self._request).book.reading() as r:
-            token = self._request.cookies.get(cookie_name(self._request), "")
-            if await sessions.signed_in(r.session, token, r.now) is None:
+            if not await sessions.alive(r.session, self._request.cookies.get(cookie_name(self._request), ""), r.now):
                 return False
             parts, now = await self._look(r), r.now
-        if time.monotonic() >= self._next_ping:
+        if ping:
             self._next_ping = time.monotonic() + PING_SECONDS
             # The time is the server's, so that the screen's clocks run by it.
             await self._write(f"event: ping\ndata: {now.isoformat(timespec='milliseconds')}\n\n")

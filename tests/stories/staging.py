@@ -1,0 +1,213 @@
+"""A service in a process of its own, to be stopped or killed, with the phonebox in the test's: its log survives."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from integrations.phonebox import Phonebox
+from router.actions import configuring
+from router.book import Book
+from router.live import Hub
+from router.model.configuration import read
+from router.model.vault import Vault
+from router.paths import TEMPLATES
+from router.store.db import make_engine
+from router.walk.addresses import Addresses
+from router.walk.browser import Browser
+from router.walk.cast import Cast, Part
+from router.walk.customer import Customer
+from router.walk.report import Report
+from router.walk.screens import Desk, sign_in
+from router.walk.visitor import Visitor
+from router.web.passwords import hashed
+
+HOUSE = Path(__file__).parent.parent.parent
+ACCOUNT, TOKEN = "AC" + "7" * 32, "a token of the carrier"
+SECRET = "a secret of at least thirty-two characters"
+PASSWORD = "a password of ana"
+LANDING = "http://landing.example"
+START_SECONDS = 60
+
+PLAN = f"""
+[[campaigns]]
+key = "luz"
+name = "Luz Clara"
+caller_id = "+12025550100"
+sender = "+12025550100"
+
+  [campaigns.company]
+  name = "Luz Clara SL"
+  address = "Calle Mayor 1, 28013 Madrid"
+  phone = "+12025550100"
+  email = "hola@luzclara.example"
+
+  [[campaigns.queues]]
+  key = "ventas"
+  name = "Ventas"
+  connect_seconds = 12
+  exclude_seconds = 1
+
+  [[campaigns.sites]]
+  key = "luz"
+  name = "Tarifa"
+  queue = "ventas"
+  origins = ["{LANDING}"]
+
+  [[campaigns.products]]
+  label = "Tarifa plana"
+  unit_minor = 4990
+  period = "month"
+
+[[agents]]
+login = "ana"
+name = "Ana"
+password = "{PASSWORD}"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(*command: str, until: str, **settings: str) -> AsyncIterator[tuple[Process, str]]:
+    """`python -m router …` and what it said up to the line with `until`. Killed at the end if it still runs."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HABLEMOS_")} | settings
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *command, cwd=HOUSE, env=environ, stdout=PIPE, stderr=sys.stderr
+    )
+    try:
+        yield process, await said(process, until)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def said(process: Process, until: str) -> str:
+    """What it prints up to the line that holds `until`."""
+    assert process.stdout is not None
+    told = ""
+    async with asyncio.timeout(START_SECONDS):
+        while until not in told:
+            line = await process.stdout.readline()
+            assert line, f"it ended with {await process.wait()} after saying {told!r}"
+            told += line.decode()
+    return told
+
+
+@dataclass
+class House:
+    """`hablemos serve` at one address over one database, started as often as need be."""
+
+    database_url: str
+    carrier_url: str
+    port: int = field(default_factory=free_port)
+    process: Process | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dead(self) -> bool:
+        return self.process is None or self.process.returncode is not None
+
+    async def start(self, fail_at: str = "") -> None:
+        settings = {
+            "HABLEMOS_DATABASE_URL": self.database_url, "HABLEMOS_SECRET": SECRET, "HABLEMOS_PORT": str(self.port),
+            "HABLEMOS_CARRIER_ACCOUNT": ACCOUNT, "HABLEMOS_CARRIER_TOKENS": TOKEN, "HABLEMOS_CARRIER_URL": self.carrier_url,
+            "HABLEMOS_LOG_LEVEL": "WARNING", **({"HABLEMOS_FAIL_AT": fail_at} if fail_at else {}),
+        }
+        self.process, _ = await self._stack.enter_async_context(running("router", "serve", until="serves", **settings))
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code. Raises TimeoutError when it takes longer than 15 s."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            return await self.process.wait()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+@asynccontextmanager
+async def phonebox() -> AsyncIterator[Phonebox]:
+    """A carrier that dials slowly enough for a death to be noticed before the telephone rings."""
+    box = Phonebox(account=ACCOUNT, token=TOKEN, templates=TEMPLATES, dial_seconds=0.5)
+    await box.start()
+    try:
+        yield box
+    finally:
+        await box.stop()
+
+
+@asynccontextmanager
+async def book_of(url: str) -> AsyncIterator[Book]:
+    """The house's database, looked into from the test."""
+    engine = make_engine(url, connections=2)
+    try:
+        yield Book(engine, Hub(), Vault(SECRET), "http://127.0.0.1:1")
+    finally:
+        await engine.dispose()
+
+
+async def configure(book: Book) -> None:
+    plan = read(PLAN)
+    hashes = {agent.login: await hashed(agent.password or "") for agent in plan.agents}
+    async with book.writing() as w:
+        await configuring.apply(w, plan, hashes)
+
+
+@asynccontextmanager
+async def actors(house: House, folder: Path) -> AsyncIterator[Cast]:
+    """Ana at her desk, and a customer with a telephone, all as outsiders."""
+    addresses = Addresses(house.url, house.carrier_url, LANDING, "luz", PASSWORD, ("ana",), "")
+    async with AsyncExitStack() as stack:
+        outsider = await stack.enter_async_context(Browser.started())
+        cast = Cast(addresses, folder, Report(), stack, outsider)
+        browser = await cast.browser()
+        await sign_in(browser, addresses, "ana", "/desk")
+        desk = Desk(browser, house.url, cast.telephone("client:ana"), cast.bell)
+        await stack.enter_async_context(desk.open())
+        await desk.answers_pings()
+        cast.desks.append(desk)
+        own = await cast.browser()
+        customer = Customer(own, cast.telephone("+12025550155"), "Carmen Núñez")
+        cast.parts.append(Part(Visitor(own, addresses), customer))
+        await cast.parts[0].visitor.load_config()
+        yield cast
+
+
+def asked(box: Phonebox) -> list[tuple[str, str]]:
+    """What the carrier was asked to do and did: what, and our own name of it, which each order has for itself."""
+    orders = []
+    for entry in box.log.read():
+        done = entry["kind"] == "rest" and entry["method"] == "POST" and entry["status"] == 201
+        what = re.search(r"/(Messages|Participants)\.json$", entry.get("path", ""))
+        if done and what:
+            orders.append((what[1], _one(entry["form"]["StatusCallback"])))
+    return orders
+
+
+def texts(box: Phonebox) -> list[str]:
+    """Every text the carrier was asked to send."""
+    sent = [entry for entry in box.log.read() if entry["kind"] == "rest" and entry.get("path", "").endswith("/Messages.json")]
+    return [_one(entry["form"]["Body"]) for entry in sent if entry["method"] == "POST" and entry["status"] == 201]
+
+
+def _one(value: Any) -> str:
+    return str(value[0] if isinstance(value, list) else value)
