@@ -18,7 +18,17 @@ from integrations.http import client_session
 from integrations.phonebox import Phonebox
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
-from router.actions import calling, configuring, dispatch, intake, inviting, nurturing, sealing, signing
+from router.actions import (
+    calling,
+    configuring,
+    dispatch,
+    intake,
+    inviting,
+    nurturing,
+    sealing,
+    signing,
+    wrapping,
+)
 from router.alarms import Alarms
 from router.book import Batcher, Book, Writing
 from router.courier import Courier
@@ -54,7 +64,7 @@ LEG_SECONDS = 5.0
 ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
-    calling.TASK_WRAP: calling.wrap_up_ends,
+    wrapping.TASK_WRAP: wrapping.wrap_up_ends,
     nurturing.QUOTE_CHECK: nurturing.check_quote,
     signing.EXPIRE: signing.expire,
     inviting.COPY: inviting.copy,
@@ -178,6 +188,7 @@ async def _working(doors: Doors, server: Server, database_url: str, pool: Any) -
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
     await tail.watch(RingTimes(rings))
+    hub.on("facts", tail.poke)
     async with _background(
         doors.intake.run(), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
     ) as stop_background:

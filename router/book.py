@@ -74,6 +74,11 @@ class Writing:
         if lead_id is not None:
             self.hint(f"lead:{lead_id}")
 
+    @property
+    def recorded(self) -> bool:
+        """Whether it holds facts."""
+        return bool(self._facts)
+
     def hint(self, *audiences: str) -> None:
         """Tells these audiences, after the commit, that their state changed."""
         self.audiences.update(audiences)
@@ -170,6 +175,8 @@ class Book:
                 writing = Writing(WriteSession(session), await self._now(session), self.vault, self.public_url)
                 yield writing
                 await writing.close()
+        if writing.recorded:
+            self.hub.tell(("facts",))
         self.tell(writing.audiences)
 
     @asynccontextmanager

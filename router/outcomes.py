@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import calling, sealing, talking
+from router.actions import calling, outgoing, sealing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
-from router.model.vault import new_token
 from router.ports import Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
@@ -158,15 +157,10 @@ async def close(w: Writing, story: Story, delivery: Delivery, to: DeliveryState,
 
 async def end(w: Writing, after: Delivery, kind: DeliveryKind, order: dict[str, object]) -> None:
     """Queues the end of a room or a leg because of what became of `after`; once for each."""
-    made = Delivery(
-        kind=kind, ref=new_token(), dedupe_key=f"{kind.value}-after:{after.id}", to_customer=False, order=order,
-        due_at=w.now, created_at=w.now, campaign_id=after.campaign_id, lead_id=after.lead_id, call_id=after.call_id,
-    )  # fmt: skip
-    w.session.add(made)
-    await w.session.flush()
-    common = {"campaign_id": after.campaign_id, "lead_id": after.lead_id}
-    w.fact("delivery.pending", **common, subject_id=made.id, what=kind.value)
-    w.hint("courier")
+    await outgoing.post(
+        w, kind, f"{kind.value}-after:{after.id}", order, campaign_id=after.campaign_id, lead_id=after.lead_id,
+        call_id=after.call_id,
+    )
 
 
 async def _hang_up_latecomer(w: Writing, delivery: Delivery, carrier_id: str) -> None:

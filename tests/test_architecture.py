@@ -37,6 +37,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "router.store",
         "router.paths",
         "router.logs",
+        "router.failpoints",
     ),
     "router.ticks": ("router.live", "router.logs"),
     **dict.fromkeys(WORKERS, WORKERS_TOOLS),

@@ -8,25 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from router.actions import presence
-from router.actions.dispatch import CALL_CONNECT, back_to_queue, place_leg
-from router.actions.nurturing import permit, refund, task_closed
+from router.actions import outgoing, presence, wrapping
+from router.actions.dispatch import CALL_CONNECT, back_to_queue
+from router.actions.nurturing import permit, refund
 from router.book import Writing, scopes_of
 from router.model.budgets import DEPLOYMENT_CAP, LEG_COST
 from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.deliveries import Delivery, DeliveryKind
+from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Conflict
 from router.model.guard import Purpose
-from router.model.suppressions import Suppression
-from router.model.tasks import BY_AGENT, Disposition, Task, TaskKind, TaskState
-from router.model.vault import new_token
+from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, budgets, calls, tasks
+from router.store import alarms, budgets, calls
 
 CUSTOMER_RING_SECONDS = 25
-TASK_WRAP = "task.wrap"
 HANG_UP_SECONDS = 10
 """How long the carrier may take to tell that a leg we hung up has ended."""
 
@@ -143,7 +140,7 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     if not verdict.allowed:
         await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted))
         return
-    await place_leg(
+    await outgoing.place_leg(
         w, call, campaign.caller_id, "customer", contact.phone, ring_seconds=CUSTOMER_RING_SECONDS,
         attempt_id=attempt.id,
     )
@@ -182,7 +179,7 @@ async def _agent_left(w: Writing, call: Call) -> None:
     and how it ended decides. Nobody else calls him as long as it may ring."""
     if call.state is not CallState.customer_leg:
         return
-    end_room_later(w, call, "agent_left")
+    await outgoing.end_room(w, call, "agent_left")
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, w.now + timedelta(seconds=HANG_UP_SECONDS))
 
 
@@ -210,33 +207,13 @@ async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = T
         if unplaced.attempt_id is not None:
             await refund(w, unplaced.attempt_id)
     if end_room:
-        end_room_later(w, call)
+        await outgoing.end_room(w, call)
     if talked:
-        await _wrap_up(w, call)
+        await wrapping.begin(w, call)
     else:
         await _never_talked(w, call, ended)
     w.hint(f"agent:{call.agent_id}", "wallboard")
     return call
-
-
-def end_room_later(w: Writing, call: Call, why: str = "ended") -> None:
-    """Queues the hanging up of everybody in the call's room, once for each reason. It may be done twice without harm."""
-    w.session.add(
-        Delivery(
-            kind=DeliveryKind.end_room, ref=new_token(), dedupe_key=f"end_room:{call.id}:{why}", to_customer=False,
-            order={"room": call.room}, due_at=w.now, created_at=w.now, lead_id=call.lead_id, call_id=call.id,
-        )
-    )
-    w.hint("courier")
-
-
-async def _wrap_up(w: Writing, call: Call) -> None:
-    task = await w.session.get(Task, call.task_id)
-    assert task is not None  # noqa: S101  a foreign key says so
-    queue = await tasks.queue_of(w.session, task)
-    until = w.now + timedelta(seconds=queue.wrap_seconds)
-    if await w.move(Task, task.id, TaskState.wrapping, held_until=until):
-        await alarms.set_alarm(w.session, TASK_WRAP, task.id, until)
 
 
 async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
@@ -249,19 +226,8 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
         await presence.release(w, call.agent_id, rejected=True)
         return
     disposition = ended.disposition or Disposition.failed
-    await close_task(w, task.id, disposition)
+    await wrapping.close_task(w, task.id, disposition)
     await presence.release(w, call.agent_id)
-
-
-async def close_task(w: Writing, task_id: int, disposition: Disposition) -> Task | None:
-    """The task is done, with its coded outcome."""
-    task = await w.move(
-        Task, task_id, TaskState.closed, disposition=disposition, ended_at=w.now, held_until=None,
-        data={"disposition": disposition.value},
-    )
-    if task is not None and task.kind is TaskKind.nurture:
-        await task_closed(w, task, disposition)
-    return task
 
 
 async def connect_timeout(w: Writing, call_id: int) -> None:
@@ -288,43 +254,6 @@ async def hang_up(w: Writing, call_id: int, agent_id: int) -> None:
     await end_call(w, call_id, Ended("agent_hung_up", Disposition.no_answer))
 
 
-async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposition) -> Task:
-    """The agent's word on how it went; ends the wrap-up. Raises Conflict when it is over, or the code is not his."""
-    if disposition not in BY_AGENT:
-        raise Conflict("An agent cannot give this outcome.")
-    task = await w.session.locked(Task, task_id)
-    if task is None or task.agent_id != agent_id or task.state is not TaskState.wrapping:
-        raise Conflict("This task is not in wrap-up any more.")
-    if disposition is Disposition.do_not_call:
-        await suppress(w, task, "asked")
-    elif disposition is Disposition.wrong_number:
-        await suppress(w, task, "wrong_number")
-    closed = await close_task(w, task_id, disposition)
-    assert closed is not None  # noqa: S101  the row is locked
-    await alarms.cancel(w.session, TASK_WRAP, task_id, w.now)
-    await presence.release(w, agent_id)
-    return closed
-
-
-async def suppress(w: Writing, task: Task, reason: str) -> None:
-    """From this commit on the guard denies the number, in every replica."""
-    contact = await w.session.get(Contact, task.contact_id)
-    assert contact is not None  # noqa: S101  a foreign key says so
-    await w.session.lock_word(contact.phone)
-    w.session.add(Suppression(phone=contact.phone, reason=reason, created_at=w.now))
-    w.fact("contact.suppressed", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=contact.id,
-           reason=reason)
-
-
-async def wrap_up_ends(w: Writing, task_id: int) -> None:
-    """The wrap-up's time is over (an alarm's handler): closed as unclassified, for the supervisor to see."""
-    task = await w.session.locked(Task, task_id)
-    if task is None or task.state is not TaskState.wrapping or task.agent_id is None:
-        return
-    await close_task(w, task_id, Disposition.unclassified)
-    await presence.release(w, task.agent_id)
-
-
 async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The carrier took the leg. If the call has ended meanwhile the leg is ended too."""
     assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
@@ -334,21 +263,15 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     leg.carrier_id = leg.carrier_id or carrier_id
     agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
     if leg.ended_at is None and (call.state is CallState.ended or agent_left):
-        w.session.add(
-            Delivery(
-                kind=DeliveryKind.end_leg, ref=new_token(), dedupe_key=f"end_leg:{leg.id}", to_customer=False,
-                order={"carrier_id": leg.carrier_id}, due_at=w.now, created_at=w.now, lead_id=call.lead_id,
-                call_id=call.id,
-            )
-        )
-        w.hint("courier")
+        await outgoing.end_leg(w, call, leg)
 
 
 async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
-    """The carrier did not take the leg, or it is not there; the try never reached a telephone, so it is refunded."""
+    """The carrier did not take the leg, or it is not there: the try never reached a telephone, so it is refunded. An
+    abandoned one may have rung, and keeps its place in the caps."""
     assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
     await w.session.locked(Call, delivery.call_id)
-    if delivery.attempt_id is not None:
+    if delivery.attempt_id is not None and delivery.state is not DeliveryState.abandoned:
         await refund(w, delivery.attempt_id)
     leg = await w.session.locked(Leg, delivery.leg_id)
     if leg is None or leg.ended_at is not None:
@@ -364,13 +287,7 @@ async def hold(w: Writing, call_id: int, agent_id: int, on: bool) -> None:
     legs = {leg.role: leg for leg in await calls.legs_of(w.session, call.id)}
     if call.state is not CallState.talking or "customer" not in legs:
         raise Conflict("There is nobody on the line yet.")
-    w.session.add(
-        Delivery(
-            kind=DeliveryKind.hold, ref=new_token(), dedupe_key=f"hold:{new_token()}", to_customer=False,
-            order={"room": call.room, "carrier_id": legs["customer"].carrier_id, "on": on}, due_at=w.now,
-            created_at=w.now, lead_id=call.lead_id, call_id=call.id,
-        )
-    )
+    await outgoing.hold(w, call, legs["customer"], on)
     w.fact("call.held" if on else "call.unheld", lead_id=call.lead_id, subject_id=call.id, agent_id=agent_id)
     call.on_hold = on
-    w.hint("courier", f"agent:{agent_id}")
+    w.hint(f"agent:{agent_id}")

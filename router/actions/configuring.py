@@ -12,7 +12,6 @@ from router.model.configuration import CampaignPlan, Plan, WrongFile, columns
 from router.model.guard import PACKS
 from router.store import configuration
 
-
 N = TypeVar("N", bound=Numbered)
 
 

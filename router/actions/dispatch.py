@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 
-from router.actions import presence
+from router.actions import outgoing, presence
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
-from router.model.calls import Call, CallState, Leg
+from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
-from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict
 from router.model.routing import match
 from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskState
@@ -100,33 +99,8 @@ async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
     w.session.add(call)
     await w.session.flush()
     w.fact("call.agent_leg", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=call.id, agent_id=agent.id)
-    await place_leg(w, call, campaign.caller_id, "agent", agent.address, ring_seconds=AGENT_RING_SECONDS)
+    await outgoing.place_leg(w, call, campaign.caller_id, "agent", agent.address, ring_seconds=AGENT_RING_SECONDS)
     return call
-
-
-async def place_leg(
-    w: Writing, call: Call, caller_id: str, role: str, address: str, *, ring_seconds: int,
-    attempt_id: int | None = None,
-) -> Leg:
-    """Records a leg and the delivery that will place it. A customer's leg needs the guard's attempt, and ends the room
-    when it leaves."""
-    leg = Leg(call_id=call.id, role=role, ref=new_token(), address=address, created_at=w.now)
-    w.session.add(leg)
-    await w.session.flush()
-    order = {
-        "ref": leg.ref, "room": call.room, "room_ref": call.room_ref, "role": role, "to": address,
-        "caller_id": caller_id, "ring_seconds": ring_seconds, "ends_room": role == "customer",
-    }
-    delivery = Delivery(
-        kind=DeliveryKind.leg, ref=new_token(), dedupe_key=f"leg:{leg.id}", to_customer=role == "customer",
-        order=order, due_at=w.now, created_at=w.now, lead_id=call.lead_id, call_id=call.id, leg_id=leg.id,
-        attempt_id=attempt_id,
-    )
-    w.session.add(delivery)
-    await w.session.flush()
-    w.fact("delivery.pending", lead_id=call.lead_id, subject_id=delivery.id, what="leg", role=role, call=call.id)
-    w.hint("courier")
-    return leg
 
 
 async def back_to_queue(w: Writing, task: Task, agent_id: int | None, reason: str) -> None:

@@ -5,14 +5,14 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from router.actions import outgoing
 from router.book import Book, Writing
 from router.model.authority import AuthorityRow
-from router.model.deliveries import Delivery, DeliveryKind
+from router.model.deliveries import DeliveryKind
 from router.model.errors import Conflict
 from router.model.evidence import canonical_json, exported, instant
 from router.model.quotes import Quote
 from router.model.signings import Signing, SigningState
-from router.model.vault import new_token
 from router.ports import Authority, Sealed, SealKeys, SealOrder, TrustProvider
 from router.store import alarms, authority, blobs, evidence, signings
 
@@ -62,16 +62,10 @@ async def _keys(w: Writing) -> SealKeys:
 
 async def order_seal(w: Writing, signing: Signing) -> None:
     """Queues the seal of what has just been signed, once."""
-    delivery = Delivery(
-        kind=DeliveryKind.seal, ref=new_token(), dedupe_key=f"seal:{signing.id}", to_customer=False, order={},
-        due_at=w.now, created_at=w.now, campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id,
-        purpose="seal",
-    )  # fmt: skip
-    w.session.add(delivery)
-    await w.session.flush()
-    common = {"campaign_id": signing.campaign_id, "lead_id": signing.lead_id}
-    w.fact("delivery.pending", **common, subject_id=delivery.id, what="seal")
-    w.hint("courier")
+    await outgoing.post(
+        w, DeliveryKind.seal, f"seal:{signing.id}", {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
+        signing_id=signing.id, purpose="seal",
+    )
 
 
 async def seal_order(w: Writing, signing_id: int) -> SealOrder:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from router.actions import signing
+from router.actions import outgoing, signing
 from router.actions.nurturing import permit, quote_ended, refund
 from router.book import Writing, scopes_of
 from router.model.budgets import DEPLOYMENT_CAP, MESSAGE_COST
@@ -13,7 +13,6 @@ from router.model.errors import NotAllowedNow
 from router.model.guard import Purpose
 from router.model.suppressions import Suppression
 from router.model.tasks import Task, TaskState
-from router.model.vault import new_token
 from router.ports import MessageArrived, MessageMoved, MessageStage
 from router.store import deliveries, quotes, tasks
 
@@ -41,18 +40,12 @@ async def send_text(
     attempt, verdict = await permit(w, campaign, contact, channel="sms", purpose=text.purpose, lead_id=lead_id)
     if not verdict.allowed:
         raise NotAllowedNow(f"This number may not be texted now ({', '.join(verdict.rules)}).")
-    delivery = Delivery(
-        kind=DeliveryKind.message, ref=new_token(), dedupe_key=text.dedupe_key, to_customer=True,
-        order={"to": contact.phone, "sender": campaign.sender}, due_at=w.now, created_at=w.now,
+    delivery = await outgoing.post(
+        w, DeliveryKind.message, text.dedupe_key, {"to": contact.phone, "sender": campaign.sender}, to_customer=True,
         shown_text=text.shown, sealed_text=w.vault.seal(TEXTS, text.body.encode()), purpose=text.subject,
         campaign_id=campaign.id, lead_id=lead_id, signing_id=signing_id, attempt_id=attempt.id,
     )
-    w.session.add(delivery)
-    await w.session.flush()
-    w.fact("delivery.pending", campaign_id=campaign.id, lead_id=lead_id, subject_id=delivery.id,
-           what="message", purpose=text.subject)
     w.spend(MESSAGE_COST, scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
-    w.hint("courier")
     return delivery
 
 
@@ -68,8 +61,9 @@ async def message_placed(w: Writing, delivery: Delivery, carrier_id: str) -> Non
 
 
 async def message_failed(w: Writing, delivery: Delivery, code: str) -> None:
-    """The carrier refused the message, for good; it never left, so its place in the caps is free again."""
-    if delivery.attempt_id is not None:
+    """The carrier refused the message, for good: it never left, so its place in the caps is free again. An abandoned one
+    may have been sent, and keeps it."""
+    if delivery.attempt_id is not None and delivery.state is not DeliveryState.abandoned:
         await refund(w, delivery.attempt_id)
     delivery.error = code
     await _progress(w, delivery, MessageStage.failed, "")

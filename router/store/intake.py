@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, text
 
 from router.store.db import WriteSession
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting
+from router.actions import calling, dispatch, presence, quoting, wrapping
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -156,7 +156,7 @@ async def hold(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
 async def dispose(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: calling.dispose(
+    return await _act(request, lambda w, signed: wrapping.dispose(
         w, _id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
 
 

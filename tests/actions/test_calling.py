@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from router.actions import calling, presence
+from router.actions import calling, presence, wrapping
 from router.book import Book
 from router.model.agents import Wish
 from router.model.budgets import Budget
@@ -62,7 +62,7 @@ async def test_the_whole_life_of_a_call(book: Book, clock: Clock) -> None:
     assert (await line.agent()).load == 1, "he is not offered a call while he writes"
     assert await line.alarms() == {"task.wrap"}
     async with book.writing() as w:
-        await calling.dispose(w, line.task_id, line.agent_id, Disposition.quote_sent)
+        await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.quote_sent)
     task, agent = await line.task(), await line.agent()
     assert (task.state, task.disposition, agent.load) == (TaskState.closed, Disposition.quote_sent, 0)
     assert agent.idle_since == clock.now
@@ -218,17 +218,17 @@ async def test_a_wrap_up_nobody_ends_is_unclassified(book: Book) -> None:
     line = await accepted(book)
     await line.both_there()
     async with book.writing() as w:
-        await calling.wrap_up_ends(w, line.task_id)
+        await wrapping.wrap_up_ends(w, line.task_id)
     assert (await line.task()).state is TaskState.engaged
     await line.say("agent", LegStage.ended, LegOutcome.completed)
     for _ in range(2):
         async with book.writing() as w:
-            await calling.wrap_up_ends(w, line.task_id)
+            await wrapping.wrap_up_ends(w, line.task_id)
     assert (await line.task()).disposition is Disposition.unclassified
     assert (await line.agent()).load == 0
     with pytest.raises(Conflict):
         async with book.writing() as w:
-            await calling.dispose(w, line.task_id, line.agent_id, Disposition.sold)
+            await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.sold)
 
 
 async def test_only_his_own_agent_gives_an_outcome_and_only_an_agents(book: Book) -> None:
@@ -236,12 +236,12 @@ async def test_only_his_own_agent_gives_an_outcome_and_only_an_agents(book: Book
     await line.both_there()
     with pytest.raises(Conflict):
         async with book.writing() as w:
-            await calling.dispose(w, line.task_id, line.agent_id, Disposition.sold)
+            await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.sold)
     await line.say("agent", LegStage.ended, LegOutcome.completed)
     for agent_id, disposition in ((line.agent_id + 1, Disposition.sold), (line.agent_id, Disposition.unclassified)):
         with pytest.raises(Conflict):
             async with book.writing() as w:
-                await calling.dispose(w, line.task_id, agent_id, disposition)
+                await wrapping.dispose(w, line.task_id, agent_id, disposition)
     assert (await line.task()).state is TaskState.wrapping
 
 
@@ -251,7 +251,7 @@ async def test_do_not_call_and_wrong_number_suppress_the_number(book: Book, disp
     await line.both_there()
     await line.say("customer", LegStage.ended, LegOutcome.completed)
     async with book.writing() as w:
-        await calling.dispose(w, line.task_id, line.agent_id, disposition)
+        await wrapping.dispose(w, line.task_id, line.agent_id, disposition)
     async with book.reading() as r:
         found = {one.phone for one in await r.session.scalars(select(Suppression))}
     assert found == ({PHONE} if disposition in (Disposition.do_not_call, Disposition.wrong_number) else set())
@@ -265,7 +265,7 @@ async def test_an_agent_ready_for_one_call_is_paused_after_it(book: Book) -> Non
     await line.both_there()
     await line.say("customer", LegStage.ended, LegOutcome.completed)
     async with book.writing() as w:
-        await calling.dispose(w, line.task_id, line.agent_id, Disposition.sold)
+        await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.sold)
     assert (await line.agent()).wish is Wish.paused
 
 

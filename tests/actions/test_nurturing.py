@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from router.actions import calling, dispatch, nurturing
+from router.actions import dispatch, nurturing, wrapping
 from router.actions.nurturing import QUOTE_CHECK, check_quote, permit, quote_ended, refund
 from router.book import Book, Writing
 from router.model.alarms import Alarm, AlarmState
@@ -102,7 +102,7 @@ async def finish_call(book: Book, disposition: Disposition) -> None:
         assert waiting_again is not None
         waiting_again.state = TaskState.wrapping
         await w.session.flush()
-        assert await calling.close_task(w, waiting.id, disposition)
+        assert await wrapping.close_task(w, waiting.id, disposition)
 
 
 async def test_a_quote_that_is_still_fresh_is_looked_at_again_when_it_is_not(

@@ -128,8 +128,8 @@ class House:
     async def start(self, fail_at: str = "") -> None:
         settings = {
             "HABLEMOS_DATABASE_URL": self.database_url, "HABLEMOS_SECRET": SECRET, "HABLEMOS_PORT": str(self.port),
-            "HABLEMOS_CARRIER_ACCOUNT": ACCOUNT, "HABLEMOS_CARRIER_TOKENS": TOKEN, "HABLEMOS_CARRIER_URL": self.carrier_url,
-            "HABLEMOS_LOG_LEVEL": "WARNING", **({"HABLEMOS_FAIL_AT": fail_at} if fail_at else {}),
+            "HABLEMOS_CARRIER_ACCOUNT": ACCOUNT, "HABLEMOS_CARRIER_TOKENS": TOKEN, "HABLEMOS_LOG_LEVEL": "ERROR",
+            "HABLEMOS_CARRIER_URL": self.carrier_url, **({"HABLEMOS_FAIL_AT": fail_at} if fail_at else {}),
         }
         self.process, _ = await self._stack.enter_async_context(running("router", "serve", until="serves", **settings))
 
@@ -194,19 +194,19 @@ async def actors(house: House, folder: Path) -> AsyncIterator[Cast]:
 
 def asked(box: Phonebox) -> list[tuple[str, str]]:
     """What the carrier was asked to do and did: what, and our own name of it, which each order has for itself."""
-    orders = []
-    for entry in box.log.read():
-        done = entry["kind"] == "rest" and entry["method"] == "POST" and entry["status"] == 201
-        what = re.search(r"/(Messages|Participants)\.json$", entry.get("path", ""))
-        if done and what:
-            orders.append((what[1], _one(entry["form"]["StatusCallback"])))
-    return orders
+    return [(what, _one(form["StatusCallback"])) for what, form in _orders(box)]
 
 
 def texts(box: Phonebox) -> list[str]:
     """Every text the carrier was asked to send."""
-    sent = [entry for entry in box.log.read() if entry["kind"] == "rest" and entry.get("path", "").endswith("/Messages.json")]
-    return [_one(entry["form"]["Body"]) for entry in sent if entry["method"] == "POST" and entry["status"] == 201]
+    return [_one(form["Body"]) for what, form in _orders(box) if what == "Messages"]
+
+
+def _orders(box: Phonebox) -> list[tuple[str, Any]]:
+    """The texts and legs that were asked for and taken, with their forms."""
+    posts = [one for one in box.log.read() if one["kind"] == "rest" and one["method"] == "POST" and one["status"] == 201]
+    found = [(re.search(r"/(Messages|Participants)\.json$", one["path"]), one["form"]) for one in posts]
+    return [(what[1], form) for what, form in found if what]
 
 
 def _one(value: Any) -> str:

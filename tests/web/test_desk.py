@@ -204,7 +204,8 @@ def test_a_quote_is_read_as_people_write_it() -> None:
     ("name", "written"),
     [("label.0", " "), ("quantity.0", "two"), ("quantity.0", "1.5"), ("unit_minor.0", "NaN"),
      ("unit_minor.0", "1e9999"), ("unit_minor.0", "1.234,50"), ("unit_minor.0", "0,001"), ("unit_minor.0", ""),
-     ("tax_bp.0", "-"), ("period.0", "week"), ("quantity.0", "\N{ARABIC-INDIC DIGIT ONE}"), ("unit_minor.0", "Infinity")],
+     ("tax_bp.0", "-"),
+     ("period.0", "week"), ("quantity.0", "\N{ARABIC-INDIC DIGIT ONE}"), ("unit_minor.0", "Infinity")],
 )
 def test_what_is_no_quote_is_refused_by_the_name_of_its_field(name: str, written: str) -> None:
     with pytest.raises(Invalid) as refused:

@@ -1,0 +1,62 @@
+"""Outgoing: what leaves the house is a row first. The courier carries it."""
+
+from typing import Any
+
+from router.book import Writing
+from router.model.calls import Call, Leg
+from router.model.deliveries import Delivery, DeliveryKind
+from router.model.vault import new_token
+
+
+async def post(w: Writing, kind: DeliveryKind, dedupe_key: str, order: dict[str, Any], **columns: Any) -> Delivery:
+    """Queues an effect, due at once. `dedupe_key` makes it once: the database refuses a second row."""
+    delivery = Delivery(
+        kind=kind, ref=new_token(), dedupe_key=dedupe_key, order=order, due_at=w.now, created_at=w.now,
+        **{"to_customer": False, **columns},
+    )
+    w.session.add(delivery)
+    await w.session.flush()
+    w.fact(
+        "delivery.pending", campaign_id=delivery.campaign_id, lead_id=delivery.lead_id, subject_id=delivery.id,
+        what=kind.value, purpose=delivery.purpose,
+    )
+    w.hint("courier")
+    return delivery
+
+
+async def place_leg(
+    w: Writing, call: Call, caller_id: str, role: str, address: str, *, ring_seconds: int, attempt_id: int | None = None
+) -> Leg:
+    """Records a leg and queues its placing. A customer's leg needs the guard's attempt, and ends the room when it
+    leaves."""
+    leg = Leg(call_id=call.id, role=role, ref=new_token(), address=address, created_at=w.now)
+    w.session.add(leg)
+    await w.session.flush()
+    order = {
+        "ref": leg.ref, "room": call.room, "room_ref": call.room_ref, "role": role, "to": address,
+        "caller_id": caller_id, "ring_seconds": ring_seconds, "ends_room": role == "customer",
+    }
+    await post(
+        w, DeliveryKind.leg, f"leg:{leg.id}", order, to_customer=role == "customer", lead_id=call.lead_id,
+        call_id=call.id, leg_id=leg.id, attempt_id=attempt_id,
+    )
+    return leg
+
+
+async def end_room(w: Writing, call: Call, why: str = "ended") -> None:
+    """Hangs up everybody in the call's room, once for each reason. It may be done twice without harm."""
+    await post(
+        w, DeliveryKind.end_room, f"end_room:{call.id}:{why}", {"room": call.room}, lead_id=call.lead_id, call_id=call.id
+    )
+
+
+async def end_leg(w: Writing, call: Call, leg: Leg) -> None:
+    """Hangs up one leg."""
+    order = {"carrier_id": leg.carrier_id}
+    await post(w, DeliveryKind.end_leg, f"end_leg:{leg.id}", order, lead_id=call.lead_id, call_id=call.id)
+
+
+async def hold(w: Writing, call: Call, leg: Leg, on: bool) -> None:
+    """Puts one leg on hold, or takes it back."""
+    order = {"room": call.room, "carrier_id": leg.carrier_id, "on": on}
+    await post(w, DeliveryKind.hold, f"hold:{new_token()}", order, lead_id=call.lead_id, call_id=call.id)
