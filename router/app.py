@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -43,7 +44,7 @@ from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import configuration, sessions
-from router.store.db import make_engine
+from router.store.db import make_engine, make_reading_engine
 from router.store.migrations import migrate
 from router.tail import Listener, RingTimes, Tail
 from router.ticks import Sweep, Ticks
@@ -138,7 +139,9 @@ async def service(
     async with contextlib.AsyncExitStack() as stack:
         engine = make_engine(database_url, connections=CONNECTIONS)
         stack.push_async_callback(engine.dispose)
-        book = Book(engine, Hub(), Vault(secret_of(settings)), public_url)
+        reading = make_reading_engine(database_url)
+        stack.push_async_callback(reading.dispose)
+        book = Book(engine, Hub(), Vault(secret_of(settings)), public_url, reading=reading)
         await _claim_database(book, kind)
         if plan is not None:
             await _apply(book, plan, demo=kind == "demo")
@@ -179,6 +182,7 @@ async def _working(doors: Doors, server: Server, database_url: str, pool: Any) -
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),
+            Sweep("reminders", rounds.remind),
             Sweep("unknowns", unknowns.sweep, every=2.0),
             Sweep("calls", reconciler.sweep, every=10.0),
             Sweep("sessions", lambda: _forget_old(book), every=600.0),
@@ -188,12 +192,15 @@ async def _working(doors: Doors, server: Server, database_url: str, pool: Any) -
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
     await tail.watch(RingTimes(rings))
-    hub.on("facts", tail.poke)
+    hub.on("facts", tail.poke_soon)
     async with _background(
         doors.intake.run(), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
     ) as stop_background:
         await ticks.start()
         await server.start(application)
+        # What stands at the start stays: collecting it anew each time would stop the loop for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:

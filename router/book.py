@@ -28,6 +28,8 @@ A = TypeVar("A")
 
 HINTS = "hints"
 """The NOTIFY channel."""
+GATHER_SECONDS = 0.005
+"""What is hinted within this time goes in one message. This process has heard it already."""
 
 
 class Reading:
@@ -147,14 +149,15 @@ class Writing:
 
 
 class Book:
-    """Opens transactions. `public_url` is where customers reach us, without a slash at its end. `clock` replaces the
-    database's clock in tests."""
+    """Opens transactions. `public_url` is where customers reach us, without a slash at its end. `reading` is an engine
+    of its own for those who only look. `clock` replaces the database's clock in tests."""
 
     def __init__(
-        self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, clock: Callable[[], datetime] | None = None
+        self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, reading: AsyncEngine | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(postgresql_readonly=True)
+        self._reading = reading or engine.execution_options(postgresql_readonly=True)
         self._database_clock = DatabaseClock()
         self.vault = vault
         self.public_url = public_url
@@ -181,7 +184,7 @@ class Book:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
-        """A read-only transaction; keep it short."""
+        """For looking only; the database refuses anything else. Keep it short."""
         async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session, session.begin():
             yield Reading(ReadSession(session), await self._now(session))
 
@@ -200,7 +203,7 @@ class Hinter:
     """
 
     def __init__(self, engine: AsyncEngine, replica: str) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._replica = replica
         self._waiting: set[str] = set()
         self._something = asyncio.Event()
@@ -213,15 +216,15 @@ class Hinter:
         """Runs until cancelled."""
         while True:
             await self._something.wait()
+            await asyncio.sleep(GATHER_SECONDS)
             self._something.clear()
             batch, self._waiting = sorted(self._waiting), set()
             try:
                 async with self._engine.connect() as connection:
                     for start in range(0, len(batch), 100):
                         payload = msgspec.json.encode([self._replica, *batch[start : start + 100]]).decode()
-                        await connection.execute(text("select pg_notify(:channel, :payload)"),
-                                                 {"channel": HINTS, "payload": payload})
-                    await connection.commit()
+                        values = {"channel": HINTS, "payload": payload}
+                        await connection.execute(text("select pg_notify(:channel, :payload)"), values)
             except Exception as error:
                 log.warning("hints lost", extra={"count": len(batch), "error": type(error).__name__})
 

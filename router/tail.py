@@ -28,6 +28,8 @@ RECONNECT_SECONDS = 5.0
 Follower = Callable[[Writing, Sequence[Entry]], Awaitable[object]]
 Watching = Callable[[Sequence[Entry]], None]
 
+SOON_SECONDS = 0.1
+
 
 class Listener:
     """Hears the hints of other replicas. After any time without a line everybody is told: anything may have changed."""
@@ -151,6 +153,7 @@ class Tail:
         self._book = book
         self._readers: list[tuple[_Reader, asyncio.Event]] = []
         self._group: asyncio.TaskGroup | None = None
+        self._soon: asyncio.TimerHandle | None = None
 
     def follow(self, name: str, handler: Follower) -> None:
         """A durable reader from the journal's beginning. Each batch, what the handler does with it, and the new place
@@ -163,6 +166,15 @@ class Tail:
         async with self._book.reading() as r:
             cursor = await facts.end(r.session)
         self._add(_Passing(self._book, cursor, handler))
+
+    def poke_soon(self) -> None:
+        """Looks in a moment, once for all that is committed until then: what is urgent never waits for the journal."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_later(SOON_SECONDS, self._poke_now)
+
+    def _poke_now(self) -> None:
+        self._soon = None
+        self.poke()
 
     def poke(self) -> None:
         """Looks now."""

@@ -13,7 +13,7 @@ from router.book import Book
 from router.live import Hub
 from router.model import Base
 from router.model.vault import Vault
-from router.store.db import make_engine
+from router.store.db import make_engine, make_reading_engine
 from tests import databases
 
 MONDAY_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -89,8 +89,10 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def book(engine: AsyncEngine, clock: Clock, vault: Vault) -> Book:
-    return Book(engine, Hub(), vault, "http://127.0.0.1:8080", clock=clock)
+async def book(engine: AsyncEngine, database_url: str, clock: Clock, vault: Vault) -> AsyncIterator[Book]:
+    reading = make_reading_engine(database_url, connections=4)
+    yield Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
+    await reading.dispose()
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 10.0) -> object:

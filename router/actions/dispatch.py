@@ -26,32 +26,29 @@ async def run_round(w: Writing, pool: int) -> int:
     """
     if not await w.session.try_lock_word(f"pool:{pool}"):
         return 0
-    total = 0
-    while total < tasks.MOST_HEADS and (made := await _match_heads(w, pool)):
+    total, more = 0, True
+    while more and total < tasks.MOST_HEADS:
+        made, more = await _match_heads(w, pool)
         total += made
     return total
 
 
-async def _match_heads(w: Writing, pool: int) -> int:
+async def _match_heads(w: Writing, pool: int) -> tuple[int, bool]:
+    """How many pairs were made of what was looked at, and whether there may be more beyond it."""
     free = await tasks.free_agents(w.session, pool, w.now, HEARTBEAT_LEASE)
     if not free:
-        return 0
-    ids = [agent.id for agent in free]
-    heads = await tasks.heads(w.session, pool, ids, w.now)
-    if not heads:
-        return 0
-    excluded = await tasks.excluded(w.session, [head.id for head in heads], ids, w.now)
-    matches = match(heads, free, w.now, excluded)
-    if not matches:
-        return 0
-    made = await tasks.reserve(w.session, matches, w.now)
+        return 0, False
+    heads, excluded = await tasks.heads(w.session, pool, [agent.id for agent in free], w.now)
+    matches = match(heads, free, w.now, excluded) if heads else []
+    made = await tasks.reserve(w.session, matches, w.now) if matches else []
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
         w.fact("task.reserved", **common, subject_id=held.task_id)
         w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
-        w.hint(f"agent:{held.agent_id}")
-    w.hint("wallboard")
-    return len(made)
+        w.hint(f"agent:{held.agent_id}", "wallboard")
+    agents_unseen = len(free) >= tasks.MOST_HEADS and len(made) < len(heads)
+    heads_unseen = len(heads) >= min(tasks.MOST_HEADS, len(free)) and len(made) < len(free)
+    return len(made), bool(made) and (agents_unseen or heads_unseen)
 
 
 async def _answered(

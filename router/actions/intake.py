@@ -56,52 +56,35 @@ async def take_in(w: Writing, asked: Sequence[Wanted]) -> list[Taken]:
 
 async def _store(w: Writing, fresh: dict[int, Wanted]) -> dict[int, Taken]:
     wanted = list(fresh.values())
-    contacts = await _contacts(w, wanted)
-    leads = await intake.put_leads(
-        w.session,
-        {
-            "campaign_ids": [one.campaign_id for one in wanted],
-            "site_ids": [one.site_id for one in wanted],
-            "contact_ids": [contacts[one.campaign_id, one.phone] for one in wanted],
-            "intents": [one.intent.value for one in wanted],
-            "claims": [intake.as_json(one.claims) for one in wanted],
-            "sources": [intake.as_json(one.source) for one in wanted],
-            "locales": [one.locale for one in wanted],
-            "status_hashes": [hash_token(one.status_token) for one in wanted],
-        },
-        w.now,
-    )
-    if len(leads) != len(wanted):
+    stored = await intake.take_in(w.session, _columns(wanted), TIER_NOW, w.now)
+    if len(stored) != len(wanted):
         raise Raced  # the token is made from the key
-    ids = [leads[hash_token(one.status_token)] for one in wanted]
-    await _receipts(w, wanted, ids, contacts)
-    tasks = await _tasks(w, wanted, ids, contacts)
-    await _attached(w, [lead for lead in ids if lead not in tasks])
+    leads = [stored[hash_token(one.status_token)] for one in wanted]
+    await _attached(w, [lead.lead_id for lead in leads if lead.task_id is None])
     taken = {
-        place: Taken(lead_id=lead, token=one.status_token, attached=lead not in tasks)
-        for (place, one), lead in zip(fresh.items(), ids, strict=True)
+        place: Taken(lead_id=lead.lead_id, token=one.status_token, attached=lead.task_id is None)
+        for (place, one), lead in zip(fresh.items(), leads, strict=True)
     }
-    _record(w, wanted, ids, tasks)
+    _record(w, wanted, leads)
     await _remember(w, fresh, taken)
     return taken
 
 
-async def _contacts(w: Writing, wanted: list[Wanted]) -> dict[tuple[int, str], int]:
-    persons = {(one.campaign_id, one.phone): one for one in wanted}
-    columns: dict[str, list[Any]] = {
-        "campaign_ids": [campaign for campaign, _ in persons],
-        "phones": [phone for _, phone in persons],
-        "names": [one.name for one in persons.values()],
-        "locales": [one.locale for one in persons.values()],
-    }
-    return await intake.put_contacts(w.session, columns, w.now)
-
-
-async def _receipts(w: Writing, wanted: list[Wanted], ids: list[int], contacts: dict[tuple[int, str], int]) -> None:
-    columns: dict[str, list[Any]] = {
+def _columns(wanted: list[Wanted]) -> dict[str, list[Any]]:
+    return {
         "campaign_ids": [one.campaign_id for one in wanted],
-        "contact_ids": [contacts[one.campaign_id, one.phone] for one in wanted],
-        "lead_ids": ids,
+        "site_ids": [one.site_id for one in wanted],
+        "queue_ids": [one.queue_id for one in wanted],
+        "pools": [one.pool for one in wanted],
+        "skills": [" ".join(one.skills) for one in wanted],
+        "lanes": [lane_of(one.campaign_id, one.queue_id, TIER_NOW, one.skills) for one in wanted],
+        "phones": [one.phone for one in wanted],
+        "names": [one.name for one in wanted],
+        "locales": [one.locale for one in wanted],
+        "intents": [one.intent.value for one in wanted],
+        "claims": [intake.as_json(one.claims) for one in wanted],
+        "sources": [intake.as_json(one.source) for one in wanted],
+        "status_hashes": [hash_token(one.status_token) for one in wanted],
         "purposes": [" ".join(one.purposes) for one in wanted],
         "texts": [one.consent_text for one in wanted],
         "sha256s": [hashlib.sha256(one.consent_text.encode()).hexdigest() for one in wanted],
@@ -111,22 +94,6 @@ async def _receipts(w: Writing, wanted: list[Wanted], ids: list[int], contacts: 
         "user_agents": [one.user_agent for one in wanted],
         "pages": [one.page for one in wanted],
     }
-    await intake.put_receipts(w.session, columns, w.now)
-
-
-async def _tasks(
-    w: Writing, wanted: list[Wanted], ids: list[int], contacts: dict[tuple[int, str], int]
-) -> dict[int, int]:
-    columns: dict[str, list[Any]] = {
-        "campaign_ids": [one.campaign_id for one in wanted],
-        "queue_ids": [one.queue_id for one in wanted],
-        "lead_ids": ids,
-        "contact_ids": [contacts[one.campaign_id, one.phone] for one in wanted],
-        "pools": [one.pool for one in wanted],
-        "skills": [" ".join(one.skills) for one in wanted],
-        "lanes": [lane_of(one.campaign_id, one.queue_id, TIER_NOW, one.skills) for one in wanted],
-    }
-    return await intake.put_tasks(w.session, columns, TIER_NOW, w.now)
 
 
 async def _attached(w: Writing, lead_ids: list[int]) -> None:
@@ -137,15 +104,15 @@ async def _attached(w: Writing, lead_ids: list[int]) -> None:
         raise Raced
 
 
-def _record(w: Writing, wanted: list[Wanted], ids: list[int], tasks: dict[int, int]) -> None:
-    for one, lead in zip(wanted, ids, strict=True):
-        common = {"campaign_id": one.campaign_id, "lead_id": lead}
-        w.fact("lead.created", **common, seq=1, subject_id=lead, intent=one.intent.value, site=one.site_id,
+def _record(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) -> None:
+    for one, lead in zip(wanted, leads, strict=True):
+        common = {"campaign_id": one.campaign_id, "lead_id": lead.lead_id}
+        w.fact("lead.created", **common, seq=1, subject_id=lead.lead_id, intent=one.intent.value, site=one.site_id,
                purposes=one.purposes)
-        if lead in tasks:
-            w.fact("task.queued", **common, seq=2, subject_id=tasks[lead], tier=TIER_NOW)
+        if lead.task_id is not None:
+            w.fact("task.queued", **common, seq=2, subject_id=lead.task_id, tier=TIER_NOW)
         else:
-            w.fact("lead.attached", **common, seq=2, subject_id=lead)
+            w.fact("lead.attached", **common, seq=2, subject_id=lead.lead_id)
     w.hint("dispatch", "wallboard")
 
 

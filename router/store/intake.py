@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, bindparam, text
 
 from router.store.db import WriteSession
 
@@ -22,60 +22,51 @@ _ANSWERED = _arrays(
     scopes=Text, keys=Text,
 )
 
-_CONTACTS = _arrays(
+# One statement for all rows of all leads: a round trip costs more than what it carries.
+_TAKE_IN = _arrays(
     """
-    insert into contacts (campaign_id, phone, name, locale, created_at)
-    select campaign_id, phone, name, locale, :now
-    from unnest(:campaign_ids, :phones, :names, :locales) as asked(campaign_id, phone, name, locale)
-    order by campaign_id, phone
-    on conflict (campaign_id, phone) do update set phone = excluded.phone
-    returning id, campaign_id, phone
+    with asked as (
+      select * from unnest(:campaign_ids, :site_ids, :queue_ids, :pools, :skills, :lanes, :phones, :names, :locales,
+        :intents, :claims, :sources, :status_hashes, :purposes, :texts, :sha256s, :versions, :methods, :addresses,
+        :user_agents, :pages)
+      with ordinality as a(campaign_id, site_id, queue_id, pool, skills, lane, phone, name, locale, intent, claims,
+        source, status_hash, purposes, words, sha256, version, method, address, user_agent, page, n)
+    ), persons as (
+      insert into contacts (campaign_id, phone, name, locale, created_at)
+      select distinct on (campaign_id, phone) campaign_id, phone, name, locale, :now
+      from asked order by campaign_id, phone, n
+      on conflict (campaign_id, phone) do update set phone = excluded.phone
+      returning id, campaign_id, phone
+    ), made as (
+      insert into leads (campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash, created_at, seq)
+      select a.campaign_id, a.site_id, p.id, a.intent, a.claims::jsonb, a.source::jsonb, a.locale, a.status_hash, :now, 2
+      from asked a join persons p on p.campaign_id = a.campaign_id and p.phone = a.phone
+      order by a.n
+      on conflict do nothing
+      returning id, contact_id, status_hash
+    ), proof as (
+      insert into receipts (campaign_id, contact_id, lead_id, purposes, text, text_sha256, version, method, address,
+        user_agent, page, given_at)
+      select a.campaign_id, m.contact_id, m.id, string_to_array(a.purposes, ' '), a.words, a.sha256, a.version, a.method,
+        a.address, a.user_agent, a.page, :now
+      from asked a join made m on m.status_hash = a.status_hash
+    ), waiting as (
+      insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
+        enqueued_at)
+      select a.campaign_id, a.queue_id, m.id, m.contact_id, 'call', 'queued', a.pool, :tier,
+        case when a.skills = '' then '{}' else string_to_array(a.skills, ' ') end, a.lane, :rank, :now
+      from asked a join made m on m.status_hash = a.status_hash
+      order by m.id
+      on conflict do nothing
+      returning id, lead_id
+    )
+    select made.status_hash, made.id, waiting.id from made left join waiting on waiting.lead_id = made.id
     """,
-    campaign_ids=BigInteger, phones=Text, names=Text, locales=Text,
-)
-
-_LEADS = _arrays(
-    """
-    insert into leads (campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash, created_at, seq)
-    select campaign_id, site_id, contact_id, intent, claims::jsonb, source::jsonb, locale, status_hash, :now, 2
-    from unnest(:campaign_ids, :site_ids, :contact_ids, :intents, :claims, :sources, :locales, :status_hashes)
-      as asked(campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash)
-    on conflict (status_hash) do nothing
-    returning id, status_hash
-    """,
-    campaign_ids=BigInteger, site_ids=BigInteger, contact_ids=BigInteger, intents=Text, claims=Text, sources=Text,
-    locales=Text, status_hashes=LargeBinary,
-)
-
-_RECEIPTS = _arrays(
-    """
-    insert into receipts (campaign_id, contact_id, lead_id, purposes, text, text_sha256, version, method, address,
-      user_agent, page, given_at)
-    select campaign_id, contact_id, lead_id, string_to_array(purposes, ' '), words, sha256, version, method, address,
-      user_agent, page, :now
-    from unnest(:campaign_ids, :contact_ids, :lead_ids, :purposes, :texts, :sha256s, :versions, :methods, :addresses,
-      :user_agents, :pages)
-      as asked(campaign_id, contact_id, lead_id, purposes, words, sha256, version, method, address, user_agent, page)
-    """,
-    campaign_ids=BigInteger, contact_ids=BigInteger, lead_ids=BigInteger, purposes=Text, texts=Text, sha256s=Text,
-    versions=Text, methods=Text, addresses=Text, user_agents=Text, pages=Text,
-)
-
-_TASKS = _arrays(
-    """
-    insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
-      enqueued_at)
-    select campaign_id, queue_id, lead_id, contact_id, 'call', 'queued', pool, :tier,
-      case when skills = '' then '{}' else string_to_array(skills, ' ') end, lane, :rank, :now
-    from unnest(:campaign_ids, :queue_ids, :lead_ids, :contact_ids, :pools, :skills, :lanes)
-      as asked(campaign_id, queue_id, lead_id, contact_id, pool, skills, lane)
-    order by lead_id
-    on conflict do nothing
-    returning id, lead_id
-    """,
-    campaign_ids=BigInteger, queue_ids=BigInteger, lead_ids=BigInteger, contact_ids=BigInteger, pools=BigInteger,
-    skills=Text, lanes=Text,
-)
+    campaign_ids=BigInteger, site_ids=BigInteger, queue_ids=BigInteger, pools=BigInteger, skills=Text, lanes=Text,
+    phones=Text, names=Text, locales=Text, intents=Text, claims=Text, sources=Text, status_hashes=LargeBinary,
+    purposes=Text, texts=Text, sha256s=Text, versions=Text, methods=Text, addresses=Text, user_agents=Text, pages=Text,
+).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("tier", type_=BigInteger),
+             bindparam("rank", type_=BigInteger))
 
 _ATTACH = _arrays(
     """
@@ -114,31 +105,21 @@ async def answered(session: WriteSession, asked: Iterable[tuple[str, str]]) -> d
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
-async def put_contacts(session: WriteSession, columns: Columns, now: datetime) -> dict[tuple[int, str], int]:
-    """The contacts' ids by (campaign, number); made where missing. A stranger never changes a known person's name.
+class Stored(NamedTuple):
+    """A lead just stored; `task_id` is None when its person already waits for a call."""
 
-    The numbers must be distinct within a campaign; rows are locked in one order, so replicas cannot deadlock.
+    lead_id: int
+    task_id: int | None
+
+
+async def take_in(session: WriteSession, columns: Columns, tier: int, now: datetime) -> dict[bytes, Stored]:
+    """Stores contacts, leads, receipts and tasks; by the hash of the lead's status token.
+
+    A stranger never changes a known person's name. Contacts are locked in one order, so that replicas cannot deadlock.
+    A lead whose token another replica has just used is missing.
     """
-    rows = await session.execute(_CONTACTS, {**columns, "now": now})
-    return {(row[1], row[2]): row[0] for row in rows}
-
-
-async def put_leads(session: WriteSession, columns: Columns, now: datetime) -> dict[bytes, int]:
-    """The new leads' ids by the hash of their status token; one whose token another replica has just used is missing."""
-    rows = await session.execute(_LEADS, {**columns, "now": now})
-    return {row[1]: row[0] for row in rows}
-
-
-async def put_receipts(session: WriteSession, columns: Columns, now: datetime) -> None:
-    await session.execute(_RECEIPTS, {**columns, "now": now})
-
-
-async def put_tasks(session: WriteSession, columns: Columns, tier: int, now: datetime) -> dict[int, int]:
-    """The new tasks' ids by lead; a lead whose person already waits for a call is missing."""
-    rows = await session.execute(
-        _TASKS, {**columns, "tier": tier, "rank": int(now.timestamp() * 1000), "now": now}
-    )
-    return {row[1]: row[0] for row in rows}
+    values = {**columns, "tier": tier, "rank": int(now.timestamp() * 1000), "now": now}
+    return {row[0]: Stored(row[1], row[2]) for row in await session.execute(_TAKE_IN, values)}
 
 
 async def attach(session: WriteSession, lead_ids: Sequence[int]) -> set[int]:

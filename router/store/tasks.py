@@ -58,9 +58,12 @@ _HEADS = text(
               order by t.lane limit 1)
       from lanes where lanes.lane is not null
     )
-    select head.id, head.tier, head.rank, head.skills
+    select head.id, head.tier, head.rank, head.skills, head.without
     from lanes cross join lateral (
-      select t.id, t.tier, t.rank, t.skills from tasks t
+      select t.id, t.tier, t.rank, t.skills, array(
+        select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(:agents) and e.until > :now
+      ) as without
+      from tasks t
       where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
         and exists (
           select from agents free
@@ -73,13 +76,6 @@ _HEADS = text(
     where lanes.lane is not null
     """
 ).bindparams(bindparam("agents", type_=ARRAY(BigInteger)))
-
-_EXCLUDED = text(
-    """
-    select task_id, agent_id from exclusions
-    where task_id = any(:tasks) and agent_id = any(:agents) and until > :now
-    """
-).bindparams(bindparam("tasks", type_=ARRAY(BigInteger)), bindparam("agents", type_=ARRAY(BigInteger)))
 
 _RESERVE = text(
     """
@@ -135,18 +131,17 @@ async def free_agents(session: WriteSession, pool: int, now: datetime, lease: ti
     return [Candidate(row[0], row[1], frozenset(row[2])) for row in rows]
 
 
-async def heads(session: WriteSession, pool: int, agents: Sequence[int], now: datetime) -> list[Head]:
-    """The first rows of each lane of the pool that one of these agents may take, locked."""
+async def heads(
+    session: WriteSession, pool: int, agents: Sequence[int], now: datetime
+) -> tuple[list[Head], set[tuple[int, int]]]:
+    """The first rows of each lane of the pool that one of these agents may take, locked; and the pairs (task, agent)
+    that are not made now."""
     values = {"pool": pool, "agents": list(agents), "now": now, "k": min(MOST_HEADS, len(agents))}
-    return [Head(row[0], row[1], row[2], frozenset(row[3])) for row in await session.execute(_HEADS, values)]
-
-
-async def excluded(
-    session: WriteSession, tasks: Sequence[int], agents: Sequence[int], now: datetime
-) -> set[tuple[int, int]]:
-    """The pairs (task, agent) that are not made now."""
-    rows = await session.execute(_EXCLUDED, {"tasks": list(tasks), "agents": list(agents), "now": now})
-    return {(row[0], row[1]) for row in rows}
+    rows = await session.execute(_HEADS, values)
+    return (
+        [Head(row[0], row[1], row[2], frozenset(row[3])) for row in rows],
+        {(row[0], agent) for row in rows for agent in row[4]},
+    )
 
 
 async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime) -> list[Held]:
@@ -194,4 +189,15 @@ async def waiting_of_number(session: ReadSession, phone: str) -> Sequence[int]:
         .join(Contact, Contact.id == Task.contact_id)
         .where(Contact.phone == phone, Task.state.in_((TaskState.queued, TaskState.scheduled)))
         .order_by(Task.id)
+    )
+
+
+async def ringing_since(session: ReadSession, after: datetime, before: datetime) -> Sequence[int]:
+    """The agents at whom a ring began in this span and still rings."""
+    return await session.scalars(
+        select(Reservation.agent_id).where(
+            Reservation.state == ReservationState.pending,
+            Reservation.created_at > after,
+            Reservation.created_at <= before,
+        )
     )

@@ -5,6 +5,7 @@ ping, when it is read again.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -24,6 +25,8 @@ from router.web.gate import Signed, cookie_name, not_embedded, require
 routes = web.RouteTableDef()
 
 PING_SECONDS = 5
+LOOK_SECONDS = 30
+"""A screen is read anew at least so often, whatever was hinted."""
 SLOW_SECONDS = 8
 """A reader who takes longer for one message than this is dropped; he comes back and gets the state of then."""
 
@@ -69,29 +72,40 @@ class Stream:
         self._look = look
         self._pause = pause
         self._shown: dict[str, str] = {}
-        self._next_ping = 0.0
+        self._next_ping = self._next_look = 0.0
 
     async def follow(self, watcher: Watcher) -> None:
         """Sends until the process stops, the reader goes or his session ends."""
-        while await self._look_again():
-            try:
-                async with asyncio.timeout(max(0.0, self._next_ping - time.monotonic())):
-                    await watcher.changed()
-                    await asyncio.sleep(self._pause)
-            except TimeoutError:
-                continue
+        changed = True
+        while await self._send(look=changed):
+            changed = await self._wait(watcher)
 
-    async def _look_again(self) -> bool:
-        """Sends the ping when it is due and what has changed; whether there is still somebody to send to."""
-        ping = time.monotonic() >= self._next_ping
+    async def _wait(self, watcher: Watcher) -> bool:
+        """Until something changed (True) or the ping is due (False)."""
+        try:
+            async with asyncio.timeout(max(0.0, self._next_ping - time.monotonic())):
+                await watcher.changed()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(self._pause)
+        return True
+
+    async def _send(self, *, look: bool) -> bool:
+        """Sends the ping when it is due, and what has changed; whether there is still somebody to send to."""
+        look = look or time.monotonic() >= self._next_look
+        parts: list[Partial] = []
         async with doors(self._request).book.reading() as r:
             if not await sessions.alive(r.session, self._request.cookies.get(cookie_name(self._request), ""), r.now):
                 return False
-            parts, now = await self._look(r), r.now
-        if ping:
-            self._next_ping = time.monotonic() + PING_SECONDS
+            if look:
+                parts = await self._look(r)
+                self._next_look = time.monotonic() + LOOK_SECONDS
+        if time.monotonic() >= self._next_ping:
+            # After a restart all screens come at once: their pings are spread, or they would all be answered at once.
+            share = 1.0 if self._next_ping else random.uniform(0.2, 1.0)  # noqa: S311
+            self._next_ping = time.monotonic() + PING_SECONDS * share
             # The time is the server's, so that the screen's clocks run by it.
-            await self._write(f"event: ping\ndata: {now.isoformat(timespec='milliseconds')}\n\n")
+            await self._write(f"event: ping\ndata: {r.now.isoformat(timespec='milliseconds')}\n\n")
         for part in parts:
             if self._shown.get(part.name) != part.version:
                 self._shown[part.name] = part.version

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from integrations.phonebox import Phonebox
 from router.actions import configuring
 from router.book import Book
+from router.embedded import EmbeddedPostgres
 from router.live import Hub
 from router.model.configuration import read
 from router.model.vault import Vault
@@ -74,18 +77,24 @@ password = "{PASSWORD}"
 """
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """The first of so many free ports in a row."""
+    while True:
+        with ExitStack() as stack, suppress(OSError):
+            first = 0
+            for place in range(count):
+                one = stack.enter_context(socket.socket())
+                one.bind(("127.0.0.1", first + place if place else 0))
+                first = first or int(one.getsockname()[1])
+            return first
 
 
 @asynccontextmanager
 async def running(*command: str, until: str, **settings: str) -> AsyncIterator[tuple[Process, str]]:
-    """`python -m router …` and what it said up to the line with `until`. Killed at the end if it still runs."""
+    """`python -m …` and what it said on both streams up to the line with `until`. Killed at the end if it still runs."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HABLEMOS_")} | settings
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *command, cwd=HOUSE, env=environ, stdout=PIPE, stderr=sys.stderr
+        sys.executable, "-m", *command, cwd=HOUSE, env=environ, stdout=PIPE, stderr=STDOUT
     )
     try:
         yield process, await said(process, until)
@@ -142,6 +151,20 @@ class House:
 
     async def close(self) -> None:
         await self._stack.aclose()
+
+
+@contextmanager
+def data_dir() -> Iterator[Path]:
+    """A directory that the embedded server's user can reach, which pytest's own are not for root."""
+    top = Path(tempfile.mkdtemp(prefix="hablemos-story-"))
+    top.chmod(0o711)
+    try:
+        yield top / "data"
+    finally:
+        if (top / "data" / "database").exists():
+            with EmbeddedPostgres(top / "data"):
+                pass  # found again, if a killed owner left it running, and stopped
+        shutil.rmtree(top, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -204,8 +227,9 @@ def texts(box: Phonebox) -> list[str]:
 
 def _orders(box: Phonebox) -> list[tuple[str, Any]]:
     """The texts and legs that were asked for and taken, with their forms."""
-    posts = [one for one in box.log.read() if one["kind"] == "rest" and one["method"] == "POST" and one["status"] == 201]
-    found = [(re.search(r"/(Messages|Participants)\.json$", one["path"]), one["form"]) for one in posts]
+    requests = [one for one in box.log.read() if one["kind"] == "rest"]
+    done = [one for one in requests if one["method"] == "POST" and one["status"] == 201]
+    found = [(re.search(r"/(Messages|Participants)\.json$", one["path"]), one["form"]) for one in done]
     return [(what[1], form) for what, form in found if what]
 
 

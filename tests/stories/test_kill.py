@@ -120,7 +120,6 @@ class Teller:
         "accept.after_commit:1",
         "courier.before_request:1",
         "courier.after_request:2",
-        "signed.before_commit:1",
         "signed:1",
         "sealed:1",
     ],
