@@ -37,7 +37,7 @@ from router.embedded import EmbeddedPostgres
 from router.gauges import Recent
 from router.inbox import Inbox
 from router.live import Hub
-from router.model.configuration import Plan, WrongFile, read
+from router.model.configuration import Plan, read
 from router.model.vault import Vault
 from router.paths import TEMPLATES
 from router.reconcile import Reconciler
@@ -100,7 +100,7 @@ async def database(settings: Settings) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True)
     async with EmbeddedPostgres(settings.data_dir) as running:
         yield running.url
 
@@ -299,12 +299,9 @@ class _OnlyLooking(Exception):
     """Rolls the transaction back."""
 
 
-async def apply_file(settings: Settings, file: Path, *, sure: bool) -> int:
-    """`hablemos apply FILE.toml`: shows the difference, asks, applies."""
-    try:
-        plan = read(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongFile(f"{file}: {error}") from error
+async def apply_text(settings: Settings, text: str, agree: Callable[[list[configuring.Change]], bool]) -> int:
+    """`hablemos apply FILE.toml`: `agree` is shown the difference, and asked. Raises WrongFile."""
+    plan = read(text)
     async with _opened(settings) as book:
         changes: list[configuring.Change] = []
         hashes = await _hashes(plan)
@@ -315,8 +312,7 @@ async def apply_file(settings: Settings, file: Path, *, sure: bool) -> int:
         if not changes:
             print("Nothing to change.")
             return 0
-        print("\n".join(str(change) for change in changes))
-        if not sure and input("Apply? [y/N] ").strip().lower() not in {"y", "yes", "s", "sí"}:
+        if not await asyncio.to_thread(agree, changes):
             print("Nothing was changed.")
             return 1
         async with book.writing() as w:
@@ -344,15 +340,11 @@ async def doctor(settings: Settings) -> int:
     return 1 if faults else 0
 
 
-async def verify_file(file: Path, root: Path | None, *, as_json: bool) -> int:
-    """`hablemos verify FILE`: what the document's seal says, without the service."""
-    try:
-        pdf, certificate = file.read_bytes(), root.read_bytes() if root else b""
-    except OSError as error:
-        raise Refusal(f"{error.filename}: {error.strerror}") from error
+async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool) -> int:
+    """`hablemos verify FILE`: what the document's seal says, without the service; 0 when every line holds."""
     trust = EmbeddedTrust()
     try:
-        seen = await trust.inspect(pdf, certificate)
+        seen = await trust.inspect(pdf, root_certificate)
     finally:
         await trust.stop()
     if as_json:

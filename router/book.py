@@ -41,7 +41,7 @@ class Reading:
 
 
 class Writing:
-    """An open transaction at the moment `now` (aware UTC, the database's clock). Actions take it; only the book commits."""
+    """An open transaction at the moment `now` (aware UTC, the database's). Actions take it; only the book commits."""
 
     def __init__(self, session: WriteSession, now: datetime, vault: Vault, public_url: str) -> None:
         self.session = session
@@ -86,7 +86,7 @@ class Writing:
         self.audiences.update(audiences)
 
     def spend(self, cents: int, scopes: Mapping[str, int]) -> None:
-        """Reserves money at commit, last of all: `scopes` maps a budget's scope to its cap a day. Less than 0 gives back."""
+        """Reserves money at commit, last of all: `scopes` maps a scope to its cap a day. Less than 0 gives back."""
         for scope, cap in scopes.items():
             spent, _ = self._spending.get(scope, (0, cap))
             self._spending[scope] = (spent + cents, cap)
@@ -173,11 +173,10 @@ class Book:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writing]:
         """A transaction: committed on leaving, rolled back on an exception. Hints go out after the commit."""
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=True) as session:
-            async with session.begin():
-                writing = Writing(WriteSession(session), await self._now(session), self.vault, self.public_url)
-                yield writing
-                await writing.close()
+        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=True) as session, session.begin():
+            writing = Writing(WriteSession(session), await self._now(session), self.vault, self.public_url)
+            yield writing
+            await writing.close()
         if writing.recorded:
             self.hub.tell(("facts",))
         self.tell(writing.audiences)
@@ -252,7 +251,7 @@ class Batcher(Generic[Q, A]):
         return await answer
 
     async def run(self) -> None:
-        """Runs until cancelled; what is not answered then is refused with Busy: asked again, another process answers."""
+        """Until cancelled. What is not answered then is refused with Busy: asked again, another process answers."""
         batch: list[tuple[Q, asyncio.Future[A]]] = []
         try:
             while True:

@@ -109,15 +109,32 @@ async def _doctor(options: argparse.Namespace) -> int:
 
 
 async def _apply(options: argparse.Namespace) -> int:
-    from router.app import apply_file
+    from router.app import apply_text
 
-    return await apply_file(_settings(options), options.file, sure=options.yes)
+    text = (await asyncio.to_thread(_read, options.file)).decode("utf-8", "replace")
+
+    def agree(changes: Sequence[object]) -> bool:
+        print("\n".join(str(change) for change in changes))
+        return options.yes or input("Apply? [y/N] ").strip().lower() in {"y", "yes", "s", "sí"}
+
+    return await apply_text(_settings(options), text, agree)
+
+
+def _read(file: Path) -> bytes:
+    from router.app import Refusal
+
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refusal(f"{file}: {error.strerror}") from error
 
 
 async def _verify(options: argparse.Namespace) -> int:
-    from router.app import verify_file
+    from router.app import verify_pdf
 
-    return await verify_file(options.file, options.root, as_json=options.json)
+    pdf = await asyncio.to_thread(_read, options.file)
+    root = await asyncio.to_thread(_read, options.root) if options.root else b""
+    return await verify_pdf(pdf, root, as_json=options.json)
 
 
 async def _phonebox(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """The demonstration: everything on one machine, with a phone to play the customer."""
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -119,7 +120,7 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
         "data_dir": data_dir, "public_url": service.url, "company": "Luz Clara Demo SL", "carrier_account": ACCOUNT,
         "carrier_tokens": TOKEN,
     }
-    data_dir.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True)
     async with EmbeddedPostgres(data_dir) as database, contextlib.AsyncExitStack() as stack:
         # The database comes first: run as root, it opens only an empty directory to its own user.
         app.prepare_logs("INFO", data_dir / "service.log")

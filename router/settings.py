@@ -47,7 +47,7 @@ def _database_url(name: str, value: str) -> str:
 
 def _secret(name: str, value: str) -> str:
     if len(value) < 32:
-        raise WrongSetting(f"{name} should be a random text of at least 32 characters; keep it, it opens the stored keys")
+        raise WrongSetting(f"{name} should be a random text of at least 32 characters; keep it: it opens the keys")
     return value
 
 

@@ -11,7 +11,10 @@ from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState, lane_of
 from router.model.vault import hash_token, new_token
 
-COMPANY = {"name": "Luz Clara SL", "address": "Calle Mayor 1, 28013 Madrid", "phone": "+34910000000", "email": "hola@luzclara.example"}
+COMPANY = {
+    "name": "Luz Clara SL", "address": "Calle Mayor 1, 28013 Madrid", "phone": "+34910000000",
+    "email": "hola@luzclara.example",
+}
 
 
 async def campaign(w: Writing, key: str = "luz", **values: Any) -> Campaign:

@@ -12,6 +12,7 @@ from router.actions import outgoing, presence, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.nurturing import permit, refund
 from router.book import Writing, scopes_of
+from router.model.base import vouched
 from router.model.budgets import DEPLOYMENT_CAP, LEG_COST
 from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import Campaign
@@ -79,8 +80,7 @@ async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
 
 
 async def _watchers(w: Writing, call_id: int) -> tuple[str, str]:
-    call = await w.session.get(Call, call_id)
-    assert call is not None  # noqa: S101  a foreign key says so
+    call = vouched(await w.session.get(Call, call_id))
     return f"agent:{call.agent_id}", f"lead:{call.lead_id}"
 
 
@@ -93,8 +93,8 @@ async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
     if event.change not in (RoomChange.joined, RoomChange.left):
         return
     for leg in await calls.legs_of(w.session, call.id):
-        named = event.carrier_id and leg.carrier_id == event.carrier_id
-        if named or (not event.carrier_id and event.role == leg.role) or (not leg.carrier_id and event.role == leg.role):
+        unnamed = not event.carrier_id or not leg.carrier_id
+        if (event.carrier_id and leg.carrier_id == event.carrier_id) or (unnamed and event.role == leg.role):
             leg.carrier_id = leg.carrier_id or event.carrier_id
             if event.change is RoomChange.joined:
                 await _joined(w, leg)
@@ -126,11 +126,9 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     call = await w.move(Call, call_id, CallState.customer_leg)
     if call is None:
         return
-    task = await w.session.locked(Task, call.task_id)
-    assert task is not None  # noqa: S101  a foreign key says so
-    campaign = await w.session.get(Campaign, task.campaign_id)
-    contact = await w.session.get(Contact, task.contact_id)
-    assert campaign is not None and contact is not None  # noqa: S101
+    task = vouched(await w.session.locked(Task, call.task_id))
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    contact = vouched(await w.session.get(Contact, task.contact_id))
     scopes = scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP)
     if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
@@ -158,8 +156,7 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
 
 
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
-    call = await w.session.locked(Call, leg.call_id)
-    assert call is not None  # noqa: S101  a foreign key says so
+    call = vouched(await w.session.locked(Call, leg.call_id))
     if leg.role == "customer" and outcome is LegOutcome.completed:
         leg.joined_at = leg.joined_at or w.now
         await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
@@ -217,8 +214,7 @@ async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = T
 
 
 async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
-    task = await w.session.locked(Task, call.task_id)
-    assert task is not None  # noqa: S101  a foreign key says so
+    task = vouched(await w.session.locked(Task, call.task_id))
     if task.state is not TaskState.connecting:
         return
     if ended.requeue_without is not None:
@@ -256,10 +252,8 @@ async def hang_up(w: Writing, call_id: int, agent_id: int) -> None:
 
 async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The carrier took the leg. If the call has ended meanwhile the leg is ended too."""
-    assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
-    call = await w.session.locked(Call, delivery.call_id)
-    leg = await w.session.locked(Leg, delivery.leg_id)
-    assert leg is not None and call is not None  # noqa: S101
+    call = vouched(await w.session.locked(Call, vouched(delivery.call_id)))
+    leg = vouched(await w.session.locked(Leg, vouched(delivery.leg_id)))
     leg.carrier_id = leg.carrier_id or carrier_id
     agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
     if leg.ended_at is None and (call.state is CallState.ended or agent_left):
@@ -269,11 +263,10 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
 async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
     """The carrier did not take the leg, or it is not there: the try never reached a telephone, so it is refunded. An
     abandoned one may have rung, and keeps its place in the caps."""
-    assert delivery.leg_id is not None and delivery.call_id is not None  # noqa: S101  a leg's delivery names both
-    await w.session.locked(Call, delivery.call_id)
+    await w.session.locked(Call, vouched(delivery.call_id))
     if delivery.attempt_id is not None and delivery.state is not DeliveryState.abandoned:
         await refund(w, delivery.attempt_id)
-    leg = await w.session.locked(Leg, delivery.leg_id)
+    leg = await w.session.locked(Leg, vouched(delivery.leg_id))
     if leg is None or leg.ended_at is not None:
         return
     leg.ended_at, leg.stage, leg.outcome = w.now, _STAGES.index(LegStage.ended), LegOutcome.failed.value

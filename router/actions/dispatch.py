@@ -5,6 +5,7 @@ from datetime import timedelta
 from router.actions import outgoing, presence
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
+from router.model.base import vouched
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
 from router.model.errors import Conflict
@@ -62,8 +63,7 @@ async def _answered(
     if held is None:
         raise Conflict("This call was already answered, missed or taken back.")
     await alarms.cancel(w.session, RESERVATION_EXPIRE, reservation_id, w.now)
-    task = await w.session.locked(Task, held.task_id)
-    assert task is not None  # noqa: S101  a foreign key says so
+    task = vouched(await w.session.locked(Task, held.task_id))
     return held, task
 
 
@@ -72,13 +72,12 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call:
 
     A compare-and-set: of two clicks, or a click and the end of the ringing, one wins. Raises Conflict for the other.
     """
-    held, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    _, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
     queue = await tasks.queue_of(w.session, task)
     until = w.now + timedelta(seconds=queue.connect_seconds)
     if await w.move(Task, task.id, TaskState.connecting, held_until=until) is None:
         raise Conflict("The customer is no longer waiting.")
-    agent = await w.session.locked(Agent, agent_id)
-    assert agent is not None  # noqa: S101  a foreign key says so
+    agent = vouched(await w.session.locked(Agent, agent_id))
     agent.misses = 0
     call = await _place_agent_leg(w, task, agent)
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, until)
@@ -87,8 +86,7 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call:
 
 
 async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
-    campaign = await w.session.get(Campaign, task.campaign_id)
-    assert campaign is not None  # noqa: S101  a foreign key says so
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     call = Call(
         task_id=task.id, lead_id=task.lead_id, agent_id=agent.id, state=CallState.agent_leg,
         room=f"task-{task.id}-{new_token()[:8]}", room_ref=new_token(), created_at=w.now,

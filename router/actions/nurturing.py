@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from router.book import Writing, scopes_of
+from router.model.base import vouched
 from router.model.budgets import DEPLOYMENT_CAP, LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt, Enrolment, EnrolmentState
 from router.model.campaigns import Campaign
@@ -76,8 +77,7 @@ async def refund(w: Writing, attempt_id: int) -> None:
         return
     attempt.refunded_at = w.now
     await w.session.flush()
-    campaign = await w.session.get(Campaign, attempt.campaign_id)
-    assert campaign is not None  # noqa: S101  a foreign key says so
+    campaign = vouched(await w.session.get(Campaign, attempt.campaign_id))
     if attempt.at.date() == w.now.date():
         cost = LEG_COST if attempt.channel == "call" else MESSAGE_COST
         w.spend(-cost, scopes_of(attempt.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
@@ -88,9 +88,8 @@ async def check_quote(w: Writing, quote_id: int) -> None:
     quote = await w.session.locked(Quote, quote_id)
     if quote is None or quote.state not in OPEN or quote.idle_base is None:
         return
-    campaign = await w.session.get(Campaign, quote.campaign_id)
-    contact = await w.session.get(Contact, quote.contact_id)
-    assert campaign is not None and contact is not None  # noqa: S101  foreign keys say so
+    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
+    contact = vouched(await w.session.get(Contact, quote.contact_id))
     stale_at = quote.idle_base + campaign.stale_after
     if stale_at > w.now:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, stale_at)
@@ -140,8 +139,7 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, 
 
 
 async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
-    earlier = await tasks.newest_of_lead(w.session, quote.lead_id)
-    assert earlier is not None  # noqa: S101  a quote is written on a task
+    earlier = vouched(await tasks.newest_of_lead(w.session, quote.lead_id))
     task = Task(
         campaign_id=quote.campaign_id, queue_id=earlier.queue_id, lead_id=quote.lead_id, contact_id=quote.contact_id,
         kind=TaskKind.nurture, state=TaskState.queued, pool=earlier.pool, tier=tier, skills=list(earlier.skills),
@@ -163,8 +161,7 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
     if quote is None or quote.state not in OPEN or disposition in _NO_MORE:
         await _exit(w, task.quote_id, disposition.value)
         return
-    campaign = await w.session.get(Campaign, quote.campaign_id)
-    assert campaign is not None  # noqa: S101  a foreign key says so
+    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
     if disposition in _UNREACHED:
         live = await cadences.live_of_quote(w.session, quote.id)
         if live is not None:
@@ -184,7 +181,7 @@ async def _exit(w: Writing, quote_id: int, reason: str) -> None:
 
 
 async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
-    """The quote is signed, declined or void: nothing more is done about its being quiet, and a waiting call is withdrawn.
+    """The quote is signed, declined or void: nothing is done about its being quiet, and a waiting call is withdrawn.
 
     A call that already rings at an agent, or is being held, goes on.
     """

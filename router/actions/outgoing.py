@@ -45,9 +45,8 @@ async def place_leg(
 
 async def end_room(w: Writing, call: Call, why: str = "ended") -> None:
     """Hangs up everybody in the call's room, once for each reason. It may be done twice without harm."""
-    await post(
-        w, DeliveryKind.end_room, f"end_room:{call.id}:{why}", {"room": call.room}, lead_id=call.lead_id, call_id=call.id
-    )
+    order = {"room": call.room}
+    await post(w, DeliveryKind.end_room, f"end_room:{call.id}:{why}", order, lead_id=call.lead_id, call_id=call.id)
 
 
 async def end_leg(w: Writing, call: Call, leg: Leg) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from router.book import Writing
 from router.model.agents import Agent, Wish
+from router.model.base import vouched
 from router.model.errors import NotFound
 from router.store import agents
 
@@ -40,8 +41,7 @@ async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
 
 async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: bool = False) -> None:
     """Gives the agent his capacity back. A miss or a reject costs him a short back-off; repeated misses pause him."""
-    agent = await w.session.locked(Agent, agent_id)
-    assert agent is not None  # noqa: S101  agents are never deleted
+    agent = vouched(await w.session.locked(Agent, agent_id))
     agent.load = max(0, agent.load - 1)
     agent.misses = agent.misses + 1 if missed else 0
     paused = missed and agent.misses >= MISSES_UNTIL_PAUSE

@@ -8,6 +8,7 @@ from typing import Any
 from router.actions import outgoing
 from router.book import Book, Writing
 from router.model.authority import AuthorityRow
+from router.model.base import vouched
 from router.model.deliveries import DeliveryKind
 from router.model.errors import Conflict
 from router.model.evidence import canonical_json, exported, instant
@@ -77,8 +78,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or signing.state is not SigningState.signed:
         raise Conflict("There is nothing to seal.")
-    quote = await w.session.get(Quote, signing.quote_id)
-    assert quote is not None  # noqa: S101  a foreign key says so
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
     if signing.evidence_sha256 is None:
         bundle = canonical_json(await _evidence(w, signing, quote))
         signing.evidence_sha256 = await blobs.keep(w.session, bundle, "application/json", w.now)
@@ -127,8 +127,7 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or signing.state is not SigningState.signed:
         return
-    quote = await w.session.get(Quote, signing.quote_id)
-    assert quote is not None  # noqa: S101  a foreign key says so
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
     offer = await blobs.content(w.session, quote.pdf_sha256)
     if offer is None or not sealed.pdf.startswith(offer):
         raise Conflict("The sealed document does not begin with the offer.")

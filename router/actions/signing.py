@@ -11,6 +11,7 @@ from typing import Any
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
+from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
 from router.model.errors import Conflict, Invalid
@@ -59,8 +60,7 @@ async def record(w: Writing, signing: Signing, kind: str, data: dict[str, Any]) 
 
 async def touch(w: Writing, signing: Signing) -> Quote:
     """The customer did something: the quote is not quiet any more. The quote, locked."""
-    quote = await w.session.locked(Quote, signing.quote_id)
-    assert quote is not None  # noqa: S101  a foreign key says so
+    quote = vouched(await w.session.locked(Quote, signing.quote_id))
     quote.idle_base = w.now
     await w.session.flush()
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
@@ -105,8 +105,7 @@ async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, 
     cookie = new_token()
     opened_at = signing.opened_at or w.now
     if signing.state is not SigningState.opened:
-        moved = await w.move(Signing, signing.id, to=SigningState.opened, opened_at=opened_at, code_hmac=None)
-        assert moved is not None  # noqa: S101  the row is locked
+        vouched(await w.move(Signing, signing.id, to=SigningState.opened, opened_at=opened_at, code_hmac=None))
     signing.cookie_hash, signing.cookie_until = hash_token(cookie), w.now + SESSION_LIFE
     await record(w, signing, "link.opened", visitor.as_data())
     quote = await touch(w, signing)

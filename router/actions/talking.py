@@ -22,8 +22,8 @@ TEXTS = "texts"
 
 @dataclass(frozen=True)
 class Text:
-    """A message to a customer. `body` may hold a link or a code; `shown` is the same with `[link]` and `[code]` in their
-    places. `dedupe_key` makes the same message once. `subject` is our word for what it is, e.g. "offer" or "code"."""
+    """A message to a customer. `body` may hold a link or a code; `shown` is the same with `[link]` and `[code]` there.
+    `dedupe_key` makes the same message once. `subject` is our word for what it is, e.g. "offer" or "code"."""
 
     body: str
     shown: str
@@ -61,8 +61,8 @@ async def message_placed(w: Writing, delivery: Delivery, carrier_id: str) -> Non
 
 
 async def message_failed(w: Writing, delivery: Delivery, code: str) -> None:
-    """The carrier refused the message, for good: it never left, so its place in the caps is free again. An abandoned one
-    may have been sent, and keeps it."""
+    """The carrier refused the message, for good: it never left, so its place in the caps is free again. An abandoned
+    one may have been sent, and keeps it."""
     if delivery.attempt_id is not None and delivery.state is not DeliveryState.abandoned:
         await refund(w, delivery.attempt_id)
     delivery.error = code
@@ -108,8 +108,10 @@ async def message_arrived(w: Writing, event: MessageArrived) -> None:
         for quote_id in await quotes.open_of_number(w.session, event.sender):
             await quote_ended(w, quote_id, "stop")
         for task_id in await tasks.waiting_of_number(w.session, event.sender):
-            await w.move(Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
-                         data={"reason": "stop"})
+            await w.move(
+                Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
+                data={"reason": "stop"},
+            )
             w.hint("wallboard")
     else:
         w.fact("message.arrived")

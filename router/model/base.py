@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, DateTime, Enum, Identity, LargeBinary, MetaData, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -44,6 +44,7 @@ class Numbered(Base):
 
 
 Moves = Mapping[Any, frozenset[Any]]
+Row = TypeVar("Row")
 
 
 class State(enum.StrEnum):
@@ -59,6 +60,13 @@ class State(enum.StrEnum):
 
     def may_become(self, to: "State") -> bool:
         return to in self.moves().get(self, frozenset())
+
+
+def vouched(row: Row | None) -> Row:
+    """A row that must be there: a foreign key, or a lock held, says so. Raises LookupError otherwise."""
+    if row is None:
+        raise LookupError("a row that must be there is missing")
+    return row
 
 
 def table(*rows: tuple[Any, str]) -> Moves:

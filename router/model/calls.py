@@ -50,7 +50,7 @@ class Call(Numbered):
 
 
 class Leg(Numbered):
-    """One telephone in the room. `stage` only rises (`router.ports.LegStage`): a late callback never undoes a hang-up."""
+    """One telephone in the room. `stage` (`router.ports.LegStage`) only rises: a late callback undoes no hang-up."""
 
     __tablename__ = "legs"
     __table_args__ = (Index(None, "call_id"),)

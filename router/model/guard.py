@@ -60,8 +60,8 @@ a day and four a week. `demo` is always open and only for numbers reserved for d
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the guard looks at. `commercial`, `codes` and `anything` are the times (aware) of tries to this number in the
-    last 30 days that were not refunded; `consents` the purposes agreed to; `zone` the callee's time zone (IANA)."""
+    """What the guard looks at. `commercial`, `codes` and `anything` are the times (aware) of tries to this number in
+    the last 30 days that were not refunded; `consents` the purposes agreed to; `zone` the callee's time zone (IANA)."""
 
     pack: RulePack
     phone: str
@@ -90,7 +90,7 @@ class Verdict:
 
 
 def may_contact(snapshot: Snapshot, at: datetime) -> Verdict:
-    """The verdict at the moment `at` (aware). A denial wins over a deferral, the latest deferral over an earlier one."""
+    """The verdict at the moment `at` (aware). A denial wins over a deferral, a later deferral over an earlier one."""
     if snapshot.suppressed:
         return Verdict("deny", (f"suppressed.{snapshot.suppressed}",))
     if snapshot.pack.only_numbers and not re.fullmatch(snapshot.pack.only_numbers, snapshot.phone):

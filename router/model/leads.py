@@ -29,7 +29,8 @@ class Intent(enum.StrEnum):
 
 class Lead(Numbered):
     """`claims` is what a stranger typed about himself, `source` where he came from. `status_hash` is the SHA-256 of the
-    token in his status link. `attached_to` is the lead whose task already waits for the same thing. `seq` counts the lead's facts: they are numbered 1, 2, 3 … without holes."""
+    token in his status link. `attached_to` is the lead whose task already waits for the same
+    thing. `seq` counts the lead's facts: they are numbered 1, 2, 3 … without holes."""
 
     __tablename__ = "leads"
     __table_args__ = (Index(None, "contact_id", "created_at"),)

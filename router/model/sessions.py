@@ -33,7 +33,7 @@ class SetupLink(Numbered):
 
 
 class LoginCount(Base):
-    """How often a door was tried since `since`: by login and address, by address, by login. `scope` is a SHA-256, because
+    """How often a door was tried since `since`: by login and address, by address, by login. `scope` is a SHA-256:
     people type passwords into the wrong field."""
 
     __tablename__ = "login_counts"

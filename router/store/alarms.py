@@ -35,7 +35,7 @@ async def cancel(session: WriteSession, kind: str, subject_id: int, now: datetim
 
 
 async def claim_due(session: WriteSession, now: datetime, limit: int) -> Sequence[Alarm]:
-    """The due alarms, oldest first, locked until the end of the transaction; those another replica holds are skipped."""
+    """The due alarms, oldest first, locked until the transaction ends; those another replica holds are skipped."""
     return await session.scalars(
         select(Alarm)
         .where(Alarm.state == AlarmState.pending, Alarm.due_at <= now)

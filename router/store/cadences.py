@@ -17,7 +17,8 @@ async def enrol(session: WriteSession, quote: Quote, reason: str, now: datetime)
         insert(Enrolment)
         .values(
             campaign_id=quote.campaign_id, quote_id=quote.id, contact_id=quote.contact_id, lead_id=quote.lead_id,
-            state=EnrolmentState.awaiting_agent, reason=reason, idle_base=quote.idle_base, created_at=now, exit_reason="",
+            state=EnrolmentState.awaiting_agent, reason=reason, idle_base=quote.idle_base, created_at=now,
+            exit_reason="",
         )
         .on_conflict_do_nothing()
         .returning(Enrolment.id)

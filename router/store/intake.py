@@ -39,7 +39,8 @@ _TAKE_IN = _arrays(
       returning id, campaign_id, phone
     ), made as (
       insert into leads (campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash, created_at, seq)
-      select a.campaign_id, a.site_id, p.id, a.intent, a.claims::jsonb, a.source::jsonb, a.locale, a.status_hash, :now, 2
+      select a.campaign_id, a.site_id, p.id, a.intent, a.claims::jsonb, a.source::jsonb, a.locale, a.status_hash,
+        :now, 2
       from asked a join persons p on p.campaign_id = a.campaign_id and p.phone = a.phone
       order by a.n
       on conflict do nothing
@@ -47,8 +48,8 @@ _TAKE_IN = _arrays(
     ), proof as (
       insert into receipts (campaign_id, contact_id, lead_id, purposes, text, text_sha256, version, method, address,
         user_agent, page, given_at)
-      select a.campaign_id, m.contact_id, m.id, string_to_array(a.purposes, ' '), a.words, a.sha256, a.version, a.method,
-        a.address, a.user_agent, a.page, :now
+      select a.campaign_id, m.contact_id, m.id, string_to_array(a.purposes, ' '), a.words, a.sha256, a.version,
+        a.method, a.address, a.user_agent, a.page, :now
       from asked a join made m on m.status_hash = a.status_hash
     ), waiting as (
       insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,

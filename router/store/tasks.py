@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, text
 
+from router.model.base import vouched
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.routing import Candidate, Head, Match
@@ -163,8 +164,7 @@ async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime
 
 
 async def queue_of(session: ReadSession, task: Task) -> Queue:
-    queue = await session.get(Queue, task.queue_id)
-    assert queue is not None  # noqa: S101  a foreign key says so
+    queue = vouched(await session.get(Queue, task.queue_id))
     return queue
 
 

@@ -15,8 +15,8 @@ from router.wording import Wording
 
 @dataclass(frozen=True)
 class Doors:
-    """`public_url` is where customers and the carrier reach us, without a slash at its end; cookies are `Secure` when it
-    is https. `softphone` is the address of the page that plays an agent's telephone, shown inside the desk (demo)."""
+    """`public_url` is where customers and the carrier reach us, without a slash at its end; cookies are `Secure` when
+    it is https. `softphone` is the page that plays an agent's telephone, shown inside the desk (demo)."""
 
     book: Book
     hub: Hub

@@ -17,7 +17,8 @@ async def test_facts_of_a_lead_are_numbered_without_holes(book: Book) -> None:
     async with book.writing() as w:
         w.fact("c", lead_id=lead.id)
     async with book.reading() as r:
-        assert [(fact.seq, fact.kind) for fact in await facts.of_lead(r.session, lead.id)] == [(1, "a"), (2, "b"), (3, "c")]
+        told = [(fact.seq, fact.kind) for fact in await facts.of_lead(r.session, lead.id)]
+    assert told == [(1, "a"), (2, "b"), (3, "c")]
 
 
 @pytest.mark.parametrize("change", ["update facts set kind = 'x'", "delete from facts"])

@@ -5,12 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-from router import demo, walk
-
 QUIET = "stale_seconds = 4"
 
 
 async def main(data_dir: Path, times: int) -> None:
+    # Worker processes import this module anew; they need none of the house.
+    from router import demo, walk
+
     plan = demo.PLAN.replace("stale_seconds = 15", QUIET)
     assert QUIET in plan
     async with demo.demonstration(data_dir, 0, plan=plan) as running:

@@ -91,7 +91,7 @@ def free_port(count: int = 1) -> int:
 
 @asynccontextmanager
 async def running(*command: str, until: str, **settings: str) -> AsyncIterator[tuple[Process, str]]:
-    """`python -m …` and what it said on both streams up to the line with `until`. Killed at the end if it still runs."""
+    """`python -m …` and what it said up to the line with `until`, both streams in one. Killed at the end if it runs."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HABLEMOS_")} | settings
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", *command, cwd=HOUSE, env=environ, stdout=PIPE, stderr=STDOUT
