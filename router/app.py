@@ -184,7 +184,7 @@ async def _working(doors: Doors, server: Server, database_url: str, pool: Any) -
             Sweep("absent", rounds.take_back, every=2.0),
             Sweep("reminders", rounds.remind),
             Sweep("unknowns", unknowns.sweep, every=2.0),
-            Sweep("calls", reconciler.sweep, every=10.0),
+            Sweep("calls", reconciler.sweep, every=3.0),
             Sweep("sessions", lambda: _forget_old(book), every=600.0),
         ],
     )

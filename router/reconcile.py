@@ -1,22 +1,26 @@
-"""Reconciling: calls we believe in conversation are compared with the carrier, in case its last word was lost."""
+"""Reconciling: telephones we believe connected are compared with the carrier, in case its word on them was lost.
+
+The carrier tells of each step once or twice, and not at all to a house that is down at that moment.
+"""
 
 import asyncio
 from datetime import timedelta
 
-from router.actions.calling import Ended, end_call
+from router.actions import calling
 from router.book import Book
-from router.model.calls import Call
-from router.ports import Carrier, OutsideError
+from router.model.calls import CallState, Leg
+from router.ports import Carrier, LegMoved, LegOutcome, LegStage, OutsideError, Refused
 from router.store import calls
 
-QUIET = timedelta(seconds=20)
-"""A call younger than this is not asked about: its own messages are still on their way."""
-AGAIN_SECONDS = 30.0
+QUIET = timedelta(seconds=6)
+"""A leg younger than this is not asked about: its own messages are still on their way."""
+SOON_SECONDS, LATER_SECONDS = 6.0, 30.0
+"""How often a leg is asked about: while it is being connected, and in a conversation."""
 AT_ONCE = 20
 
 
 class Reconciler:
-    """Asks the carrier who is in the room of each long conversation; a room without the customer has ended."""
+    """Asks the carrier about the legs of living calls, and applies what it says like a message of its own."""
 
     def __init__(self, book: Book, carrier: Carrier) -> None:
         self._book = book
@@ -24,22 +28,30 @@ class Reconciler:
         self._asked: dict[int, float] = {}
 
     async def sweep(self) -> int:
-        """How many calls were found to have ended."""
+        """How many legs were asked about."""
         async with self._book.reading() as r:
-            talking = await calls.talking_since(r.session, r.now - QUIET, 200)
+            living = await calls.living_legs(r.session, r.now - QUIET, 500)
         now = asyncio.get_running_loop().time()
-        self._asked = {call.id: self._asked[call.id] for call in talking if call.id in self._asked}
-        due = [call for call in talking if self._asked.get(call.id, 0.0) + AGAIN_SECONDS <= now][:AT_ONCE]
-        for call in due:
-            self._asked[call.id] = now
-        return sum(await asyncio.gather(*(self._check(call) for call in due)))
+        self._asked = {leg.id: self._asked[leg.id] for leg, _ in living if leg.id in self._asked}
+        due = [leg for leg, state in living if self._due(leg, state, now)][:AT_ONCE]
+        for leg in due:
+            self._asked[leg.id] = now
+        await asyncio.gather(*(self._ask(leg) for leg in due))
+        return len(due)
 
-    async def _check(self, call: Call) -> bool:
+    def _due(self, leg: Leg, state: CallState, now: float) -> bool:
+        pause = LATER_SECONDS if state is CallState.talking else SOON_SECONDS
+        return leg.id not in self._asked or self._asked[leg.id] + pause <= now
+
+    async def _ask(self, leg: Leg) -> None:
         try:
-            present = await self._carrier.who_is_in(call.room)
+            found = await self._carrier.find_leg(leg.carrier_id)
+            event = LegMoved(leg.ref, leg.carrier_id, found.stage, found.outcome)
+        except Refused as refusal:
+            if not refusal.permanent:
+                return
+            event = LegMoved(leg.ref, leg.carrier_id, LegStage.ended, LegOutcome.failed)  # it knows of no such leg
         except OutsideError:
-            return False
-        if any(one.role == "customer" or one.role is None for one in present):
-            return False
+            return
         async with self._book.writing() as w:
-            return await end_call(w, call.id, Ended("lost")) is not None
+            await calling.on_event(w, event)

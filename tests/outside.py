@@ -41,6 +41,7 @@ class RecordingCarrier:
         self.done: list[tuple[str, Any]] = []
         self.rooms: defaultdict[str, list[Participant]] = defaultdict(list)
         self.messages: defaultdict[str, list[str]] = defaultdict(list)
+        self.legs: dict[str, LegFound] = {}
         self.refusing: defaultdict[str, list[Exception]] = defaultdict(list)
         self.losing: defaultdict[str, list[Exception]] = defaultdict(list)
         self.gate = asyncio.Event()
@@ -99,7 +100,10 @@ class RecordingCarrier:
         return list(self.rooms.get(room, ()))
 
     async def find_leg(self, carrier_id: str) -> LegFound:
-        return LegFound(carrier_id, LegStage.placed)
+        await self._come("find_leg")
+        if self.refusing["find_leg"]:
+            raise self.refusing["find_leg"].pop(0)
+        return self.legs.get(carrier_id, LegFound(carrier_id, LegStage.placed))
 
     async def send_message(self, order: MessageOrder) -> str:
         await self._come("send_message")

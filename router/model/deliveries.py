@@ -51,7 +51,7 @@ class DeliveryKind(StrEnum):
 
     @property
     def lease(self) -> timedelta:
-        return timedelta(seconds=8) if self is DeliveryKind.leg else timedelta(seconds=60)
+        return timedelta(seconds={DeliveryKind.leg: 8, DeliveryKind.seal: 15}.get(self, 60))
 
     @property
     def repeatable(self) -> bool:

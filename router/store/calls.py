@@ -60,11 +60,13 @@ async def stop_unplaced_legs(session: WriteSession, call_id: int, now: datetime)
     return [row[0] for row in rows]
 
 
-async def talking_since(session: ReadSession, before: datetime, limit: int) -> Sequence[Call]:
-    """Calls that have been in conversation since before then, oldest first: to be compared with the carrier."""
-    return await session.scalars(
-        select(Call)
-        .where(Call.state == CallState.talking, Call.talking_at < before)
-        .order_by(Call.talking_at)
+async def living_legs(session: ReadSession, before: datetime, limit: int) -> list[tuple[Leg, CallState]]:
+    """Legs of calls that have not ended, placed before then and not ended, oldest first; each with its call's state."""
+    rows = await session.rows(
+        select(Leg, Call.state)
+        .join(Call, Call.id == Leg.call_id)
+        .where(Call.ended_at.is_(None), Leg.ended_at.is_(None), Leg.carrier_id != "", Leg.created_at < before)
+        .order_by(Leg.id)
         .limit(limit)
     )
+    return [(row[0], row[1]) for row in rows]

@@ -136,11 +136,11 @@ async def run(
             await Stream(request, response, look(signed), pause).follow(watcher)
         except (Closing, ConnectionError):
             pass
-        except Dropped:
+        except Exception as error:
+            # Cut off, the browser comes back at once; a silent stream it would notice only after a while.
             if request.transport is not None:
                 request.transport.abort()
-        except Exception as error:
-            if not lost_connection(error):
+            if not isinstance(error, Dropped) and not lost_connection(error):
                 raise
     return response
 

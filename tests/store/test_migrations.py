@@ -1,5 +1,6 @@
 """The schema's history leads to the nouns as they stand."""
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ def _difference(connection: Connection) -> list[object]:
     return list(compare_metadata(context, Base.metadata))
 
 
+@pytest.mark.filterwarnings("ignore:Did not recognize type 'xid8'")
 async def test_the_migrations_make_what_the_model_says(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         assert await connection.run_sync(_difference) == []
