@@ -33,7 +33,7 @@ caller_id = "+12025550100"
 sender = "+12025550100"
 rule_pack = "demo"
 locale = "es"
-stale_seconds = 15
+stale_seconds = 10
 quote_days = 14
 daily_spend_cap = 90000
 consent_version = "2026-11"
@@ -168,7 +168,7 @@ hablemos demo — everything runs on this machine; nobody is really called.
   4. Open the link in the text message, sign, and verify the PDF.
 
   The campaign is always open and calls only numbers reserved for fiction (555-0100 to 555-0199 of ten area codes).
-  A quote rests 15 seconds before it counts as quiet. Stop with Ctrl-C; run again and all is still here.
+  A quote rests 10 seconds after the talk before it counts as quiet. Stop with Ctrl-C; run again and all is still here.
 """
 
 

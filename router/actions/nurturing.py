@@ -20,7 +20,7 @@ from router.model.tasks import (
     TaskState,
     lane_of,
 )
-from router.store import alarms, attempts, cadences, signings, tasks
+from router.store import alarms, attempts, cadences, quotes, signings, tasks
 
 QUOTE_CHECK = "quote.check"
 
@@ -94,6 +94,9 @@ async def check_quote(w: Writing, quote_id: int) -> None:
     if stale_at > w.now:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, stale_at)
         return
+    if await tasks.with_us(w.session, quote.contact_id):
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
+        return
     verdict = await ask_guard(w, campaign, contact, Purpose.commercial)
     w.fact(
         f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=quote.lead_id, subject_id=quote.id, when="plan",
@@ -105,6 +108,11 @@ async def check_quote(w: Writing, quote_id: int) -> None:
     elif verdict.allowed:
         reason = _stale_reason(quote, await signings.of_quote(w.session, quote.id))
         await _enrol(w, quote, reason, campaign.stale_after, verdict)
+
+
+async def talked(w: Writing, contact_id: int) -> None:
+    """A conversation has ended: the person's open quotes rest anew from here."""
+    await quotes.moved_by_person(w.session, contact_id, w.now)
 
 
 def _stale_reason(quote: Quote, signing: Signing | None) -> str:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from router.actions import presence
-from router.actions.nurturing import task_closed
+from router.actions.nurturing import talked, task_closed
 from router.book import Writing
 from router.model.base import vouched
 from router.model.calls import Call
@@ -22,6 +22,7 @@ async def begin(w: Writing, call: Call) -> None:
     queue = await tasks.queue_of(w.session, task)
     until = w.now + timedelta(seconds=queue.wrap_seconds)
     if await w.move(Task, task.id, TaskState.wrapping, held_until=until):
+        await talked(w, task.contact_id)
         await alarms.set_alarm(w.session, TASK_WRAP, task.id, until)
 
 

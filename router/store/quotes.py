@@ -1,9 +1,10 @@
 """Quotes as queries."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from router.model.agents import Agent
 from router.model.campaigns import Campaign
@@ -68,3 +69,12 @@ async def open_of_number(session: ReadSession, phone: str) -> Sequence[int]:
 async def by_pdf(session: ReadSession, sha256: bytes) -> Quote | None:
     """The quote whose unsigned offer has exactly these bytes."""
     return await session.scalar(select(Quote).where(Quote.pdf_sha256 == sha256).order_by(Quote.id).limit(1))
+
+
+async def moved_by_person(session: WriteSession, contact_id: int, now: datetime) -> None:
+    """The person's open quotes rest anew from now."""
+    await session.execute(
+        update(Quote)
+        .where(Quote.contact_id == contact_id, Quote.state.in_(OPEN), Quote.idle_base < now)
+        .values(idle_base=now)
+    )

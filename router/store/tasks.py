@@ -11,7 +11,7 @@ from router.model.base import vouched
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.routing import Candidate, Head, Match
-from router.model.tasks import Reservation, ReservationState, Task, TaskState
+from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskState
 from router.store.db import ReadSession, WriteSession
 
 MOST_HEADS = 50
@@ -201,3 +201,11 @@ async def ringing_since(session: ReadSession, after: datetime, before: datetime)
             Reservation.created_at <= before,
         )
     )
+
+
+async def with_us(session: ReadSession, contact_id: int) -> bool:
+    """Whether the person waits for somebody here, or somebody is busy with him."""
+    found = await session.scalar(
+        select(Task.id).where(Task.contact_id == contact_id, Task.state.in_((TaskState.queued, *HELD))).limit(1)
+    )
+    return found is not None

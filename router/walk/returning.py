@@ -11,7 +11,7 @@ from router.walk.selling import line, products, send_quote, sign
 returning = Chapter()
 LOOKED_AT = {"integrity", "revisions", "signer", "trust", "time", "level"}
 STALE_SECONDS = 40
-"""How long a quote of the demonstration may take to be found quiet: it rests 15 s before."""
+"""How long a quote of the demonstration may take to be found quiet: it rests 10 s before."""
 
 
 @returning.step("Another customer is called by the other agent, gets a quote, and does not sign it")

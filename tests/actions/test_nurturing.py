@@ -20,8 +20,10 @@ from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
 from router.model.suppressions import Suppression
 from router.model.tasks import TIER_STALE, Disposition, Task, TaskKind, TaskState
+from router.ports import LegOutcome, LegStage
 from router.store import alarms, facts
 from tests import making
+from tests.actions.telephones import accepted
 from tests.conftest import MONDAY_NOON, Clock
 from tests.invariants import check
 
@@ -377,3 +379,20 @@ async def test_consent_is_what_the_receipts_of_the_person_say(book: Book) -> Non
             )
         )
         assert (await nurturing.ask_guard(w, campaign, contact, Purpose.commercial)).allowed
+
+
+async def test_a_quote_is_not_quiet_while_somebody_talks_with_the_person_and_rests_anew_afterwards(
+    book: Book, clock: Clock
+) -> None:
+    line = await accepted(book, stale_seconds=STALE)
+    await line.both_there()
+    task = await line.task()
+    async with book.writing() as w:
+        quote = await another_quote(w, task.contact_id, task.lead_id, task.campaign_id)
+    clock.forward(STALE)
+    await look(book, quote)
+    assert await calls(book) == []
+    assert await due(book) == [clock.now + timedelta(seconds=STALE)]
+    await line.say("customer", LegStage.ended, LegOutcome.completed)
+    (rested,) = await all_of(book, Quote)
+    assert rested.idle_base == clock.now

@@ -12,7 +12,7 @@ async def main(data_dir: Path, times: int) -> None:
     # Worker processes import this module anew; they need none of the house.
     from router import demo, walk
 
-    plan = demo.PLAN.replace("stale_seconds = 15", QUIET)
+    plan = demo.PLAN.replace("stale_seconds = 10", QUIET)
     assert QUIET in plan
     async with demo.demonstration(data_dir, 0, plan=plan) as running:
         where = walk.Addresses(
