@@ -30,7 +30,7 @@ HANG_UP_SECONDS = 10
 
 _STAGES = list(LegStage)
 
-_OUTCOMES = {
+_DISPOSITION_OF = {
     LegOutcome.busy.value: Disposition.busy,
     LegOutcome.no_answer.value: Disposition.no_answer,
     LegOutcome.canceled.value: Disposition.no_answer,
@@ -187,7 +187,7 @@ def _not_reached(call: Call, legs: Sequence[Leg], otherwise: str = LegOutcome.fa
             return Ended(f"agent_{leg.outcome or otherwise}", requeue_without=call.agent_id)
     outcomes = [leg.outcome for leg in legs if leg.role == "customer" and leg.ended_at is not None]
     outcome = outcomes[0] if outcomes else otherwise
-    return Ended(outcome, _OUTCOMES.get(outcome, Disposition.failed))
+    return Ended(outcome, _DISPOSITION_OF.get(outcome, Disposition.failed))
 
 
 async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = True) -> Call | None:

@@ -10,7 +10,7 @@ from router.model.base import Numbered
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.configuration import CampaignPlan, Plan, WrongFile, columns
 from router.model.guard import PACKS
-from router.store import configuration
+from router.store import agents, configuration
 
 N = TypeVar("N", bound=Numbered)
 
@@ -54,7 +54,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
     for campaign in plan.campaigns:
         await _apply_campaign(w, campaign, changes)
     for agent in plan.agents:
-        known = await configuration.agent(w.session, agent.login)
+        known = await agents.by_login(w.session, agent.login)
         values = columns(agent, "password", "password_hash", "role", "address") | {
             "role": Role(agent.role), "address": agent.address or f"client:{agent.login}",
         }

@@ -128,21 +128,6 @@ async def expire(w: Writing, reservation_id: int) -> None:
     await presence.release(w, held.agent_id, missed=True)
 
 
-async def abandon(w: Writing, task_id: int) -> bool:
-    """The person has left before anybody was called: what rings for him stops. False when it is too late for that."""
-    task = await w.session.locked(Task, task_id)
-    if task is None or task.state not in (TaskState.queued, TaskState.reserved):
-        return False
-    held = await tasks.pending_of(w.session, task_id)
-    if held is not None:
-        await w.move(Reservation, held.id, ReservationState.canceled, ended_at=w.now)
-        await alarms.cancel(w.session, RESERVATION_EXPIRE, held.id, w.now)
-        await presence.release(w, held.agent_id)
-    await w.move(Task, task_id, TaskState.abandoned, ended_at=w.now, held_until=None)
-    w.hint("wallboard")
-    return True
-
-
 async def take_back_absent(w: Writing) -> int:
     """Takes back what rings at agents whose browsers no longer answer; how many."""
     absent = await agents.absent_reservations(w.session, w.now)

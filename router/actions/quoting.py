@@ -128,7 +128,9 @@ async def read(r: Reading | Writing, *, quote_id: int, agent_id: int) -> Materia
     company = {key: str(value) for key, value in found.campaign.company.items() if value}
     missing = [key for key in IDENTITY if not company.get(key)]
     if missing:
-        raise Conflict(f"The campaign does not say the company's {', '.join(missing)}; an offer must.")
+        raise Conflict(
+            "The campaign does not say the company's %(missing)s; an offer must.", missing=", ".join(missing)
+        )
     offer = offers.Offer(
         number=quote.number, version=quote.version, customer=quote.customer,
         phone=international(found.contact.phone), company=_identity(company),
@@ -258,7 +260,7 @@ def _words(text: str, pointer: str, longest: int) -> str:
     missing = printing.undrawable(tidy)
     if missing:
         named = ", ".join(offers.character(char) for char in missing[:5])
-        raise Invalid(f"The offer's font cannot draw {named}.", pointer=pointer)
+        raise Invalid("The offer's font cannot draw %(named)s.", pointer=pointer, named=named)
     return tidy
 
 

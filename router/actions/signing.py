@@ -38,6 +38,7 @@ from router.wording import wording
 EXPIRE = "signing.expire"
 """The alarm at which an offer's time is over; its subject is the signing."""
 LONGEST_NAME = 120
+NOT_TICKED = "Please tick this box to sign."
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str
     typed = readable(name, "/name", LONGEST_NAME)
     for consent in CONSENTS:
         if consent.required and consent.id not in consents:
-            raise Invalid("Please tick this box to sign.", pointer=f"/consents/{consent.id}")
+            raise Invalid(NOT_TICKED, pointer=f"/consents/{consent.id}")
     if locked is None or locked.expires_at <= w.now or not locked.code_alive(w.now):
         raise Conflict("The code has expired; please ask for a new one.")
     quote, given = await touch(w, locked), await _given(w, locked, consents)

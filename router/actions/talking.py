@@ -39,7 +39,7 @@ async def send_text(
     """Queues a text message to the contact's number. Raises NotAllowedNow when the guard or a budget says no."""
     attempt, verdict = await permit(w, campaign, contact, channel="sms", purpose=text.purpose, lead_id=lead_id)
     if not verdict.allowed:
-        raise NotAllowedNow(f"This number may not be texted now ({', '.join(verdict.rules)}).")
+        raise NotAllowedNow("This number may not be texted now (%(rules)s).", rules=", ".join(verdict.rules))
     delivery = await outgoing.post(
         w, DeliveryKind.message, text.dedupe_key, {"to": contact.phone, "sender": campaign.sender}, to_customer=True,
         shown_text=text.shown, sealed_text=w.vault.seal(TEXTS, text.body.encode()), purpose=text.subject,

@@ -2,14 +2,18 @@
 
 
 class HouseError(Exception):
-    """Something the caller may be told. `code` is stable, `pointer` names the field (RFC 6901) when there is one."""
+    """Something the caller may be told. `code` is stable, `pointer` names the field (RFC 6901) when there is one.
+
+    `sentence` is a constant, so that it can be translated; `values` are put in for its `%(name)s` afterwards.
+    """
 
     code = "error"
 
-    def __init__(self, sentence: str, *, pointer: str | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str, *, pointer: str | None = None, **values: object) -> None:
+        super().__init__(sentence % values if values else sentence)
         self.sentence = sentence
         self.pointer = pointer
+        self.values = values
 
 
 class Invalid(HouseError):

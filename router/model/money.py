@@ -82,7 +82,7 @@ def summed(lines: Iterable[Line], period: Period) -> Sum:
 def check(lines: Sequence[Line]) -> None:
     """Raises Invalid with a pointer to the field when the lines are no quote. Labels are looked at elsewhere."""
     if not 1 <= len(lines) <= MOST_LINES:
-        raise Invalid(f"A quote has 1 to {MOST_LINES} lines.", pointer="/lines")
+        raise Invalid("A quote has 1 to %(most)s lines.", pointer="/lines", most=MOST_LINES)
     for place, line in enumerate(lines):
         _within(line.quantity, 1, MOST_QUANTITY, f"/lines/{place}/quantity")
         _within(line.unit_minor, -MOST_UNIT, MOST_UNIT, f"/lines/{place}/unit_minor")
@@ -93,4 +93,6 @@ def check(lines: Sequence[Line]) -> None:
 
 def _within(value: int, least: int, most: int, pointer: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise Invalid(f"This should be a whole number from {least} to {most}.", pointer=pointer)
+        raise Invalid(
+            "This should be a whole number from %(least)s to %(most)s.", pointer=pointer, least=least, most=most
+        )

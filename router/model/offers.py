@@ -1,7 +1,6 @@
 """Offers: the one list of (label, value) lines from which the customer's page and the PDF are both made."""
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from router.model.errors import Invalid
+from router.model.evidence import canonical_json
 from router.model.money import Line, Period, Sum, summed
 
 WITHDRAWAL_DAYS = 14
@@ -51,8 +51,7 @@ def canonical(offer: Offer, speaker: Speaker) -> Canonical:
 
 def digest(lines: Sequence[Mapping[str, str]]) -> bytes:
     """SHA-256 of the list as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    text = json.dumps(list(lines), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(canonical_json(list(lines))).digest()
 
 
 Found = Iterator[tuple[str, str, str]]
@@ -135,11 +134,13 @@ def readable(text: str, pointer: str, longest: int) -> str:
     """The text in Unicode's composed form, spaces tidied. Raises Invalid: empty, too long, or a character that is no
     writing, by name."""
     if len(text) > 4 * longest:
-        raise Invalid(f"This should be at most {longest} characters long.", pointer=pointer)
+        raise Invalid("This should be at most %(longest)s characters long.", pointer=pointer, longest=longest)
     for char in text:
         if unicodedata.category(char) in _REFUSED:
-            raise Invalid(f"This character cannot stand in an offer: {character(char)}.", pointer=pointer)
+            raise Invalid(
+                "This character cannot stand in an offer: %(character)s.", pointer=pointer, character=character(char)
+            )
     tidy = " ".join(unicodedata.normalize("NFC", text).split())
     if not 1 <= len(tidy) <= longest:
-        raise Invalid(f"This should be 1 to {longest} characters long.", pointer=pointer)
+        raise Invalid("This should be 1 to %(longest)s characters long.", pointer=pointer, longest=longest)
     return tidy

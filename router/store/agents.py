@@ -7,12 +7,17 @@ from sqlalchemy import ColumnElement, case, or_, select, text, update
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.tasks import Reservation, ReservationState
-from router.store.db import WriteSession
+from router.store.db import ReadSession, WriteSession
 
 
 def absent(now: datetime) -> ColumnElement[bool]:
     """The agent's browser has not answered within its lease."""
     return or_(Agent.heartbeat_at.is_(None), Agent.heartbeat_at <= now - HEARTBEAT_LEASE)
+
+
+async def by_login(session: ReadSession, login: str) -> Agent | None:
+    """The agent of this login, disabled or not."""
+    return await session.scalar(select(Agent).where(Agent.login == login))
 
 
 async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> list[int]:

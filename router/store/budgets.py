@@ -39,7 +39,9 @@ async def reserve(session: WriteSession, day: date, spending: Mapping[str, tuple
         elif cents > cap or not await session.execute(
             _RESERVE, {"scope": scope, "day": day, "cents": cents, "cap": cap}
         ):
-            raise NotAllowedNow(f"The day's budget ({scope.partition(':')[0]}) is used up until midnight UTC.")
+            raise NotAllowedNow(
+                "The day's budget (%(scope)s) is used up until midnight UTC.", scope=scope.partition(":")[0]
+            )
 
 
 async def room_for(session: ReadSession, day: date, cents: int, scopes: Mapping[str, int]) -> bool:

@@ -23,10 +23,6 @@ async def site(session: ReadSession, key: str) -> Site | None:
     return await session.scalar(select(Site).where(Site.key == key))
 
 
-async def agent(session: ReadSession, login: str) -> Agent | None:
-    return await session.scalar(select(Agent).where(Agent.login == login))
-
-
 async def count_agents(session: ReadSession) -> int:
     return await session.scalar(select(func.count()).select_from(Agent)) or 0
 

@@ -63,19 +63,10 @@ async def close_session(session: WriteSession, token: str) -> None:
     await session.execute(delete(Session).where(Session.token_hash == hash_token(token)))
 
 
-async def close_all_of(session: WriteSession, agent_id: int) -> None:
-    """Ends every session of an agent who was disabled or whose password was changed."""
-    await session.execute(delete(Session).where(Session.agent_id == agent_id))
-
-
 async def sweep(session: WriteSession, now: datetime) -> None:
     """Forgets what is over: sessions, and counts whose window has passed."""
     await session.execute(delete(Session).where(Session.expires_at <= now))
     await session.execute(delete(LoginCount).where(LoginCount.since <= now - TRIES_WINDOW))
-
-
-async def agent_of_login(session: ReadSession, login: str) -> Agent | None:
-    return await session.scalar(select(Agent).where(Agent.login == login))
 
 
 # The rows are taken in the order of their keys, so that two counters never wait for each other in a circle.

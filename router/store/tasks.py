@@ -173,15 +173,6 @@ async def newest_of_lead(session: ReadSession, lead_id: int) -> Task | None:
     return await session.scalar(select(Task).where(Task.lead_id == lead_id).order_by(Task.id.desc()).limit(1))
 
 
-async def pending_of(session: WriteSession, task_id: int) -> Reservation | None:
-    """The task's reservation that still rings, locked."""
-    return await session.scalar(
-        select(Reservation)
-        .where(Reservation.task_id == task_id, Reservation.state == ReservationState.pending)
-        .with_for_update()
-    )
-
-
 async def waiting_of_number(session: ReadSession, phone: str) -> Sequence[int]:
     """The ids of the waiting tasks of everybody with this telephone number, in any campaign, rising."""
     return await session.scalars(

@@ -17,6 +17,7 @@ from router.model.phone import e164
 from router.model.vault import new_token
 from router.store.sites import Landing
 from router.web.doors import doors
+from router.web.gate import peer
 from router.web.parsing import read_json, understand
 from router.wording import negotiate
 
@@ -174,7 +175,7 @@ def _wanted(request: web.Request, body: LeadBody, landing: Landing, raw: dict[st
         status_token=vault.token("status", body.site, key) if key else new_token(),
         claims={name: value for name in ("name", "email", "message") if (value := getattr(body, name))},
         source={**msgspec.to_builtins(body.source), "page": body.page, "referrer": body.referrer},
-        address=truncated(request.remote),
+        address=truncated(peer(request)),
         # A header may hold any bytes; those that are no UTF-8 arrive as surrogates, which no database takes.
         user_agent=request.headers.get("User-Agent", "")[:300].encode("utf-8", "replace").decode(),
         page=body.page,

@@ -9,14 +9,12 @@ from router.actions import presence
 from router.model.agents import Agent, Role, Wish
 from router.model.errors import Conflict, Invalid, NotAllowedNow, NotFound
 from router.model.sessions import SESSION_LIFE
-from router.store import sessions
+from router.store import agents, sessions
 from router.web.doors import doors
-from router.web.gate import Signed, cookie_name, page, peer, require, same_origin, secure
+from router.web.gate import cookie_name, page, peer, require, same_origin, secure
 from router.web.parsing import read_form
 from router.web.passwords import LONGEST, SHORTEST, hashed, matches
 from router.wording import negotiate
-
-__all__ = ["Signed", "require", "routes"]
 
 routes = web.RouteTableDef()
 
@@ -52,7 +50,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     pair = f"pair:{login}:{peer(request)}"
     await _count(request, login, pair)
     async with doors(request).book.reading() as r:
-        agent = await sessions.agent_of_login(r.session, login)
+        agent = await agents.by_login(r.session, login)
     active = agent if agent is not None and agent.disabled_at is None else None
     if not await matches(active.password_hash if active else None, form.get("password", "")) or active is None:
         return page(
@@ -129,7 +127,7 @@ async def set_up(request: web.Request) -> web.StreamResponse:
     async with doors(request).book.writing() as w:
         if not await sessions.use_setup_link(w.session, request.match_info["token"], w.now):
             raise NotFound(_GONE)
-        if await sessions.agent_of_login(w.session, login) is not None:
+        if await agents.by_login(w.session, login) is not None:
             raise Conflict("This login is taken.")
         agent = Agent(login=login, name=name, role=Role.admin, password_hash=password_hash, address=f"client:{login}",
                       locale=_locale(request))

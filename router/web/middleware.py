@@ -46,17 +46,17 @@ HEADERS = {
     "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
 }
 REQUEST_ID = web.RequestKey("request id", str)
+UNROUTED = {404: "There is no such page.", 405: "This address does not take such requests."}
 RETRY_AFTER = {429: "60", 503: "2"}
-
 
 
 def _as_house_error(error: Exception) -> tuple[int, errors.HouseError]:
     if isinstance(error, errors.HouseError):
         return STATUS.get(type(error), 400), error
     if isinstance(error, web.HTTPException):
-        code = HTTPStatus(error.status).phrase.lower().replace(" ", "-")
-        known = errors.HouseError(HTTPStatus(error.status).phrase + ".")
-        known.code = code
+        phrase = HTTPStatus(error.status).phrase
+        known = errors.HouseError(UNROUTED.get(error.status, f"{phrase}."))
+        known.code = phrase.lower().replace(" ", "-")
         return error.status, known
     if lost_connection(error):
         return 503, errors.Busy("The service cannot reach its database just now. Nothing was stored; please try again.")
@@ -88,7 +88,7 @@ def answer(request: web.Request, error: Exception) -> web.Response:
     status, known = _as_house_error(error)
     locale = negotiate(request.headers.get("Accept-Language"))
     wording = doors(request).wording
-    said = wording.say(known.sentence, locale)
+    said = wording.say(known.sentence, locale, **known.values)
     if wants_page(request):
         page = wording.page("errors/page.html", locale, status=status, code=known.code, sentence=said)
         response = web.Response(text=page, status=status, content_type="text/html")

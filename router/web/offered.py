@@ -7,6 +7,7 @@ from typing import Any
 
 from router.actions.inviting import amount
 from router.model.campaigns import Campaign
+from router.model.errors import Invalid
 from router.model.phone import international, masked
 from router.model.quotes import Quote
 from router.model.signings import CONSENTS, SIGNED, DeclineReason, Signing, SigningState
@@ -65,7 +66,7 @@ def template_of(signing: Signing) -> str:
 
 def page(
     wording: Wording, opened: Opened, now: datetime, csrf: str, *, template: str = "",
-    form: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None, note: str = "",
+    form: Mapping[str, str] | None = None, errors: Mapping[str, Invalid] | None = None, note: str = "",
 ) -> str:
     """The customer's page of this moment. `errors` are by pointer, `form` is what he typed before them; `note` says
     what became of asking for a code."""
@@ -74,7 +75,7 @@ def page(
     return wording.page(
         template or template_of(signing), locale, step=step, csrf=csrf, company=company_of(opened.campaign),
         quote=canonical_of(quote), number=quote.number, amount=amount(quote), phone=masked(signing.phone),
-        errors={pointer: wording.say(said, locale) for pointer, said in (errors or {}).items()},
+        errors={at: wording.say(error.sentence, locale, **error.values) for at, error in (errors or {}).items()},
         typed=(form or {}).get("name", ""), consents=_consents(wording, opened, form or {}), note=note,
         reasons=[(reason.value, wording.say(text, locale)) for reason, text in REASONS.items()],
         why=signing.state.value, sealed=signing.sealed_sha256 is not None, name=signing.name_typed,

@@ -30,16 +30,16 @@ async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> byt
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnknownType("Compressed bodies are not read here.")
     if (request.content_length or 0) > max_bytes:
-        raise TooLarge(f"The body is larger than {max_bytes} bytes.")
+        raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
     body = bytearray()
     try:
         async with asyncio.timeout(SECONDS):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise TooLarge(f"The body is larger than {max_bytes} bytes.")
+                    raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
     except TimeoutError as error:
-        raise TooSlow(f"The body did not arrive within {SECONDS} seconds.") from error
+        raise TooSlow("The body did not arrive within %(seconds)s seconds.", seconds=SECONDS) from error
     return bytes(body)
 
 
@@ -67,7 +67,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 16:
+    if len(text.lstrip("-")) > 16:
         raise ValueError("integer too long")
     return int(text)
 

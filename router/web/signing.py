@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from router.actions import inviting, signing
-from router.actions.signing import Visitor
+from router.actions.signing import NOT_TICKED, Visitor
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.campaigns import Campaign
@@ -33,7 +33,6 @@ from router.wording import negotiate
 routes = web.RouteTableDef()
 
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
-NOTES = frozenset(answer.value for answer in CodeAnswer)
 Verb = Callable[[Writing, Signing, Mapping[str, str], Visitor], Awaitable[str]]
 
 
@@ -202,10 +201,10 @@ async def _marked(request: web.Request, form: Mapping[str, str], error: Invalid)
         opened = await _opened(request, r)
     if opened is None or opened.signing.state is not SigningState.verified:
         return _see_other("/q/-")
-    faults = {error.pointer or "": error.sentence}
+    faults = {error.pointer or "": error}
     for consent in CONSENTS:
         if consent.required and f"consent_{consent.id}" not in form:
-            faults[f"/consents/{consent.id}"] = "Please tick this box to sign."
+            faults[f"/consents/{consent.id}"] = Invalid(NOT_TICKED)
     csrf = _csrf(request, opened.quote)
     return _html(offered.page(doors(request).wording, opened, r.now, csrf, form=form, errors=faults), status=422)
 

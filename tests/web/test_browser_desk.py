@@ -1,10 +1,9 @@
 """The desk in a real browser, where one is installed."""
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from router.book import Book
 from router.model.agents import Agent
@@ -12,9 +11,9 @@ from router.model.campaigns import Campaign
 from router.model.tasks import Reservation, ReservationState, Task, TaskState
 from router.web import streams
 from tests.conftest import until
+from tests.web.browsing import CHROMIUM
 from tests.web.desking import PASSWORD, House, ring, working
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 
@@ -27,14 +26,6 @@ async def house(book: Book) -> AsyncIterator[House]:
 @pytest.fixture
 async def ana(house: House) -> Agent:
     return await house.agent("ana", locale="en")
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

@@ -1,33 +1,29 @@
 """The customer's telephone, 390 px wide, in a real browser, where one is installed."""
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from router.book import Book
 from router.model.signings import SigningState
 from tests import closing
+from tests.web.browsing import CHROMIUM
 from tests.web.customer import visiting
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
-async def phone(request: pytest.FixtureRequest) -> AsyncIterator[Page]:
+async def phone(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[Page]:
     """A small telephone; a complaint of the browser, e.g. about the content policy, fails the test."""
     complaints: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = await browser.new_context(
-            viewport={"width": 390, "height": 844}, locale="es-ES", java_script_enabled=request.param
-        )
-        page = await context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        yield page
-        await browser.close()
+    context = await browser.new_context(
+        viewport={"width": 390, "height": 844}, locale="es-ES", java_script_enabled=request.param
+    )
+    page = await context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield page
     assert complaints == []
 
 

@@ -1,11 +1,10 @@
 """The widget in Chromium, on a landing page of another origin under a strict content policy."""
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
 from sqlalchemy import func, select
 
 from router.book import Book
@@ -14,9 +13,9 @@ from router.model.consent import Receipt
 from router.model.leads import Lead
 from router.model.tasks import Task, TaskState
 from tests import making
+from tests.web.browsing import CHROMIUM
 from tests.web.visiting import House, visiting
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 
 
@@ -53,14 +52,6 @@ class Visit:
             task = await w.session.scalar(select(Task))
             assert task
             assert await w.move(Task, task.id, to=to, agent_id=agent.id if agent else task.agent_id)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
