@@ -104,3 +104,8 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: 
             return found
         await asyncio.sleep(0.01)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: half as many workers again as processors, because many tests wait for a process or a browser."""
+    return max(2, (os.cpu_count() or 2) * 3 // 2)

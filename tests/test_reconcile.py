@@ -45,7 +45,7 @@ async def test_a_leg_the_carrier_knows_nothing_of_has_ended(book: Book, clock: C
     assert (await line.task()).state is TaskState.queued
 
 
-async def test_a_carrier_that_does_not_answer_changes_nothing_and_is_asked_again_later(book: Book, clock: Clock) -> None:
+async def test_a_carrier_that_does_not_answer_changes_nothing_and_is_asked_later(book: Book, clock: Clock) -> None:
     line = await accepted(book)
     await line.place("agent")
     carrier = RecordingCarrier()

@@ -23,7 +23,7 @@ class Role(enum.StrEnum):
 
 
 class Wish(enum.StrEnum):
-    """What the agent wants: his intent, set by himself or a supervisor."""
+    """What the agent wants. The house itself only ever pauses him: after missed rings, or after `ready_once`."""
 
     off = "off"
     ready = "ready"
@@ -32,8 +32,9 @@ class Wish(enum.StrEnum):
 
 
 class Agent(Numbered):
-    """`load` counts the voice tasks held, moved only by `UPDATE … WHERE load < capacity`. `idle_since` is when he last
-    became eligible: idle time counts only eligible time. `address` is where his leg rings: E.164 or `client:name`."""
+    """`load` counts the voice tasks held; it moves under the row's lock, and the database keeps it within `capacity`.
+    `idle_since` is when he last became eligible: idle time counts only eligible time. `address` is where his leg rings:
+    E.164 or `client:name`."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -58,14 +59,5 @@ class Agent(Numbered):
     disabled_at: Mapped[datetime | None] = mapped_column(default=None)
 
     def present(self, now: datetime) -> bool:
+        """Whether his browser has answered within its lease at `now` (aware)."""
         return self.heartbeat_at is not None and self.heartbeat_at > now - HEARTBEAT_LEASE
-
-    def eligible(self, now: datetime) -> bool:
-        """Whether work may be offered to him at `now` (aware)."""
-        return (
-            self.wish in (Wish.ready, Wish.ready_once)
-            and self.disabled_at is None
-            and self.present(now)
-            and self.load < self.capacity
-            and (self.back_off_until is None or self.back_off_until <= now)
-        )

@@ -51,11 +51,6 @@ async def worked_on(session: ReadSession, lead_id: int, agent_id: int) -> bool:
     return await session.scalar(task) is not None
 
 
-async def of_lead(session: ReadSession, lead_id: int) -> Sequence[Quote]:
-    """The lead's quotes, newest first."""
-    return await session.scalars(select(Quote).where(Quote.lead_id == lead_id).order_by(Quote.id.desc()))
-
-
 async def open_of_number(session: ReadSession, phone: str) -> Sequence[int]:
     """The ids of the open quotes of everybody with this telephone number, in any campaign, rising."""
     return await session.scalars(

@@ -71,10 +71,10 @@ class LeadBody(msgspec.Struct, forbid_unknown_fields=True):
     source: Source = msgspec.field(default_factory=Source)
 
 
-def truncated(address: str | None) -> str:
+def truncated(address: str) -> str:
     """An address as a receipt keeps it: IPv4 /24, IPv6 /48."""
     try:
-        parsed = ipaddress.ip_address(address or "")
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return ""
     network = ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 48}", strict=False)

@@ -50,22 +50,12 @@ async def read_again(request: web.Request) -> web.Response:
 
 @routes.get("/q/-/offer.pdf")
 async def offer_pdf(request: web.Request) -> web.Response:
-    async with doors(request).book.reading() as r:
-        opened = await _opened(request, r)
-        content = None if opened is None else await blobs.content(r.session, opened.quote.pdf_sha256)
-    if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}.pdf", "inline")
+    return await _document(request, lambda opened: opened.quote.pdf_sha256, ".pdf", "inline")
 
 
 @routes.get("/q/-/signed.pdf")
 async def signed_pdf(request: web.Request) -> web.Response:
-    async with doors(request).book.reading() as r:
-        opened = await _opened(request, r)
-        content = None if opened is None else await blobs.content(r.session, opened.signing.sealed_sha256)
-    if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}-signed.pdf", "attachment")
+    return await _document(request, lambda opened: opened.signing.sealed_sha256, "-signed.pdf", "attachment")
 
 
 @routes.post("/q/-/code")
@@ -172,6 +162,17 @@ async def _page(request: web.Request, template: str = "") -> web.Response:
     note = request.query.get("note", "")
     csrf = _csrf(request, opened.quote)
     return _html(offered.page(doors(request).wording, opened, r.now, csrf, template=template, note=note))
+
+
+async def _document(
+    request: web.Request, which: Callable[[Opened], bytes | None], ending: str, disposition: str
+) -> web.Response:
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+        content = None if opened is None else await blobs.content(r.session, which(opened))
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}{ending}", disposition)
 
 
 async def _act(request: web.Request, verb: Verb) -> web.Response:

@@ -75,7 +75,12 @@ class Door:
 
 
 @pytest.fixture
-async def door(book: Book) -> AsyncIterator[Door]:
+def behind_proxy() -> bool:
+    return False
+
+
+@pytest.fixture
+async def door(book: Book, behind_proxy: bool) -> AsyncIterator[Door]:
     async with book.writing() as w:
         await making.site(w, await making.queue(w, await making.campaign(w)), origins=[ORIGIN])
     server, intake = Server("127.0.0.1", 0), Batcher[Wanted, Taken](book, take_in)
@@ -88,6 +93,7 @@ async def door(book: Book) -> AsyncIterator[Door]:
         intake=intake,
         public_url=server.url,
         root_certificate=b"",
+        behind_proxy=behind_proxy,
     )
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = doors
@@ -305,7 +311,21 @@ async def test_the_receipt_keeps_a_region_not_a_person(door: Door) -> None:
         ((address, agent),) = await r.session.rows(text("select address, user_agent from receipts"))
     assert (address, len(agent)) == ("127.0.0.0/24", 300)
     assert leads.truncated("2001:db8:1:2:3::4") == "2001:db8:1::/48"
-    assert leads.truncated("not an address") == leads.truncated(None) == ""
+    assert leads.truncated("not an address") == leads.truncated("") == ""
+
+
+@pytest.mark.parametrize("behind_proxy", [True])
+async def test_behind_a_proxy_the_receipt_keeps_the_askers_region_not_the_proxys(door: Door) -> None:
+    await door.post(GOOD, X_Forwarded_For="192.0.2.7, 203.0.113.9")
+    async with door.book.reading() as r:
+        ((address,),) = await r.session.rows(text("select address from receipts"))
+    assert address == "203.0.113.0/24"
+
+
+async def test_a_refusal_is_told_in_the_askers_language_with_its_values(door: Door) -> None:
+    large = b" " * (parsing.PUBLIC_BYTES + 1)
+    answer = await door.post(large, Accept_Language="es-ES,es;q=0.9")
+    assert (answer[0], answer[1]["detail"]) == (413, f"El contenido pasa de {parsing.PUBLIC_BYTES} bytes.")
 
 
 async def test_a_browser_may_ask_before_it_posts(door: Door) -> None:
