@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from router.book import Book
@@ -59,16 +59,26 @@ _USED = " union all ".join(
 )
 
 
+_NUMBERED = frozenset(table.name for table in Base.metadata.sorted_tables if "id" in table.c and table.c.id.identity)
+
+
 @pytest.fixture
 async def database_url(worker_database: str) -> str:
-    """The worker's database, empty."""
-    engine = make_engine(worker_database, connections=1)
-    async with engine.begin() as connection:
-        # Emptying a table costs milliseconds even when it is empty.
-        used = (await connection.scalars(text(_USED))).all()
+    """The worker's database, empty, its numbers beginning at 1 again.
+
+    Rows are deleted with triggers and keys asleep: for a few rows that is much quicker than truncating.
+    """
+    connection = await asyncpg.connect(worker_database.replace("+asyncpg", ""))
+    try:
+        used = [row[0] for row in await connection.fetch(_USED)]
         if used:
-            await connection.execute(text(f"truncate {', '.join(used)} restart identity cascade"))
-    await engine.dispose()
+            script = ["set session_replication_role = replica"]
+            script += [f"delete from {name}" for name in used]  # noqa: S608  our own names
+            script += [f"select setval(pg_get_serial_sequence('{name}', 'id'), 1, false)" for name in used
+                       if name in _NUMBERED]
+            await connection.execute(";".join(script))
+    finally:
+        await connection.close()
     return worker_database
 
 
