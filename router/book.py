@@ -28,7 +28,7 @@ A = TypeVar("A")
 
 HINTS = "hints"
 """The NOTIFY channel."""
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.01
 """What is hinted within this time goes in one message. This process has heard it already."""
 
 
@@ -164,6 +164,12 @@ class Book:
         self._clock = clock
         self.hub = hub
         self.hinter = Hinter(engine, hub.replica)
+
+    def hasty(self, engine: AsyncEngine) -> "Book":
+        """The same book over another engine, e.g. one whose commits do not wait for the disk; the hints are shared."""
+        other = Book(engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock)
+        other.hinter = self.hinter
+        return other
 
     async def _now(self, session: AsyncSession) -> datetime:
         if self._clock is not None:

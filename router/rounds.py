@@ -21,8 +21,8 @@ class Rounds:
     async def sweep(self) -> int:
         """One round after another in each pool with waiting tasks, until one matches nothing; reservations made."""
         async with self._book.writing() as w:
-            pools = await tasks.waiting_pools(w.session)
-            total = await dispatch.run_round(w, pools[0]) if pools else 0
+            pools, ours = await tasks.waiting_pools(w.session)
+            total = await dispatch.match_all(w, pools[0]) if ours else 0
         full = total >= tasks.MOST_HEADS
         for pool in pools if full else pools[1:]:
             for _ in range(MOST_ROUNDS):

@@ -27,6 +27,11 @@ async def run_round(w: Writing, pool: int) -> int:
     """
     if not await w.session.try_lock_word(f"pool:{pool}"):
         return 0
+    return await match_all(w, pool)
+
+
+async def match_all(w: Writing, pool: int) -> int:
+    """The round itself, for who holds the pool's lock."""
     total, more = 0, True
     while more and total < tasks.MOST_HEADS:
         made, more = await _match_heads(w, pool)

@@ -25,7 +25,8 @@ _POOLS = text(
       select (select t.pool from tasks t where t.state = 'queued' and t.pool > waiting.pool order by t.pool limit 1)
       from waiting where waiting.pool is not null
     )
-    select pool from waiting where pool is not null
+    select array_agg(pool order by pool), pg_try_advisory_xact_lock(hashtextextended('pool:' || min(pool), 7))
+    from waiting where pool is not null
     """
 )
 
@@ -119,9 +120,10 @@ class Held(NamedTuple):
     lead_id: int
 
 
-async def waiting_pools(session: ReadSession) -> list[int]:
-    """The pools in which a task waits."""
-    return [row[0] for row in await session.rows(_POOLS)]
+async def waiting_pools(session: WriteSession) -> tuple[list[int], bool]:
+    """The pools in which a task waits, and whether the first one is now ours for a round (see `run_round`)."""
+    row = (await session.execute(_POOLS))[0]
+    return row[0] or [], bool(row[1])
 
 
 async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:
