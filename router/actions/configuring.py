@@ -1,14 +1,18 @@
 """Configuring: a file's campaigns, queues, sites and agents become rows. Applying twice changes nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import available_timezones
+
+import holidays
+import msgspec
 
 from router.book import Writing
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
-from router.model.campaigns import Campaign, Queue, Site
-from router.model.configuration import CampaignPlan, Plan, WrongFile, columns
+from router.model.campaigns import Campaign, Number, Queue, Site
+from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.guard import PACKS
 from router.store import agents, configuration
 
@@ -41,6 +45,49 @@ def _check(plan: Plan, demo: bool) -> None:
         for site in campaign.sites:
             if site.queue not in queues:
                 raise WrongFile(f"site {site.key}: campaign {campaign.key} has no queue {site.queue}")
+        for number in campaign.numbers:
+            if number.queue not in queues:
+                raise WrongFile(f"number {number.phone}: campaign {campaign.key} has no queue {number.queue}")
+        for queue in campaign.queues:
+            _check_hours(f"queue {campaign.key}/{queue.key}", queue.hours)
+            _check_days(f"queue {campaign.key}/{queue.key}", queue.closures)
+            _check_holidays(f"queue {campaign.key}/{queue.key}", queue.holidays)
+        _check_once(f"campaign {campaign.key}: the question", [one.key for one in campaign.fields])
+        _check_once(f"campaign {campaign.key}: the purpose", [one.purpose for one in campaign.consents])
+        for asked in campaign.fields:
+            if (asked.kind == "choice") != bool(asked.choices):
+                raise WrongFile(f"campaign {campaign.key}: field {asked.key}: a choice needs choices, others have none")
+    for agent in plan.agents:
+        _check_hours(f"agent {agent.login}", agent.shifts)
+
+
+def _check_hours(thing: str, hours: HoursPlan) -> None:
+    for day, spans in msgspec.structs.asdict(hours).items():
+        flat = [clock for span in spans for clock in span]
+        if flat != sorted(set(flat)):
+            raise WrongFile(f"{thing}: {day}: the hours should follow each other, e.g. 09:00 to 14:00, 16:00 to 20:00")
+
+
+def _check_days(thing: str, days: Sequence[str]) -> None:
+    for day in days:
+        try:
+            date.fromisoformat(day)
+        except ValueError as error:
+            raise WrongFile(f"{thing}: closures: {day} is no day of the calendar") from error
+
+
+def _check_holidays(thing: str, plan: HolidaysPlan) -> None:
+    known = holidays.list_supported_countries()
+    if plan.country and plan.country not in known:
+        raise WrongFile(f"{thing}: holidays: the country {plan.country} is not known")
+    if plan.subdivision and plan.subdivision not in known.get(plan.country, ()):
+        raise WrongFile(f"{thing}: holidays: {plan.country or 'no country'} has no subdivision {plan.subdivision}")
+
+
+def _check_once(thing: str, keys: Sequence[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise WrongFile(f"{thing} {key} stands there twice")
 
 
 async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool = False) -> list[Change]:
@@ -72,7 +119,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites"), f"campaign {plan.key}", changes
+        w, known, Campaign, columns(plan, "queues", "sites", "numbers"), f"campaign {plan.key}", changes
     )
     queues: dict[str, Queue] = {}
     for queue in plan.queues:
@@ -87,6 +134,12 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
             "campaign_id": campaign.id, "queue_id": queues[site.queue].id, "phone": site.phone or plan.company.phone,
         }
         await _put(w, found, Site, values, f"site {site.key}", changes)
+    for number in plan.numbers:
+        ours = await configuration.number(w.session, number.phone)
+        if ours is not None and ours.campaign_id != campaign.id:
+            raise WrongFile(f"number {number.phone} belongs to another campaign")
+        values = columns(number, "queue") | {"campaign_id": campaign.id, "queue_id": queues[number.queue].id}
+        await _put(w, ours, Number, values, f"number {number.phone}", changes)
 
 
 async def _put(

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,7 +35,8 @@ class Wish(enum.StrEnum):
 class Agent(Numbered):
     """`load` counts the voice tasks held; it moves under the row's lock, and the database keeps it within `capacity`.
     `idle_since` is when he last became eligible: idle time counts only eligible time. `address` is where his leg rings:
-    E.164 or `client:name`."""
+    E.164 or `client:name`. `shifts` are his weekly hours in the form of a queue's `hours`; none means whenever his
+    queues are open."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -57,6 +59,7 @@ class Agent(Numbered):
     heartbeat_at: Mapped[datetime | None] = mapped_column(default=None)
     back_off_until: Mapped[datetime | None] = mapped_column(default=None)
     disabled_at: Mapped[datetime | None] = mapped_column(default=None)
+    shifts: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
 
     def present(self, now: datetime) -> bool:
         """Whether his browser has answered within its lease at `now` (aware)."""

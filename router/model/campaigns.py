@@ -14,6 +14,10 @@ class Campaign(Numbered):
 
     `caller_id` and `sender` are E.164. Times of its people are in `timezone` (IANA). `stale_seconds`: how long a sent
     quote may rest before it is looked at. `rule_pack` names the calling rules, see `router.model.guard`.
+
+    `fields` and `consents` are what its forms ask (`router.model.forms`). `countries` (ISO 3166, two letters) are those
+    whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there. `keep_address` says how
+    receipts keep a visitor's address: "truncated", "full" or "none".
     """
 
     __tablename__ = "campaigns"
@@ -34,6 +38,11 @@ class Campaign(Numbered):
     quote_days: Mapped[int] = mapped_column(default=14)
     daily_spend_cap: Mapped[int] = mapped_column(default=20_000)
     paused: Mapped[bool] = mapped_column(default=False)
+    fields: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
+    consents: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
+    countries: Mapped[list[str]] = mapped_column(default_factory=list)
+    whatsapp: Mapped[str] = mapped_column(default="")
+    keep_address: Mapped[str] = mapped_column(default="truncated")
 
     @property
     def stale_after(self) -> timedelta:
@@ -41,7 +50,10 @@ class Campaign(Numbered):
 
 
 class Site(Numbered):
-    """A landing page with its public key and the origins its widget may post from."""
+    """A landing page with its public key and the origins its widget may post from.
+
+    `actions` are the calls to action its widget shows, in order; `closed` turns all of them off but the number.
+    Caps in minor units of the campaign's currency; 0 means the campaign's alone."""
 
     __tablename__ = "sites"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -50,10 +62,29 @@ class Site(Numbered):
     name: Mapped[str]
     origins: Mapped[list[str]]
     phone: Mapped[str] = mapped_column(default="")
+    actions: Mapped[list[str]] = mapped_column(default_factory=lambda: ["call", "later"])
+    closed: Mapped[bool] = mapped_column(default=False)
+    daily_spend_cap: Mapped[int] = mapped_column(default=0)
+    hourly_spend_cap: Mapped[int] = mapped_column(default=0)
+
+
+class Number(Numbered):
+    """A telephone number of ours (E.164): what is dialled tells the campaign. `source` is what its leads are said to
+    come from, e.g. "offline:bus-stop"."""
+
+    __tablename__ = "numbers"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    queue_id: Mapped[int] = mapped_column(ForeignKey("queues.id"))
+    phone: Mapped[str] = mapped_column(unique=True)
+    source: Mapped[str] = mapped_column(default="")
 
 
 class Queue(Numbered):
-    """A line: the skills it needs and its server timers, in seconds. `pool` joins queues that share agents."""
+    """A line: the skills it needs and its server timers, in seconds. `pool` joins queues that share agents.
+
+    `hours`, `holidays` and `closures` say when it is open (`router.model.hours`), in the campaign's time zone.
+    `handle_seconds` is how long a call takes with its wrap-up: what estimates and slots are reckoned with.
+    """
 
     __tablename__ = "queues"
     __table_args__ = (UniqueConstraint("campaign_id", "key"),)
@@ -67,3 +98,8 @@ class Queue(Numbered):
     wrap_seconds: Mapped[int] = mapped_column(default=60)
     exclude_seconds: Mapped[int] = mapped_column(default=60)
     target_seconds: Mapped[int] = mapped_column(default=20)
+    hours: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    holidays: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    closures: Mapped[list[str]] = mapped_column(default_factory=list)
+    handle_seconds: Mapped[int] = mapped_column(default=600)
+    slot_minutes: Mapped[int] = mapped_column(default=15)

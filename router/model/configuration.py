@@ -1,17 +1,21 @@
 """Configuration as data: what `hablemos apply FILE.toml` may say."""
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from router.model.agents import Role
+from router.model.forms import KINDS
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+LOCALE = "^(en|es|it|ru)$"
 Skill = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
@@ -34,6 +38,63 @@ class CompanyPlan(msgspec.Struct, forbid_unknown_fields=True):
     tax_id: Annotated[str, Meta(max_length=40)] = ""
 
 
+class HolidaysPlan(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """Whose public holidays are kept: a country and a subdivision of it, as the package `holidays` names them."""
+
+    country: Annotated[str, Meta(pattern="^([A-Z]{2})?$")] = ""
+    subdivision: Annotated[str, Meta(max_length=20)] = ""
+
+
+Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+Span = tuple[Clock, Clock]
+Spans = Annotated[list[Span], Meta(max_length=6)]
+
+
+class HoursPlan(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """Weekly hours: for each day spans such as ["09:00", "14:00"]. No day at all means always."""
+
+    mon: Spans = []
+    tue: Spans = []
+    wed: Spans = []
+    thu: Spans = []
+    fri: Spans = []
+    sat: Spans = []
+    sun: Spans = []
+
+
+Day = Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Texts = Annotated[dict[Annotated[str, Meta(pattern=LOCALE)], Annotated[str, Meta(min_length=1, max_length=2000)]],
+                  Meta(min_length=1)]
+
+
+class FieldPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A question of the campaign's own. Secret answers are sealed; `choices` maps values to their words."""
+
+    key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
+    labels: Texts
+    kind: Annotated[str, Meta(pattern=f"^({'|'.join(KINDS)})$")] = "text"
+    required: bool = False
+    secret: bool = False
+    choices: dict[Annotated[str, Meta(min_length=1, max_length=60)], Texts] = {}
+
+
+class ConsentPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """What is to be agreed to for one purpose. A changed text needs a new `version`."""
+
+    purpose: Annotated[str, Meta(pattern="^(requested|commercial|recording|measurement)$")]
+    version: Annotated[str, Meta(min_length=1, max_length=40)]
+    texts: Texts
+    required: bool = False
+
+
+class NumberPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A number of ours: calls and messages to it belong to this queue. `source` names where it is printed."""
+
+    phone: E164
+    queue: Key
+    source: Annotated[str, Meta(max_length=100)] = ""
+
+
 class QueuePlan(msgspec.Struct, forbid_unknown_fields=True):
     """A line. Times in seconds."""
 
@@ -46,6 +107,11 @@ class QueuePlan(msgspec.Struct, forbid_unknown_fields=True):
     wrap_seconds: Seconds = 60
     exclude_seconds: Seconds = 60
     target_seconds: Seconds = 20
+    hours: HoursPlan = HoursPlan()
+    holidays: HolidaysPlan = HolidaysPlan()
+    closures: list[Day] = []
+    handle_seconds: Seconds = 600
+    slot_minutes: Annotated[int, Meta(ge=5, le=240)] = 15
 
 
 class SitePlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +122,10 @@ class SitePlan(msgspec.Struct, forbid_unknown_fields=True):
     queue: Key
     origins: Annotated[list[Origin], Meta(min_length=1)]
     phone: E164 | None = None
+    actions: Annotated[list[Annotated[str, Meta(pattern="^(call|later|chat|whatsapp|video|tel)$")]],
+                       Meta(min_length=1, max_length=6)] = msgspec.field(default_factory=lambda: ["call", "later"])
+    daily_spend_cap: Annotated[int, Meta(ge=0)] = 0
+    hourly_spend_cap: Annotated[int, Meta(ge=0)] = 0
 
 
 class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +139,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     queues: Annotated[list[QueuePlan], Meta(min_length=1)]
     sites: list[SitePlan] = []
     products: list[ProductPlan] = []
-    locale: Annotated[str, Meta(pattern="^(en|es)$")] = "es"
+    locale: Annotated[str, Meta(pattern=LOCALE)] = "es"
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "ES"
     timezone: Words = "Europe/Madrid"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
@@ -79,6 +149,12 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     stale_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 259_200
     quote_days: Annotated[int, Meta(ge=1, le=365)] = 14
     daily_spend_cap: Annotated[int, Meta(ge=0)] = 20_000
+    fields: Annotated[list[FieldPlan], Meta(max_length=60)] = []
+    consents: Annotated[list[ConsentPlan], Meta(max_length=8)] = []
+    countries: list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]] = []
+    whatsapp: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{6,14})?$")] = ""
+    keep_address: Annotated[str, Meta(pattern="^(truncated|full|none)$")] = "truncated"
+    numbers: list[NumberPlan] = []
 
 
 class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,9 +164,10 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     name: Words
     role: Role = Role.agent
     address: Annotated[str, Meta(pattern=r"^(client:[A-Za-z0-9_]{1,60}|\+[1-9][0-9]{6,14})$")] = ""
-    locale: Annotated[str, Meta(pattern="^(en|es)$")] = "es"
+    locale: Annotated[str, Meta(pattern=LOCALE)] = "es"
     skills: list[Skill] = []
     pool: Annotated[int, Meta(ge=1)] = 1
+    shifts: HoursPlan = HoursPlan()
     password: Annotated[str, Meta(min_length=10, max_length=200)] | None = None
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$")] | None = None
 
@@ -107,16 +184,66 @@ class WrongFile(Exception):
 
 
 def read(text: str) -> Plan:
-    """A plan from TOML. Raises WrongFile with the line, or with the field."""
+    """A plan from TOML. Raises WrongFile with the line and the field."""
     try:
         return msgspec.toml.decode(text, type=Plan)
     except msgspec.ValidationError as error:
-        raise WrongFile(str(error)) from error
+        raise WrongFile(_placed(text, str(error))) from error
     except (msgspec.DecodeError, ValueError) as error:
         raise WrongFile(f"not TOML: {error}") from error
 
 
+_PATH = re.compile(r"^(?P<what>.*?)(?: - at (?:`[a-z]+` in )?`\$?(?P<path>[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"unknown field `([^`]*)`")
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"^\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*(?:\.[^=]*)?=")
+
+
+def _placed(text: str, error: str) -> str:
+    """The validator's sentence with the line it is about."""
+    found = _PATH.match(error)
+    what, path = (found["what"], found["path"] or "") if found else (error, "")
+    steps = [int(one) if one.isdigit() else one for one in re.findall(r"[A-Za-z0-9_-]+", path)]
+    if unknown := _FIELD.search(what):
+        steps.append(unknown[1])
+    line = line_of(text, steps)
+    return f"line {line}: {what}{f' at {path.lstrip(chr(46))}' if path else ''}"
+
+
+def line_of(text: str, steps: Sequence[str | int]) -> int:
+    """The line (from 1) of the deepest part of this path that the file shows, e.g. ("campaigns", 0, "queues", 1)."""
+    counts: dict[tuple[str | int, ...], int] = {}
+    here: tuple[str | int, ...] = ()
+    best, depth = 1, 0
+    wanted = tuple(steps)
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            here = _address(header[2].split("."), counts, is_array=header[1] == "[[")
+            place = here
+        elif key := _KEY.match(line):
+            place = (*here, key[1])
+        else:
+            continue
+        if len(place) > depth and wanted[: len(place)] == place:
+            best, depth = number, len(place)
+    return best
+
+
+def _address(names: list[str], counts: dict[tuple[str | int, ...], int], *, is_array: bool) -> tuple[str | int, ...]:
+    """The path a table's header opens: names with the numbers of the array tables among them."""
+    place: tuple[str | int, ...] = ()
+    for name in names[:-1]:
+        place = (*place, name.strip())
+        if place in counts:
+            place = (*place, counts[place])
+    place = (*place, names[-1].strip())
+    if is_array:
+        counts[place] = counts.get(place, -1) + 1
+        place = (*place, counts[place])
+    return place
+
+
 def columns(plan: msgspec.Struct, *without: str) -> dict[str, Any]:
     """The plan's fields as column values."""
-    values: dict[str, Any] = msgspec.to_builtins(plan)
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plan))  # as they come back from the database
     return {name: value for name, value in values.items() if name not in without}

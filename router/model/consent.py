@@ -1,4 +1,4 @@
-"""Consent receipts: what exactly was agreed to, when, how and where. Append-only."""
+"""Consent: what exactly was agreed to, when, how and where, and what was taken back. Rows are never changed."""
 
 from datetime import datetime
 
@@ -9,9 +9,11 @@ from router.model.base import Numbered
 
 
 class Receipt(Numbered):
-    """The text as it was shown, its version and SHA-256 (hex), and the purposes ticked, one by one.
+    """One text as it was shown, with its language, version and SHA-256 (hex), and the purposes agreed to by it: each
+    box ticked is a receipt of its own.
 
-    `address` is truncated (IPv4 /24, IPv6 /48): it proves a region and a time, not a person.
+    `address` is truncated (IPv4 /24, IPv6 /48) unless the campaign says otherwise: it proves a region and a time, not a
+    person. `client_at` is the sender's own clock, worth what a stranger's word is worth; `given_at` is ours.
     """
 
     __tablename__ = "receipts"
@@ -27,3 +29,15 @@ class Receipt(Numbered):
     user_agent: Mapped[str]
     page: Mapped[str]
     given_at: Mapped[datetime]
+    locale: Mapped[str] = mapped_column(default="")
+    client_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Withdrawal(Numbered):
+    """A consent taken back: from `at` on the receipt counts no more. `method` is how: "link", "agent", "stop" …"""
+
+    __tablename__ = "withdrawals"
+    receipt_id: Mapped[int] = mapped_column(ForeignKey("receipts.id"), unique=True)
+    method: Mapped[str]
+    at: Mapped[datetime]
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)

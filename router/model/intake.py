@@ -1,17 +1,46 @@
 """What a door asks of intake, and what it answers. Values only."""
 
+import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from router.model.leads import Intent
+from router.model.tasks import TIER_NOW, TaskKind
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """One box that was ticked, or what stands for it: the purposes, and the text as it was shown."""
+
+    purposes: tuple[str, ...]
+    text: str
+    version: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an agent shall do about a lead. With `due_at` (aware) the task is scheduled until then, otherwise queued."""
+
+    kind: TaskKind = TaskKind.call
+    tier: int = TIER_NOW
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A lead as a door understood it: number in E.164, consent ticked, site known. `status_token` is given by the door,
-    so that the answer can name the link; `key` is the caller's idempotency key, `request_sha256` guards it."""
+    """A lead as a door understood it: number in E.164 or "", consent given, queue known.
 
-    site_id: int
+    `status_token` is given by the door, so that the answer can name the link; `key` is the caller's idempotency key,
+    `request_sha256` guards it, `scope` says whose keys they are. Without `work` nothing is put before an agent yet.
+    `claims` is what he says about himself, `fields` and `sealed_fields` his answers to the campaign's questions.
+    `client_at` is the sender's own clock (aware). `hold` names the slot held for a promised call.
+    """
+
     campaign_id: int
     queue_id: int
     pool: int
@@ -20,27 +49,34 @@ class Wanted:
     name: str
     locale: str
     intent: Intent
-    purposes: list[str]
-    consent_text: str
-    consent_version: str
     method: str
     status_token: str
+    agreed: tuple[Agreed, ...] = ()
+    work: Work | None = Work()
+    site_id: int | None = None
     claims: dict[str, Any] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    sealed_fields: bytes | None = None
     address: str = ""
     user_agent: str = ""
     page: str = ""
+    client_at: datetime | None = None
+    hold: str = ""
+    scope: str = ""
     key: str | None = None
     request_sha256: bytes = b""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """`token` names the status link. `replayed`: the same key was answered before. `attached`: the person already waits
-    for the same thing, so nobody is rung twice. `mismatch`: the key was used for another request."""
+    """`token` names the status link. `task_id` is the task made for it, if one was. `replayed`: the same key was
+    answered before. `attached`: the person already waits for the same thing, so nobody is rung twice. `mismatch`: the
+    key was used for another request."""
 
     lead_id: int
     token: str
+    task_id: int | None = None
     replayed: bool = False
     attached: bool = False
     mismatch: bool = False

@@ -30,7 +30,8 @@ class Intent(enum.StrEnum):
 class Lead(Numbered):
     """`claims` is what a stranger typed about himself, `source` where he came from. `status_hash` is the SHA-256 of the
     token in his status link. `attached_to` is the lead whose task already waits for the same
-    thing. `seq` counts the lead's facts: they are numbered 1, 2, 3 … without holes."""
+    thing. `seq` counts the lead's facts: they are numbered 1, 2, 3 … without holes. `fields` are the answers to the
+    campaign's own questions; `sealed_fields` those that are secret, as JSON under the vault's purpose "fields"."""
 
     __tablename__ = "leads"
     __table_args__ = (Index(None, "contact_id", "created_at"),)
@@ -45,3 +46,5 @@ class Lead(Numbered):
     created_at: Mapped[datetime]
     attached_to: Mapped[int | None] = mapped_column(ForeignKey("leads.id"), default=None)
     seq: Mapped[int] = mapped_column(default=0)
+    fields: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    sealed_fields: Mapped[bytes | None] = mapped_column(default=None)

@@ -40,10 +40,17 @@ HELD = (TaskState.reserved, TaskState.connecting, TaskState.engaged, TaskState.w
 
 
 class TaskKind(StrEnum):
-    """Why there is work: the person asked for a call now, or we nurture a quiet quote."""
+    """What there is to do: call the person who asked for it, nurture a quiet quote, answer in
+    writing, meet by video."""
 
     call = "call"
     nurture = "nurture"
+    chat = "chat"
+    video = "video"
+
+
+WITHOUT_TELEPHONE = (TaskKind.chat, TaskKind.video)
+"""Work that is done in the browser: no leg is placed for it."""
 
 
 class Disposition(StrEnum):
@@ -73,7 +80,13 @@ BY_AGENT = (
 
 TIER_NOW = 0
 """The customer asked to be called now (`TIERS` of the routing rules: lower is sooner)."""
+TIER_PROMISE = 1
+"""A promised call, from one minute before its time on."""
+TIER_FRESH = 2
+"""A fresh lead that is called, though nobody waits at the telephone: ad forms, carts, messages."""
 TIER_HOT = 3
+TIER_LIST = 4
+"""A person of an uploaded list: nobody asked for this call."""
 TIER_STALE = 6
 
 
@@ -84,16 +97,18 @@ def lane_of(campaign_id: int, queue_id: int, tier: int, skills: list[str]) -> st
 
 class Task(Numbered):
     """One unit of work. Inside a lane the order is `rank`: the moment the person began to wait, less any credit, in
-    milliseconds since 1970. `agent_id` is who holds it. `continues` names the task whose age this one carries on."""
+    milliseconds since 1970. `agent_id` is who holds it. `continues` names the task whose age this one carries on.
+    `engaged_at` is since when the two write or see each other; a call has that time itself."""
 
     __tablename__ = "tasks"
     __table_args__ = (
         Index("ix_tasks_lane", "pool", "lane", "rank", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_tasks_held", "agent_id", postgresql_where=text(
             "state in ('reserved','connecting','engaged','wrapping')")),
-        Index("one_waiting_call_per_person", "contact_id", unique=True, postgresql_where=text(
-            "kind = 'call' and state in ('scheduled','queued','reserved','connecting','engaged')")),
+        Index("one_waiting_task_per_person", "contact_id", "kind", unique=True, postgresql_where=text(
+            "kind <> 'nurture' and state in ('queued','reserved','connecting','engaged')")),
         Index("ix_tasks_lead", "lead_id"),
+        Index("ix_tasks_list", "campaign_id", "id", postgresql_where=text("state = 'queued' and tier = 4")),
         Index(
             "one_voice_task_per_agent",
             "agent_id",
@@ -120,6 +135,7 @@ class Task(Numbered):
     disposition: Mapped[Disposition | None] = mapped_column(default=None)
     continues: Mapped[int | None] = mapped_column(ForeignKey("tasks.id"), default=None)
     held_until: Mapped[datetime | None] = mapped_column(default=None)
+    engaged_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

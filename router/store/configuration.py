@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from router.model.agents import Agent
-from router.model.campaigns import Campaign, Queue, Site
+from router.model.campaigns import Campaign, Number, Queue, Site
 from router.model.sessions import Deployment
 from router.store.db import ReadSession, WriteSession
 
@@ -21,6 +21,10 @@ async def queue(session: ReadSession, campaign_id: int, key: str) -> Queue | Non
 
 async def site(session: ReadSession, key: str) -> Site | None:
     return await session.scalar(select(Site).where(Site.key == key))
+
+
+async def number(session: ReadSession, phone: str) -> Number | None:
+    return await session.scalar(select(Number).where(Number.phone == phone))
 
 
 async def count_agents(session: ReadSession) -> int:

@@ -22,62 +22,84 @@ _ANSWERED = _arrays(
     scopes=Text, keys=Text,
 )
 
-# One statement for all rows of all leads: a round trip costs more than what it carries.
+# One statement for all rows of all leads: a round trip costs more than what it carries. Who gave no number is a person
+# of his own, so his row's id is drawn before; `ref` is what joins a lead to its person.
 _TAKE_IN = _arrays(
     """
-    with asked as (
+    with given as (
       select * from unnest(:campaign_ids, :site_ids, :queue_ids, :pools, :skills, :lanes, :phones, :names, :locales,
-        :intents, :claims, :sources, :status_hashes, :purposes, :texts, :sha256s, :versions, :methods, :addresses,
-        :user_agents, :pages)
+        :intents, :claims, :sources, :fields, :sealed, :status_hashes, :kinds, :tiers, :dues)
       with ordinality as a(campaign_id, site_id, queue_id, pool, skills, lane, phone, name, locale, intent, claims,
-        source, status_hash, purposes, words, sha256, version, method, address, user_agent, page, n)
+        source, fields, sealed, status_hash, kind, tier, due_at, n)
+    ), asked as materialized (
+      select given.*, nextval(pg_get_serial_sequence('contacts', 'id')) as person_id from given
     ), persons as (
-      insert into contacts (campaign_id, phone, name, locale, created_at)
-      select distinct on (campaign_id, phone) campaign_id, phone, name, locale, :now
-      from asked order by campaign_id, phone, n
-      on conflict (campaign_id, phone) do update set phone = excluded.phone
-      returning id, campaign_id, phone
+      insert into contacts (id, campaign_id, phone, name, locale, created_at)
+      select person_id, campaign_id, phone, name, locale, :now from (
+        select distinct on (campaign_id, phone) * from asked where phone <> '' order by campaign_id, phone, n
+      ) known
+      on conflict (campaign_id, phone) where phone <> '' do update set phone = excluded.phone
+      returning id, campaign_id || ' ' || phone as ref
+    ), strangers as (
+      insert into contacts (id, campaign_id, phone, name, locale, created_at)
+      select person_id, campaign_id, '', name, locale, :now from asked where phone = ''
+      returning id, id::text as ref
     ), made as (
-      insert into leads (campaign_id, site_id, contact_id, intent, claims, source, locale, status_hash, created_at, seq)
-      select a.campaign_id, a.site_id, p.id, a.intent, a.claims::jsonb, a.source::jsonb, a.locale, a.status_hash,
-        :now, 2
-      from asked a join persons p on p.campaign_id = a.campaign_id and p.phone = a.phone
+      insert into leads (campaign_id, site_id, contact_id, intent, claims, source, fields, sealed_fields, locale,
+        status_hash, created_at, seq)
+      select a.campaign_id, a.site_id, p.id, a.intent, a.claims::jsonb, a.source::jsonb, a.fields::jsonb, a.sealed,
+        a.locale, a.status_hash, :now, case when a.kind = '' then 1 else 2 end
+      from asked a join (select * from persons union all select * from strangers) p
+        on p.ref = case when a.phone = '' then a.person_id::text else a.campaign_id || ' ' || a.phone end
       order by a.n
       on conflict do nothing
-      returning id, contact_id, status_hash
+      returning id, campaign_id, contact_id, status_hash
     ), proof as (
       insert into receipts (campaign_id, contact_id, lead_id, purposes, text, text_sha256, version, method, address,
-        user_agent, page, given_at)
-      select a.campaign_id, m.contact_id, m.id, string_to_array(a.purposes, ' '), a.words, a.sha256, a.version,
-        a.method, a.address, a.user_agent, a.page, :now
-      from asked a join made m on m.status_hash = a.status_hash
+        user_agent, page, locale, client_at, given_at)
+      select m.campaign_id, m.contact_id, m.id, string_to_array(r.purposes, ' '), r.words, r.sha256, r.version,
+        r.method, r.address, r.user_agent, r.page, r.locale, r.client_at, :now
+      from unnest(:receipt_hashes, :purposes, :texts, :sha256s, :versions, :methods, :addresses, :user_agents, :pages,
+        :receipt_locales, :client_ats) as r(status_hash, purposes, words, sha256, version, method, address, user_agent,
+        page, locale, client_at)
+      join made m on m.status_hash = r.status_hash
     ), waiting as (
       insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
         enqueued_at)
-      select a.campaign_id, a.queue_id, m.id, m.contact_id, 'call', 'queued', a.pool, :tier,
+      select a.campaign_id, a.queue_id, m.id, m.contact_id, a.kind,
+        case when a.due_at is null then 'queued' else 'scheduled' end, a.pool, a.tier,
         case when a.skills = '' then '{}' else string_to_array(a.skills, ' ') end, a.lane, :rank, :now
       from asked a join made m on m.status_hash = a.status_hash
-      order by m.id
+      where a.kind <> ''
+      order by m.contact_id, a.kind, m.id
       on conflict do nothing
       returning id, lead_id
+    ), alarmed as (
+      insert into alarms (kind, subject_id, due_at, state, failures)
+      select :alarm, w.id, a.due_at, 'pending', 0
+      from waiting w join made m on m.id = w.lead_id join asked a on a.status_hash = m.status_hash
+      where a.due_at is not null
     )
-    select made.status_hash, made.id, waiting.id from made left join waiting on waiting.lead_id = made.id
+    select made.status_hash, made.id, made.contact_id, waiting.id
+    from made left join waiting on waiting.lead_id = made.id
     """,
     campaign_ids=BigInteger, site_ids=BigInteger, queue_ids=BigInteger, pools=BigInteger, skills=Text, lanes=Text,
-    phones=Text, names=Text, locales=Text, intents=Text, claims=Text, sources=Text, status_hashes=LargeBinary,
+    phones=Text, names=Text, locales=Text, intents=Text, claims=Text, sources=Text, fields=Text, sealed=LargeBinary,
+    status_hashes=LargeBinary, kinds=Text, tiers=BigInteger, dues=DateTime(timezone=True), receipt_hashes=LargeBinary,
     purposes=Text, texts=Text, sha256s=Text, versions=Text, methods=Text, addresses=Text, user_agents=Text, pages=Text,
-).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("tier", type_=BigInteger),
-             bindparam("rank", type_=BigInteger))
+    receipt_locales=Text, client_ats=DateTime(timezone=True),
+).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("rank", type_=BigInteger),
+             bindparam("alarm", type_=Text))
 
 _ATTACH = _arrays(
     """
     update leads set attached_to = waiting.lead_id
-    from tasks waiting
-    where leads.id = any(:lead_ids) and waiting.contact_id = leads.contact_id and waiting.kind = 'call'
-      and waiting.state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')
+    from tasks waiting, unnest(:lead_ids, :kinds) as mine(id, kind)
+    where leads.id = mine.id and waiting.contact_id = leads.contact_id and waiting.kind = mine.kind
+      and waiting.state in ('queued', 'reserved', 'connecting', 'engaged')
     returning leads.id
     """,
-    lead_ids=BigInteger,
+    lead_ids=BigInteger, kinds=Text,
 )
 
 _REMEMBER = _arrays(
@@ -107,25 +129,27 @@ async def answered(session: WriteSession, asked: Iterable[tuple[str, str]]) -> d
 
 
 class Stored(NamedTuple):
-    """A lead just stored; `task_id` is None when its person already waits for a call."""
+    """A lead just stored; `task_id` is None when there is no work, or its person already waits for the same."""
 
     lead_id: int
+    contact_id: int
     task_id: int | None
 
 
-async def take_in(session: WriteSession, columns: Columns, tier: int, now: datetime) -> dict[bytes, Stored]:
-    """Stores contacts, leads, receipts and tasks; by the hash of the lead's status token.
+async def take_in(session: WriteSession, columns: Columns, alarm: str, now: datetime) -> dict[bytes, Stored]:
+    """Stores contacts, leads, receipts, tasks and the alarms of those not due yet; by the hash of the status token.
 
     A stranger never changes a known person's name. Contacts are locked in one order, so that replicas cannot deadlock.
     A lead whose token another replica has just used is missing.
     """
-    values = {**columns, "tier": tier, "rank": int(now.timestamp() * 1000), "now": now}
-    return {row[0]: Stored(row[1], row[2]) for row in await session.execute(_TAKE_IN, values)}
+    values = {**columns, "alarm": alarm, "rank": int(now.timestamp() * 1000), "now": now}
+    return {row[0]: Stored(*row[1:]) for row in await session.execute(_TAKE_IN, values)}
 
 
-async def attach(session: WriteSession, lead_ids: Sequence[int]) -> set[int]:
-    """Attaches the leads to the waiting task of their person; which of them found one."""
-    rows = await session.execute(_ATTACH, {"lead_ids": list(lead_ids)})
+async def attach(session: WriteSession, leads: Mapping[int, str]) -> set[int]:
+    """Attaches leads, given with the kind of their work, to the waiting task of their person; which of them found
+    one."""
+    rows = await session.execute(_ATTACH, {"lead_ids": list(leads), "kinds": list(leads.values())})
     return {row[0] for row in rows}
 
 

@@ -2,83 +2,26 @@
 
 import asyncio
 import hashlib
-import ipaddress
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
+from router.actions import promising
 from router.actions.intake import Raced
-from router.model.errors import Busy, Forbidden, Invalid
+from router.model.errors import Busy, Conflict, Forbidden, Invalid
 from router.model.intake import Taken, Wanted
 from router.model.leads import Intent
-from router.model.phone import e164
-from router.model.vault import new_token
 from router.store.sites import Landing
 from router.web.doors import doors
-from router.web.gate import peer
-from router.web.parsing import read_json, understand
-from router.wording import negotiate
+from router.web.lead_body import Key, LeadBody, from_form, reference_of, understood
+from router.web.parsing import read_json, read_pairs, understand
 
 routes = web.RouteTableDef()
 
-Short = Annotated[str, Meta(max_length=200)]
-Long = Annotated[str, Meta(max_length=2000)]
-Key = Annotated[str, Meta(min_length=8, max_length=128, pattern=r"^[\x21-\x7e]+\Z")]
-
-
-class Consent(msgspec.Struct, forbid_unknown_fields=True):
-    """What the visitor ticked, with the text he saw."""
-
-    purposes: Annotated[list[Literal["requested", "commercial"]], Meta(max_length=4)]
-    text: Long
-    version: Annotated[str, Meta(max_length=40)]
-
-
-class Source(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Where the visitor came from."""
-
-    utm_source: Short = ""
-    utm_medium: Short = ""
-    utm_campaign: Short = ""
-    utm_term: Short = ""
-    utm_content: Short = ""
-    gclid: Short = ""
-    gbraid: Short = ""
-    wbraid: Short = ""
-    fbclid: Short = ""
-    ttclid: Short = ""
-    msclkid: Short = ""
-    affiliate: Short = ""
-
-
-class LeadBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A lead as a landing page posts it."""
-
-    site: Annotated[str, Meta(min_length=1, max_length=64)]
-    phone: Annotated[str, Meta(min_length=3, max_length=40)]
-    consent: Consent
-    intent: Intent = Intent.call_now
-    name: Short = ""
-    email: Short = ""
-    message: Long = ""
-    locale: Annotated[str, Meta(max_length=16)] = ""
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | None = None
-    page: Long = ""
-    referrer: Long = ""
-    client_request_id: Key | None = None
-    source: Source = msgspec.field(default_factory=Source)
-
-
-def truncated(address: str) -> str:
-    """An address as a receipt keeps it: IPv4 /24, IPv6 /48."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    network = ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 48}", strict=False)
-    return str(network)
+FORM = "application/x-www-form-urlencoded"
 
 
 async def landing_of(request: web.Request, key: str) -> Landing:
@@ -113,22 +56,56 @@ async def preflight(request: web.Request) -> web.Response:
 
 @routes.post("/v1/leads")
 async def post_lead(request: web.Request) -> web.Response:
-    raw = await read_json(request)
+    """JSON (also as text/plain, which browsers send without asking first) or a form; a form is answered by 303."""
+    is_form = request.content_type == FORM
+    raw = from_form(await read_pairs(request)) if is_form else await read_json(request)
     body = understand(raw, LeadBody)
     landing = await landing_of(request, body.site)
-    wanted = _wanted(request, body, landing, raw)
-    taken = await _take_in(request, wanted)
+    wanted, taken = await take_lead(request, landing, body, raw=raw, method="form" if is_form else "widget")
+    headers = {"Idempotent-Replayed": "true"} if taken.replayed else {}
+    answer = answer_of(request, landing, wanted, taken)
+    if is_form and "application/json" not in request.headers.get("Accept", ""):
+        raise web.HTTPSeeOther(answer["status_url"], headers=headers)
+    return web.Response(
+        body=msgspec.json.encode(answer), status=201, content_type="application/json", headers=headers
+    )
+
+
+async def take_lead(
+    request: web.Request, landing: Landing, body: LeadBody, *, raw: dict[str, Any], method: str
+) -> tuple[Wanted, Taken]:
+    """Takes the lead in, whatever page it came from; `raw` is the body as it came, which guards its key.
+
+    Raises Invalid with a pointer, Conflict when the chosen time is gone, Busy, and what the protection raises.
+    """
+    key = _key(request, body)
+    digest = hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
+    wanted = understood(request, body, landing, method=method, key=key, digest=digest)
+    if body.intent is Intent.call_later:
+        wanted = await _promised(request, landing, body, wanted)
+    taken = await _ask(request, wanted)
     if taken.mismatch:
         raise Invalid("This key was already used for another request.", pointer="/client_request_id")
-    status_url = f"{doors(request).public_url}/s/{taken.token}"
-    answer = {"lead": taken.lead_id, "status_url": status_url, "stream_url": f"{status_url}/stream"}
-    response = web.json_response(answer, status=201, dumps=lambda value: msgspec.json.encode(value).decode())
-    if taken.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    return wanted, taken
 
 
-async def _take_in(request: web.Request, wanted: Wanted) -> Taken:
+async def _promised(request: web.Request, landing: Landing, body: LeadBody, wanted: Wanted) -> Wanted:
+    """The same lead with its time held. The task is queued one minute before."""
+    book = doors(request).book
+    hold = body.hold
+    if not hold:
+        assert body.slot is not None  # noqa: S101  understood() has seen to it
+        async with book.writing() as w:
+            hold = await promising.hold(w, landing, body.slot)
+    async with book.reading() as r:
+        starts_at = await promising.starts_at(r.session, hold)
+    if starts_at is None:
+        raise Conflict("This time is no longer free. Please choose another.", pointer="/slot")
+    work = wanted.work and replace(wanted.work, due_at=starts_at - timedelta(minutes=1))
+    return replace(wanted, hold=hold, work=work)
+
+
+async def _ask(request: web.Request, wanted: Wanted) -> Taken:
     intake = doors(request).intake
     for _ in range(5):
         try:
@@ -140,6 +117,22 @@ async def _take_in(request: web.Request, wanted: Wanted) -> Taken:
     raise Busy("The same request is being answered elsewhere. Please try again.")
 
 
+def answer_of(request: web.Request, landing: Landing, wanted: Wanted, taken: Taken) -> dict[str, Any]:
+    """What the sender is told: the same for the same request, however often it is sent."""
+    status_url = f"{doors(request).public_url}/s/{taken.token}"
+    answer: dict[str, Any] = {"lead": taken.lead_id, "status_url": status_url, "stream_url": f"{status_url}/stream"}
+    if wanted.intent is Intent.call_later and wanted.work and wanted.work.due_at:
+        starts_at = wanted.work.due_at + timedelta(minutes=1)
+        answer["promise"] = {"starts_at": starts_at, "zone": landing.campaign.timezone}
+    elif wanted.intent is Intent.chat:
+        answer["chat_url"] = f"{status_url}/chat"
+    elif wanted.intent is Intent.video:
+        answer["video_url"] = f"{status_url}/video"
+    elif wanted.intent is Intent.whatsapp:
+        answer["reference"] = reference_of(taken.token)
+    return answer
+
+
 def _key(request: web.Request, body: LeadBody) -> str | None:
     header = request.headers.get("Idempotency-Key")
     if header is None:
@@ -148,37 +141,3 @@ def _key(request: web.Request, body: LeadBody) -> str | None:
         return msgspec.convert(header, Key)
     except msgspec.ValidationError as error:
         raise Invalid("Idempotency-Key should be 8 to 128 visible characters.", pointer="/client_request_id") from error
-
-
-def _wanted(request: web.Request, body: LeadBody, landing: Landing, raw: dict[str, Any]) -> Wanted:
-    if "requested" not in body.consent.purposes:
-        raise Invalid("Please agree to be called; we do not call without it.", pointer="/consent/purposes")
-    if body.intent is not Intent.call_now:
-        raise Invalid("This door takes requests to be called now.", pointer="/intent")
-    phone = e164(body.phone, body.country or landing.campaign.country)
-    key = _key(request, body)
-    vault = doors(request).book.vault
-    return Wanted(
-        site_id=landing.site.id,
-        campaign_id=landing.campaign.id,
-        queue_id=landing.queue.id,
-        pool=landing.queue.pool,
-        skills=list(landing.queue.skills),
-        phone=phone,
-        name=body.name.strip(),
-        locale=negotiate(body.locale, request.headers.get("Accept-Language"), landing.campaign.locale),
-        intent=body.intent,
-        purposes=sorted(set(body.consent.purposes)),
-        consent_text=body.consent.text,
-        consent_version=body.consent.version,
-        method="widget",
-        status_token=vault.token("status", body.site, key) if key else new_token(),
-        claims={name: value for name in ("name", "email", "message") if (value := getattr(body, name))},
-        source={**msgspec.to_builtins(body.source), "page": body.page, "referrer": body.referrer},
-        address=truncated(peer(request)),
-        # A header may hold any bytes; those that are no UTF-8 arrive as surrogates, which no database takes.
-        user_agent=request.headers.get("User-Agent", "")[:300].encode("utf-8", "replace").decode(),
-        page=body.page,
-        key=key,
-        request_sha256=hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest(),
-    )

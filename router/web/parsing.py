@@ -128,26 +128,35 @@ async def read_json(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict
     return parse_json(await read_bytes(request, max_bytes))
 
 
-def parse_form(body: bytes) -> dict[str, str]:
-    """A form's fields; a field given twice keeps its last value."""
+def parse_pairs(body: bytes) -> list[tuple[str, str]]:
+    """A form's fields in their order, those given twice too."""
     try:
         pairs = parse_qsl(
             _text(body), keep_blank_values=True, strict_parsing=False, max_num_fields=MOST_FIELDS, errors="strict"
         )
     except ValueError as error:
         raise Unreadable("The form cannot be read.") from error
-    fields = dict(pairs)
-    if any(_POISON.search(text) for pair in fields.items() for text in pair):
+    if any(_POISON.search(text) for pair in pairs for text in pair):
         raise Unreadable("The form holds characters that cannot be stored.")
-    return fields
+    return pairs
 
 
-async def read_form(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, str]:
-    """The body as a form's fields, strictly read."""
+def parse_form(body: bytes) -> dict[str, str]:
+    """A form's fields; a field given twice keeps its last value."""
+    return dict(parse_pairs(body))
+
+
+async def read_pairs(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> list[tuple[str, str]]:
+    """The body as a form's fields in their order, strictly read."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise UnknownType("The body should be a form.")
     _charset(request)
-    return parse_form(await read_bytes(request, max_bytes))
+    return parse_pairs(await read_bytes(request, max_bytes))
+
+
+async def read_form(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, str]:
+    """The body as a form's fields, strictly read; a field given twice keeps its last value."""
+    return dict(await read_pairs(request, max_bytes))
 
 
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)

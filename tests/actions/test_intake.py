@@ -17,7 +17,7 @@ from router.model.campaigns import Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.idempotency import IdempotencyKey
-from router.model.intake import Taken, Wanted
+from router.model.intake import Agreed, Taken, Wanted
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskState
 from router.model.vault import Vault, hash_token, new_token
@@ -57,9 +57,7 @@ def wanted(site: Site, phone: str = PHONE, key: str | None = None, **values: Any
         phone=phone,
         locale="es",
         intent=Intent.call_now,
-        purposes=["commercial", "requested"],
-        consent_text="Sí",
-        consent_version="1",
+        agreed=(Agreed(("commercial", "requested"), "Sí", "1"),),
         method="widget",
         status_token=token,
         key=key,
@@ -104,7 +102,7 @@ async def test_one_request_becomes_contact_lead_receipt_task_key_and_two_facts(b
             ["commercial", "requested"],
             "https://a/ñ",
         )
-        assert key.answer == {"lead_id": lead.id, "attached": False}
+        assert key.answer == {"lead_id": lead.id, "attached": False, "task_id": task.id}
         assert [fact.kind for fact in await facts.of_lead(r.session, lead.id)] == ["lead.created", "task.queued"]
         assert "Ana" not in str([fact.data for fact in await facts.of_lead(r.session, lead.id)])
         await check(r.session)

@@ -10,15 +10,16 @@ from typing import Any, cast
 import aiohttp
 import pytest
 from aiohttp import web
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from router.actions.intake import take_in
 from router.book import Batcher, Book
 from router.live import Hub
+from router.model.campaigns import Campaign
 from router.model.intake import Taken, Wanted
 from router.ports import Carrier, TrustProvider
 from router.store.db import make_engine
-from router.web import leads, middleware, parsing
+from router.web import lead_body, leads, middleware, parsing
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
@@ -157,7 +158,7 @@ async def test_a_lead_is_answered_201_with_its_status_link_after_the_commit(door
         (changed(phone="+44 70 1234 5678"), 422, "/phone"),
         (changed(phone="600000001", country="es"), 422, "/country"),
         (changed(phone="600000001", country="ES\n"), 422, "/country"),
-        (changed(consent=None), 422, "/consent"),
+        (changed(consent=None), 422, "/consent/purposes"),
         (consenting(), 422, "/consent/purposes"),
         (consenting("commercial"), 422, "/consent/purposes"),
         (consenting("requested", "everything"), 422, "/consent/purposes/1"),
@@ -165,7 +166,17 @@ async def test_a_lead_is_answered_201_with_its_status_link_after_the_commit(door
         (consenting("requested", extra=1), 422, "/consent/extra"),
         (consenting("requested", text="x" * 2001), 422, "/consent/text"),
         (changed(intent="fax"), 422, "/intent"),
-        (changed(intent="chat"), 422, "/intent"),
+        (changed(intent="email"), 422, "/intent"),
+        (changed(intent="cart"), 422, "/intent"),
+        (changed(intent="call_later"), 422, "/slot"),
+        (changed(intent="call_later", slot="yesterday"), 422, "/slot"),
+        (changed(intent="call_later", hold="made-up"), 409, "/slot"),
+        (changed(fields={"iban": "x"}), 422, "/fields/iban"),
+        (changed(fields={"a~b/c": "x"}), 422, "/fields/a~0b~1c"),
+        (changed(touch={"first": {"utm": "x"}}), 422, "/touch/first/utm"),
+        (changed(preferred={"channel": "pigeon"}), 422, "/preferred/channel"),
+        (changed(client_time="noon"), 422, "/client_time"),
+        (changed(test="yes"), 422, "/test"),
         (changed(name="x" * 201), 422, "/name"),
         (changed(source={"utm_source": 1}), 422, "/source/utm_source"),
         (changed(source={"utm": "x"}), 422, "/source/utm"),
@@ -310,8 +321,8 @@ async def test_the_receipt_keeps_a_region_not_a_person(door: Door) -> None:
     async with door.book.reading() as r:
         ((address, agent),) = await r.session.rows(text("select address, user_agent from receipts"))
     assert (address, len(agent)) == ("127.0.0.0/24", 300)
-    assert leads.truncated("2001:db8:1:2:3::4") == "2001:db8:1::/48"
-    assert leads.truncated("not an address") == leads.truncated("") == ""
+    assert lead_body.truncated("2001:db8:1:2:3::4") == "2001:db8:1::/48"
+    assert lead_body.truncated("not an address") == lead_body.truncated("") == ""
 
 
 @pytest.mark.parametrize("behind_proxy", [True])
@@ -384,3 +395,108 @@ async def test_a_fault_of_ours_is_an_honest_500_that_says_nothing_of_its_inside(
     status, problem, _ = await door.post(GOOD)
     assert (status, problem["code"]) == (500, "internal")
     assert "secret" not in json.dumps(problem)
+
+
+FORM = "application/x-www-form-urlencoded"
+FORM_BODY = (
+    "site=landing&phone=600+000+001&name=Ana&consent.purposes=requested&consent.purposes=commercial&consent.version=3"
+    "&consent.texts.requested=Ll%C3%A1menme&consent.texts.commercial=Ofertas&source.utm_source=radio&message="
+)
+
+
+async def test_a_form_is_read_like_json_and_leads_to_the_status_page(door: Door) -> None:
+    async with door.http.post(
+        f"{door.url}/v1/leads", data=FORM_BODY, headers={"Content-Type": FORM}, allow_redirects=False
+    ) as answer:
+        assert answer.status == 303
+        assert answer.headers["Location"].startswith(f"{door.url}/s/")
+    async with door.book.reading() as r:
+        receipts = await r.session.rows(text("select purposes, text, version, method from receipts order by text"))
+        ((source, phone),) = await r.session.rows(
+            text("select source, phone from leads join contacts on contacts.id = leads.contact_id"))
+    assert sorted(receipts) == [(["commercial"], "Ofertas", "3", "form"), (["requested"], "Llámenme", "3", "form")]
+    assert (source["utm_source"], phone) == ("radio", "+34600000001")
+
+
+async def test_a_form_that_says_two_things_under_one_name_is_refused(door: Door) -> None:
+    status, problem, _ = await door.post(FORM_BODY.encode() + b"&source=x&source.utm_term=y", Content_Type=FORM)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/source")
+
+
+async def test_json_as_plain_text_needs_no_permission_of_the_browser(door: Door) -> None:
+    status, answer, _ = await door.post(GOOD, Content_Type="text/plain;charset=UTF-8", Origin=ORIGIN)
+    assert (status, "lead" in answer) == (201, True)
+
+
+async def test_a_chat_and_a_video_need_no_number_and_join_nobody(door: Door) -> None:
+    chats = [await door.post({"site": "landing", "intent": "chat", "email": "ana@example.com"}) for _ in range(2)]
+    video = await door.post({"site": "landing", "intent": "video"})
+    assert [one[0] for one in (*chats, video)] == [201, 201, 201]
+    assert chats[0][1]["chat_url"].endswith("/chat")
+    assert video[1]["video_url"].endswith("/video")
+    async with door.book.reading() as r:
+        tasks = await r.session.rows(text("select kind, contact_id from tasks order by id"))
+    assert [kind for kind, _ in tasks] == ["chat", "chat", "video"]
+    assert len({person for _, person in tasks}) == 3
+
+
+async def test_a_stranger_with_my_address_and_his_number_is_another_person(door: Door) -> None:
+    await door.post(changed(email="ana@example.com"))
+    await door.post(changed(email="ana@example.com", name="Añá 😀", phone="+34600000002"))
+    async with door.book.reading() as r:
+        rows = await r.session.rows(text("select contact_id, claims->>'email' from leads"))
+    assert len({contact for contact, _ in rows}) == 2
+    assert {email for _, email in rows} == {"ana@example.com"}
+
+
+async def test_a_whatsapp_click_is_a_lead_with_a_reference_and_no_work_yet(door: Door) -> None:
+    body = {"site": "landing", "intent": "whatsapp", "client_request_id": "whatsapp-0001"}
+    first, again = await door.post(body), await door.post(body)
+    assert first[1]["reference"] == again[1]["reference"]
+    assert len(first[1]["reference"]) == 8
+    async with door.book.reading() as r:
+        ((source,),) = await r.session.rows(text("select source from leads"))
+    assert source["reference"] == first[1]["reference"]
+    assert (await door.rows())["tasks"] == 0
+
+
+async def test_a_test_lead_rings_nobody(door: Door) -> None:
+    assert (await door.post(changed(test=True)))[0] == 201
+    rows = await door.rows()
+    assert (rows["leads"], rows["tasks"]) == (1, 0)
+
+
+async def test_first_and_last_touch_and_wishes_are_kept(door: Door) -> None:
+    touch = {"first": {"utm_source": "tv", "landing": "https://a/"}, "last": {"gclid": "x" * 300}}
+    await door.post(changed(touch=touch, preferred={"channel": "whatsapp", "hour": "18-20"}))
+    async with door.book.reading() as r:
+        ((source, claims),) = await r.session.rows(text("select source, claims from leads"))
+    assert (source["first"], source["last"]) == (touch["first"], touch["last"])
+    assert claims["preferred"] == {"channel": "whatsapp", "hour": "18-20"}
+
+
+async def test_what_looks_like_something_else_is_shown_as_what_it_is(door: Door) -> None:
+    await door.post(changed(name="\u202eanA\u200b\u2066 \u05d3\u05d5\u05d3\u0007", message="one\r\ntwo\u202e"))
+    async with door.book.reading() as r:
+        ((claims, name),) = await r.session.rows(
+            text("select claims, contacts.name from leads join contacts on contacts.id = contact_id"))
+    assert name == claims["name"] == "anA \u05d3\u05d5\u05d3"
+    assert claims["message"] == "one\ntwo"
+
+
+async def test_answers_to_the_campaigns_questions_are_checked_and_the_secret_ones_sealed(door: Door) -> None:
+    fields: list[dict[str, Any]] = [
+        {"key": "iban", "kind": "iban", "secret": True, "required": True, "labels": {"es": "IBAN"}},
+        {"key": "people", "kind": "number", "labels": {"es": "Personas"}},
+    ]
+    async with door.book.writing() as w:
+        campaign = (await w.session.scalars(select(Campaign)))[0]
+        campaign.fields = fields
+    missing = await door.post(changed(fields={"people": "3"}))
+    assert (missing[0], missing[1]["errors"][0]["pointer"]) == (422, "/fields/iban")
+    assert (await door.post(changed(fields={"iban": "ES91 2100 0418 4502 0005 1332", "people": 3})))[0] == 201
+    async with door.book.reading() as r:
+        ((opened, secret),) = await r.session.rows(text("select fields, sealed_fields from leads"))
+    assert opened == {"people": "3"}
+    assert b"2100" not in secret
+    assert json.loads(door.book.vault.open("fields", secret)) == {"iban": "ES9121000418450200051332"}
