@@ -14,9 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from integrations.ads.google import GoogleAds
+from integrations.ads.meta import Graph, Meta
 from integrations.carrier.twilio import TwilioCarrier
 from integrations.http import client_session
+from integrations.mail.inbound import InboundMail
 from integrations.phonebox import Phonebox
+from integrations.shops.shopify import Shopify
+from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
 from router.actions import (
@@ -25,7 +30,12 @@ from router.actions import (
     dispatch,
     intake,
     inviting,
+    merging,
     nurturing,
+    partials,
+    promising,
+    protecting,
+    rescuing,
     sealing,
     signing,
     wrapping,
@@ -34,12 +44,17 @@ from router.alarms import Alarms
 from router.book import Batcher, Book, Writing
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
+from router.fetcher import Fetcher
 from router.gauges import Recent
+from router.importer import Importer
 from router.inbox import Inbox
 from router.live import Hub
+from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
+from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
+from router.ports import LeadSource, Party
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
@@ -54,6 +69,7 @@ from router.web.doors import Doors
 from router.web.passwords import hashed
 from router.web.routes import make_app
 from router.web.server import Server
+from router.web.turn import Turn
 from router.wording import wording
 
 log = logging.getLogger(__name__)
@@ -69,6 +85,16 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     nurturing.QUOTE_CHECK: nurturing.check_quote,
     signing.EXPIRE: signing.expire,
     inviting.COPY: inviting.copy,
+    intake.TASK_DUE: intake.task_due,
+    partials.PARTIAL_DUE: partials.due,
+    CART_DUE: rescuing.due,
+    promising.LAPSE: promising.lapse,
+    promising.MISSED: promising.missed,
+}
+
+PARTIES: Mapping[str, Party] = {
+    "google_ads": GoogleAds(), "meta": Meta(), "shopify": Shopify(), "woocommerce": WooCommerce(),
+    "email": InboundMail(),
 }
 
 
@@ -126,12 +152,13 @@ def secret_of(settings: Settings) -> str:
 
 @asynccontextmanager
 async def service(
-    settings: Settings, database_url: str, server: Server, *, kind: str, softphone: str = "", plan: Plan | None = None
+    settings: Settings, database_url: str, server: Server, *, kind: str, softphone: str = "", plan: Plan | None = None,
+    limits: Limits = STRICT,
 ) -> AsyncIterator[Book]:
     """The running service. Leaving it stops within seconds: no new claims, streams closed, running work finished.
 
     `kind` is "service" or "demo"; a database belongs to the kind that first used it. `plan` is applied at the start.
-    Raises Refusal, WrongFile.
+    `limits` bound the public doors. Raises Refusal, WrongFile.
     """
     failpoints.arm(settings.fail_at)
     await migrate(database_url)
@@ -154,29 +181,37 @@ async def service(
         await trust.start()
         stack.push_async_callback(trust.stop)
         root = await sealing.ensure_authority(book, trust, settings.company)
+        # A ring lost with the database's machine costs nothing: its task still stands in the queue, and rings again.
+        # Nor does a lost count of the public doors.
+        quick = make_engine(database_url, connections=3, limits={"synchronous_commit": "off"})
+        stack.push_async_callback(quick.dispose)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
             intake=Batcher(book, intake.take_in), public_url=public_url, root_certificate=root, softphone=softphone,
-            behind_proxy=settings.behind_proxy, demo=kind == "demo",
+            behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
+            gatekeeper=Batcher(book.hasty(quick), protecting.weigh),
+            turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,
         )
-        # A ring lost with the database's machine costs nothing: its task still stands in the queue, and rings again.
-        quick = make_engine(database_url, connections=2, limits={"synchronous_commit": "off"})
-        stack.push_async_callback(quick.dispose)
         rounds = Rounds(book.hasty(quick))
-        await stack.enter_async_context(_working(doors, server, database_url, rounds=rounds, pool=engine.pool))
+        await stack.enter_async_context(_working(
+            doors, server, database_url, rounds=rounds, pool=engine.pool,
+            sources={"meta": Graph(session, settings.graph_url)},
+        ))
         yield book
 
 
 @asynccontextmanager
 async def _working(
-    doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any
+    doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, sources: Mapping[str, LeadSource]
 ) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
     courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness)
     unknowns = Unknowns(book, doors.carrier)
-    alarms, inbox = Alarms(book, ALARMS, lateness=lateness), Inbox(book, doors.carrier)
+    alarms = Alarms(book, ALARMS, lateness=lateness)
+    inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
+    importer = Importer(book)
     reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
     ticks = Ticks(
         hub,
@@ -185,22 +220,28 @@ async def _working(
             Sweep("courier", courier.launch, audiences=("courier",)),
             Sweep("leases", courier.release, every=2.0),
             Sweep("inbox", inbox.sweep, audiences=("inbox",)),
+            Sweep("fetches", fetcher.sweep, time_out=60.0, audiences=("fetches",)),
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),
             Sweep("reminders", rounds.remind),
             Sweep("unknowns", unknowns.sweep, every=2.0),
             Sweep("calls", reconciler.sweep, every=3.0),
+            Sweep("imports", importer.sweep, audiences=("imports",)),
+            Sweep("lists", importer.rest, every=5.0),
+            Sweep("cells", importer.forget, every=600.0),
             Sweep("sessions", lambda: _forget_old(book), every=600.0),
+            Sweep("prefixes", lambda: _watch_prefixes(book), every=60.0),
         ],
     )
     application = make_app(doors)
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
     await tail.watch(RingTimes(rings))
+    tail.follow(merging.READER, merging.follow)
     hub.on("facts", tail.poke_soon)
     async with _background(
-        doors.intake.run(), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
+        *_writers(doors), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
     ) as stop_background:
         await ticks.start()
         await server.start(application)
@@ -216,6 +257,10 @@ async def _working(
             await ticks.stop()
             await courier.stop()
             await stop_background()
+
+
+def _writers(doors: Doors) -> list[Coroutine[Any, Any, None]]:
+    return [doors.intake.run(), *([doors.gatekeeper.run()] if doors.gatekeeper else [])]
 
 
 @asynccontextmanager
@@ -246,6 +291,12 @@ async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[Callab
 async def _forget_old(book: Book) -> None:
     async with book.writing() as w:
         await sessions.sweep(w.session, w.now)
+        await protecting.forget_old(w)
+
+
+async def _watch_prefixes(book: Book) -> None:
+    async with book.writing() as w:
+        await protecting.watch_prefixes(w)
 
 
 async def _claim_database(book: Book, kind: str) -> None:
@@ -266,8 +317,8 @@ async def _hashes(plan: Plan) -> dict[str, str]:
     return given | {agent.login: await hashed(agent.password) for agent in plan.agents if agent.password}
 
 
-async def serve(settings: Settings) -> int:
-    """`hablemos serve`: runs until SIGTERM."""
+async def serve(settings: Settings, *, limits: Limits = STRICT) -> int:
+    """`hablemos serve`: runs until SIGTERM. `limits` bound the public doors."""
     if settings.carrier_account is None or not settings.carrier_tokens:
         raise WrongSetting(
             "HABLEMOS_CARRIER_ACCOUNT and HABLEMOS_CARRIER_TOKENS should name the carrier's account and its auth token "
@@ -275,7 +326,9 @@ async def serve(settings: Settings) -> int:
         )
     logs.set_up(settings.log_level)
     server = Server(settings.host, settings.port)
-    async with database(settings) as url, service(settings, url, server, kind="service") as book:
+    async with database(settings) as url, service(
+        settings, url, server, kind="service", limits=limits
+    ) as book:
         print(f"hablemos serves {server.url}", flush=True)
         if link := await _setup_link(book):
             print(f"Nobody works here yet. The first administrator signs up once at {link}", flush=True)

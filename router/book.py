@@ -11,11 +11,11 @@ import msgspec
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from router.failpoints import fail_here
 from router.live import Hub
 from router.model.base import Numbered, State
-from router.model.budgets import NUMBER_CAP
 from router.model.errors import Busy
-from router.model.facts import Fact
+from router.model.facts import Noted
 from router.model.vault import Vault
 from router.store import budgets, facts
 from router.store.db import DatabaseClock, ReadSession, WriteSession, cut_connection, lost_connection
@@ -49,7 +49,7 @@ class Writing:
         self.vault = vault
         self.public_url = public_url
         self.audiences: set[str] = set()
-        self._facts: list[Fact] = []
+        self._facts: list[Noted] = []
         self._spending: dict[str, tuple[int, int]] = {}
 
     def fact(
@@ -67,12 +67,7 @@ class Writing:
 
         `seq` is given only by who has just made the lead with its count set; otherwise it is numbered at commit.
         """
-        self._facts.append(
-            Fact(
-                at=self.now, kind=kind, campaign_id=campaign_id, lead_id=lead_id, seq=seq,
-                subject_id=subject_id, agent_id=agent_id, data=data,
-            )
-        )
+        self._facts.append(Noted(self.now, kind, campaign_id, lead_id, seq, subject_id, agent_id, data))
         if lead_id is not None:
             self.hint(f"lead:{lead_id}")
 
@@ -274,6 +269,8 @@ class Batcher(Generic[Q, A]):
         try:
             async with self._book.writing() as w:
                 answers = list(await self._write(w, [question for question, _ in batch]))
+                fail_here("batch.written")
+            fail_here("batch.committed")
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
@@ -293,8 +290,3 @@ def _refuse(batch: Iterable[tuple[Any, asyncio.Future[Any]]], error: Exception) 
     for _, future in batch:
         if not future.done():
             future.set_exception(error)
-
-
-def scopes_of(phone: str, campaign_id: int, campaign_cap: int, deployment_cap: int) -> dict[str, int]:
-    """The budgets a paid delivery draws on, with the most each may take a day."""
-    return {f"number:{phone}": NUMBER_CAP, f"campaign:{campaign_id}": campaign_cap, "all": deployment_cap}

@@ -17,7 +17,18 @@ from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.outcomes import Answer, Performed, Story
-from router.ports import Carrier, LegOrder, LegRole, MessageOrder, Refused, SealOrder, TrustProvider, Uncertain
+from router.ports import (
+    Carrier,
+    Channel,
+    JoinOrder,
+    LegOrder,
+    LegRole,
+    MessageOrder,
+    Refused,
+    SealOrder,
+    TrustProvider,
+    Uncertain,
+)
 from router.store import deliveries
 from router.store.db import lost_connection
 
@@ -159,7 +170,13 @@ class Courier:
                 return partial(self._place, leg_order(order))
             case DeliveryKind.message:
                 text = w.vault.open(TEXTS, delivery.sealed_text or b"").decode()
-                return partial(self._send, MessageOrder(delivery.ref, str(order["to"]), str(order["sender"]), text))
+                channel = Channel(str(order.get("channel", Channel.sms)))
+                to, sender = str(order["to"]), str(order["sender"])
+                return partial(self._send, MessageOrder(delivery.ref, to, sender, text, channel))
+            case DeliveryKind.put_through:
+                return partial(self._join, join_order(order))
+            case DeliveryKind.fetch:
+                return partial(self._fetch, str(order["url"]))
             case DeliveryKind.end_room:
                 return partial(self._end, self._carrier.end_room, str(order["room"]))
             case DeliveryKind.end_leg:
@@ -177,6 +194,13 @@ class Courier:
 
     async def _send(self, order: MessageOrder) -> Answer:
         return Performed(await self._carrier.send_message(order))
+
+    async def _join(self, order: JoinOrder) -> Answer:
+        await self._carrier.join(order)
+        return Performed(order.carrier_id)
+
+    async def _fetch(self, url: str) -> Answer:
+        return Performed(media=await self._carrier.fetch(url))
 
     async def _end(self, verb: Callable[[str], Awaitable[None]], name: str) -> Answer:
         await verb(name)
@@ -223,6 +247,8 @@ class Courier:
 
         A sealed document that nobody took is made again.
         """
+        if isinstance(answer, Performed) and answer.media is not None:
+            answer = Refused("nobody took what was fetched", permanent=False, code="untold")
         if isinstance(answer, Performed) and answer.sealed is not None:
             answer = Refused("nobody took the sealed document", permanent=False, code="untold")
         async with self._pen, self._book.writing() as w:
@@ -253,6 +279,11 @@ class Courier:
         async with self._book.writing() as w:
             for delivery in await deliveries.claimed_by(w.session, self._owner):
                 await outcomes.put_back(w, delivery, w.now, "stopped")
+
+
+def join_order(order: Mapping[str, object]) -> JoinOrder:
+    """The port's order from the row's. Raises KeyError when it is not one."""
+    return JoinOrder(*(str(order[name]) for name in ("carrier_id", "ref", "room", "room_ref")))
 
 
 def leg_order(order: Mapping[str, object]) -> LegOrder:

@@ -13,6 +13,7 @@ from integrations.phonebox import Phonebox
 from router import app
 from router.embedded import EmbeddedPostgres
 from router.model.configuration import read
+from router.model.rates import LENIENT
 from router.paths import TEMPLATES
 from router.settings import Settings
 from router.web.landing import make_landing
@@ -32,6 +33,8 @@ name = "Luz Clara"
 caller_id = "+12025550100"
 sender = "+12025550100"
 rule_pack = "demo"
+countries = ["US"]
+whatsapp = "+12025550100"
 locale = "es"
 stale_seconds = 10
 quote_days = 14
@@ -58,6 +61,7 @@ consent_text = ""
   key = "luz-clara"
   name = "Tarifa Plana Solar"
   queue = "ventas"
+  actions = ["call", "later", "chat", "whatsapp", "video", "tel"]
   origins = ["http://127.0.0.1:1"]
 
   [[campaigns.products]]
@@ -126,14 +130,18 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
         app.prepare_logs("INFO", data_dir / "service.log")
         phonebox = Phonebox(
             account=ACCOUNT, token=TOKEN, templates=TEMPLATES, log=data_dir / "phonebox.jsonl",
-            inbound_url=f"{service.url}/hooks/carrier/inbound",
+            inbound_url=f"{service.url}/hooks/carrier/inbound", voice_url=f"{service.url}/hooks/carrier/voice",
+            voice_status_url=f"{service.url}/hooks/carrier/caller",
         )
         await phonebox.start("127.0.0.1", phonebox_port)
         stack.push_async_callback(phonebox.stop)
         settings = Settings.from_env(None, **flags, carrier_url=phonebox.url)
         plan = plan.replace("http://127.0.0.1:1", landing.url)
         await stack.enter_async_context(
-            app.service(settings, database.url, service, kind="demo", softphone=phonebox.url, plan=read(plan))
+            app.service(
+                settings, database.url, service, kind="demo", softphone=phonebox.url, plan=read(plan),
+                limits=LENIENT,
+            )
         )
         await landing.start(make_landing(service.url, SITE, wording()))
         stack.push_async_callback(landing.stop)

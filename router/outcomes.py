@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import calling, outgoing, sealing, talking
+from router.actions import attaching, calling, outgoing, sealing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
-from router.ports import Refused, Sealed, SealOrder, Uncertain
+from router.ports import Media, Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,13 @@ class Sealing(Protocol):
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
 
 
+class Attaching(Protocol):
+    """The verbs of `router.actions.attaching` that the courier uses."""
+
+    async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> object: ...
+    async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> object: ...
+
+
 @dataclass(frozen=True)
 class Story:
     """Who is told how a delivery ended."""
@@ -45,6 +52,7 @@ class Story:
     calling: Calling
     talking: Talking
     sealing: Sealing
+    attaching: Attaching = attaching
 
 
 class _Nobody:
@@ -55,13 +63,15 @@ class _Nobody:
     async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> None: ...
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
+    async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
+    async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
 
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(_Nobody(), _Nobody(), _Nobody())
+SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody())
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Performed:
 
     carrier_id: str = ""
     sealed: Sealed | None = None
+    media: Media | None = None
 
 
 Answer = Performed | Refused | Uncertain
@@ -95,12 +106,14 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
     )  # fmt: skip
     if done is None:
         await _hang_up_latecomer(w, delivery, answer.carrier_id)
-    elif done.kind is DeliveryKind.leg:
+    elif done.kind in (DeliveryKind.leg, DeliveryKind.put_through):
         await story.calling.leg_placed(w, done, answer.carrier_id)
     elif done.kind is DeliveryKind.message:
         await story.talking.message_placed(w, done, answer.carrier_id)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
+    elif answer.media is not None:
+        await story.attaching.fetched(w, int(str(done.order["attachment"])), answer.media)
 
 
 async def refused(w: Writing, story: Story, delivery: Delivery, refusal: Refused) -> None:
@@ -148,10 +161,12 @@ async def close(w: Writing, story: Story, delivery: Delivery, to: DeliveryState,
     if closed is None:
         return False
     log.warning("delivery not made", extra={"delivery": closed.id, "kind": closed.kind.value, "reason": code})
-    if closed.kind is DeliveryKind.leg:
+    if closed.kind in (DeliveryKind.leg, DeliveryKind.put_through):
         await story.calling.leg_failed(w, closed, code)
     elif closed.kind is DeliveryKind.message:
         await story.talking.message_failed(w, closed, code)
+    elif closed.kind is DeliveryKind.fetch:
+        await story.attaching.missing(w, int(str(closed.order["attachment"])), code)
     return True
 
 

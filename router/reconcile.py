@@ -4,18 +4,33 @@ The carrier tells of each step once or twice, and not at all to a house that is 
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
-from router.actions import calling
+from router.actions import answering, calling
 from router.book import Book
-from router.model.calls import CallState, Leg
-from router.ports import Carrier, LegMoved, LegOutcome, LegStage, OutsideError, Refused
-from router.store import calls
+from router.model.arrivals import ASK_AGAIN, Arrival
+from router.model.calls import Call, CallState, Leg
+from router.ports import (
+    Carrier,
+    LegFound,
+    LegMoved,
+    LegOutcome,
+    LegRole,
+    LegStage,
+    OutsideError,
+    Refused,
+    RoomChange,
+    RoomMoved,
+)
+from router.store import arrivals, calls
 
 QUIET = timedelta(seconds=6)
 """A leg younger than this is not asked about: its own messages are still on their way."""
 SOON_SECONDS, LATER_SECONDS = 6.0, 30.0
 """How often a leg is asked about: while it is being connected, and in a conversation."""
+LONG_SILENT = timedelta(seconds=2 * ASK_AGAIN + 10)
+"""A caller of whom the carrier has said nothing for so long is asked about: it asks what he shall hear more often."""
 AT_ONCE = 20
 
 
@@ -36,22 +51,64 @@ class Reconciler:
         due = [leg for leg, state in living if self._due(leg, state, now)][:AT_ONCE]
         for leg in due:
             self._asked[leg.id] = now
-        await asyncio.gather(*(self._ask(leg) for leg in due))
-        return len(due)
+        silent = await self._silent_callers()
+        await asyncio.gather(*(self._ask(leg) for leg in due), *(self._ask_caller(one) for one in silent))
+        return len(due) + len(silent)
+
+    async def _silent_callers(self) -> Sequence[Arrival]:
+        """Each is asked about once in LONG_SILENT, by whichever replica marks him first."""
+        async with self._book.writing() as w:
+            silent = await arrivals.silent(w.session, w.now - LONG_SILENT, AT_ONCE)
+            for one in silent:
+                one.heard_at = w.now
+            return silent
+
+    async def _ask_caller(self, arrival: Arrival) -> None:
+        found = await self._find(arrival.carrier_id)
+        if found is not None and found.stage is LegStage.ended:
+            async with self._book.writing() as w:
+                await answering.left(w, arrival.carrier_id)
 
     def _due(self, leg: Leg, state: CallState, now: float) -> bool:
         pause = LATER_SECONDS if state is CallState.talking else SOON_SECONDS
         return leg.id not in self._asked or self._asked[leg.id] + pause <= now
 
-    async def _ask(self, leg: Leg) -> None:
+    async def _find(self, carrier_id: str) -> LegFound | None:
+        """What the carrier says; None when it does not say."""
         try:
-            found = await self._carrier.find_leg(leg.carrier_id)
-            event = LegMoved(leg.ref, leg.carrier_id, found.stage, found.outcome)
+            return await self._carrier.find_leg(carrier_id)
         except Refused as refusal:
             if not refusal.permanent:
-                return
-            event = LegMoved(leg.ref, leg.carrier_id, LegStage.ended, LegOutcome.failed)  # it knows of no such leg
+                return None
+            return LegFound(carrier_id, LegStage.ended, LegOutcome.failed)  # it knows of no such leg
         except OutsideError:
+            return None
+
+    async def _ask(self, leg: Leg) -> None:
+        found = await self._find(leg.carrier_id)
+        if found is None:
+            return
+        if leg.came_in:
+            await self._ask_room(leg, found)
             return
         async with self._book.writing() as w:
-            await calling.on_event(w, event)
+            await calling.on_event(w, LegMoved(leg.ref, leg.carrier_id, found.stage, found.outcome))
+
+    async def _ask_room(self, leg: Leg, found: LegFound) -> None:
+        """A caller's line says nothing of the room: whether he is in it, only the room does."""
+        if found.stage is LegStage.ended:
+            async with self._book.writing() as w:
+                await answering.left(w, leg.carrier_id)
+            return
+        async with self._book.reading() as r:
+            call = await r.session.get(Call, leg.call_id)
+        if call is None or leg.joined_at is not None:
+            return
+        try:
+            people = await self._carrier.who_is_in(call.room)
+        except OutsideError:
+            return
+        if any(person.carrier_id == leg.carrier_id for person in people):
+            joined = RoomMoved(call.room_ref, call.room, RoomChange.joined, LegRole.customer, leg.carrier_id)
+            async with self._book.writing() as w:
+                await calling.on_event(w, joined)

@@ -70,6 +70,19 @@ def _tokens(name: str, value: str) -> tuple[str, ...]:
     return tokens
 
 
+def _turn_urls(name: str, value: str) -> tuple[str, ...]:
+    urls = tuple(url.strip() for url in value.split(",") if url.strip())
+    if not urls or not all(re.fullmatch(r"(turns?|stun):[^\s/]+", url) for url in urls):
+        raise WrongSetting(f"{name} should be a relay such as turn:turn.example.com:3478, or several with commas")
+    return urls
+
+
+def _turn_secret(name: str, value: str) -> str:
+    if len(value) < 16:
+        raise WrongSetting(f"{name} should be the secret shared with the relay, at least 16 characters")
+    return value
+
+
 def _level(name: str, value: str) -> str:
     if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise WrongSetting(f"{name} should be debug, info, warning or error, not {value!r}")
@@ -96,9 +109,12 @@ class Settings:
     carrier_account: str | None = None
     carrier_tokens: tuple[str, ...] = ()
     carrier_url: str | None = None
+    graph_url: str = "https://graph.facebook.com"
     log_level: str = "INFO"
     fail_at: str | None = None
     behind_proxy: bool = False
+    turn_url: tuple[str, ...] = ()
+    turn_secret: str | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **flags: object) -> "Settings":
@@ -133,7 +149,10 @@ _READERS = {
     "carrier_account": _sid,
     "carrier_tokens": _tokens,
     "carrier_url": _http_url,
+    "graph_url": _http_url,
     "log_level": _level,
     "fail_at": _failpoint,
     "behind_proxy": _flag,
+    "turn_url": _turn_urls,
+    "turn_secret": _turn_secret,
 }

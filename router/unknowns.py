@@ -13,7 +13,7 @@ from router import outcomes
 from router.book import Book, Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.outcomes import Performed, Story
-from router.ports import Carrier, OutsideError, Participant
+from router.ports import Carrier, Channel, OutsideError, Participant
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Unknowns:
         async with self._book.writing() as w:
             asked = await deliveries.to_ask_about(w.session, w.now)
             for delivery in asked:
-                every = LEG_EVERY if delivery.kind is DeliveryKind.leg else MESSAGE_EVERY
+                at_once = delivery.kind in (DeliveryKind.leg, DeliveryKind.put_through)
+                every = LEG_EVERY if at_once else MESSAGE_EVERY
                 await deliveries.ask_again(w.session, delivery.id, w.now + every)
         results = await asyncio.gather(*(self._settle(delivery) for delivery in asked), return_exceptions=True)
         for error in results:
@@ -58,6 +59,8 @@ class Unknowns:
         match delivery.kind:
             case DeliveryKind.leg:
                 await self._settle_leg(delivery)
+            case DeliveryKind.put_through:
+                await self._settle_join(delivery)
             case DeliveryKind.message:
                 await self._settle_message(delivery)
             case _:
@@ -82,6 +85,22 @@ class Unknowns:
             else:
                 await self._give_up_leg(w, delivery, DeliveryState.failed, LEG_PATIENCE)
 
+    async def _settle_join(self, delivery: Delivery) -> None:
+        """Was the caller put into the room? He cannot be asked for twice, but he can be looked for."""
+        people: Sequence[Participant] | None = None
+        caller = str(delivery.order["carrier_id"])
+        try:
+            people = await self._carrier.who_is_in(str(delivery.order["room"]))
+        except OutsideError as error:
+            log.warning("the carrier does not say who is in a room", extra={"error": type(error).__name__})
+        async with self._book.writing() as w:
+            if people is not None and any(person.carrier_id == caller for person in people):
+                await outcomes.performed(w, self._story, delivery, Performed(caller))
+                return
+            patience = LEG_SILENCE if people is None else LEG_PATIENCE
+            if w.now - since(delivery) >= patience:
+                await outcomes.close(w, self._story, delivery, DeliveryState.failed, "not_found")
+
     async def _give_up_leg(self, w: Writing, delivery: Delivery, to: DeliveryState, patience: timedelta) -> None:
         """The room is ended too: should the leg come after all, it finds nobody, and nobody finds it."""
         if w.now - since(delivery) < patience:
@@ -93,7 +112,9 @@ class Unknowns:
         to = str(delivery.order["to"])
         sent: Sequence[str] = ()
         try:
-            sent = await self._carrier.find_messages(to, (delivery.started_at or delivery.created_at) - CLOCKS_DIFFER)
+            after = (delivery.started_at or delivery.created_at) - CLOCKS_DIFFER
+            channel = Channel(str(delivery.order.get("channel", Channel.sms)))
+            sent = await self._carrier.find_messages(to, after, channel)
         except OutsideError as error:
             log.warning("the carrier does not say what it sent", extra={"error": type(error).__name__})
         async with self._book.writing() as w:

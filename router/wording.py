@@ -24,7 +24,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from router.paths import TEMPLATES
 
-LOCALES = ("en", "es")
+LOCALES = ("en", "es", "it", "ru")
 """Languages in which every text exists; the first is the one the sources are written in."""
 
 
@@ -54,8 +54,21 @@ def _scaled(minor: int, digits: int) -> Decimal:
 
 
 def moment(at: datetime, zone: str, locale: str) -> str:
-    """A promised time: day, time and zone."""
-    return format_datetime(at.astimezone(ZoneInfo(zone)), "EEEE d MMMM yyyy, HH:mm zzz", locale=known(locale))
+    """A promised time: day, time and zone, e.g. "Monday, December 7, 2026, 13:00 CET"."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{format_date(there, 'full', locale=known(locale))}, {there:%H:%M} {zone_name(there)}"
+
+
+def brief(at: datetime, zone: str, locale: str) -> str:
+    """As `moment`, for a text message or a list, e.g. "Mon 7 Dec, 13:00 CET"."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{format_datetime(there, 'EEE d MMM', locale=known(locale))}, {there:%H:%M} {zone_name(there)}"
+
+
+def zone_name(there: datetime) -> str:
+    """The letters of a local time's zone, else what it is ahead of UTC."""
+    name = there.tzname() or ""
+    return name if name.isalpha() else format_datetime(there, "ZZZZ", locale="en")
 
 
 def clock(at: datetime, zone: str, locale: str) -> str:
@@ -89,10 +102,10 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _catalogue(folder: Path) -> Translations:
-    merged = Catalog()
+    merged = Catalog(locale=folder.name)  # its plural rule becomes the merged one's
     for path in sorted(folder.glob("*.po")):
         with path.open("rb") as file:
-            for message in read_po(file):
+            for message in read_po(file, locale=folder.name):
                 if message.id:
                     merged.add(message.id, message.string, context=message.context)
     compiled = io.BytesIO()
@@ -124,6 +137,7 @@ class Wording:
         environment.filters.update(
             money=lambda minor, currency: money(minor, currency, locale),
             moment=lambda at, zone: moment(at, zone, locale),
+            brief=lambda at, zone: brief(at, zone, locale),
             clock=lambda at, zone: clock(at, zone, locale),
             day=lambda at: day(at, locale),
             ago=lambda seconds: ago(seconds, locale),

@@ -26,8 +26,16 @@ RULES = {
         select r.id from reservations r where r.state = 'pending' and not exists (select from alarms a
           where a.kind = 'reservation.expire' and a.subject_id = r.id and a.state = 'pending')""",
     "a task that is connecting or engaged has one live call": """
-        select t.id from tasks t where t.state in ('connecting', 'engaged') and 1 <> (
-          select count(*) from calls c where c.task_id = t.id and c.ended_at is null)""",
+        select t.id from tasks t where t.state in ('connecting', 'engaged') and
+          case when t.kind in ('chat', 'video') then 0 else 1 end <> (
+            select count(*) from calls c where c.task_id = t.id and c.ended_at is null)""",
+    "a thread's unread messages are those that came in after the last one read": """
+        select c.id from conversations c where c.state = 'open' and c.unread <> (select count(*) from messages m
+          where m.conversation_id = c.id and m.direction = 'incoming' and m.id > c.read_to)""",
+    "who waits for an answer in an open thread has a task, or an agent with him": """
+        select c.id from conversations c where c.state = 'open' and not c.answered and not exists (
+          select from tasks t where (t.contact_id = c.contact_id or t.lead_id = c.lead_id)
+          and t.state in ('queued', 'reserved', 'connecting', 'engaged'))""",
     "a live call belongs to a task that is connecting or engaged": """
         select c.id from calls c join tasks t on t.id = c.task_id
         where c.ended_at is null and t.state not in ('connecting', 'engaged')""",
@@ -56,6 +64,18 @@ RULES = {
         left join calls c on c.id = f.subject_id and f.kind = 'call.' || c.state
         left join reservations r on r.id = f.subject_id and f.kind = 'reservation.' || r.state
         where coalesce(t.id, c.id, r.id) is null""",
+    "every place in a slot that is held or booked is counted": """
+        select p.id from promises p left join slot_loads l on l.queue_id = p.queue_id and l.starts_at = p.starts_at
+        where p.state in ('held', 'scheduled', 'offered') and coalesce(l.taken, 0) < (
+          select count(*) from promises o where o.queue_id = p.queue_id and o.starts_at = p.starts_at
+            and o.state in ('held', 'scheduled', 'offered'))""",
+    "a promise yet to come has a task with an alarm": """
+        select p.id from promises p left join tasks t on t.id = p.task_id
+        where p.state = 'scheduled' and (t.state is distinct from 'scheduled' or not exists (
+          select from alarms a where a.kind = 'task.due' and a.subject_id = p.task_id and a.state = 'pending'))""",
+    "a held slot is given back by an alarm": """
+        select p.id from promises p where p.state = 'held' and not exists (select from alarms a
+          where a.kind = 'promise.lapse' and a.subject_id = p.id and a.state = 'pending')""",
     "a budget is never passed": "select 1 from budgets where used > cap",
 }
 

@@ -19,8 +19,9 @@ COMPANY = {
 
 async def campaign(w: Writing, key: str = "luz", **values: Any) -> Campaign:
     made = Campaign(
-        key=key, name="Luz Clara", caller_id="+34910000000", sender="+34910000000", company=dict(COMPANY),
-        **{"rule_pack": "demo", **values},
+        key=key, name="Luz Clara", company=dict(COMPANY),
+        **{"caller_id": "+34910000000", "sender": "+34910000000", "rule_pack": "demo", "countries": ["ES", "US"],
+           **values},
     )
     w.session.add(made)
     await w.session.flush()
@@ -62,8 +63,9 @@ async def lead(w: Writing, queue: Queue, phone: str = "+12025550101", **values: 
     w.session.add(contact)
     await w.session.flush()
     made = Lead(
-        campaign_id=queue.campaign_id, site_id=None, contact_id=contact.id, claims={}, source={}, locale="es",
-        status_hash=hash_token(new_token()), created_at=w.now, **{"intent": Intent.call_now, **values},
+        campaign_id=queue.campaign_id, site_id=None, contact_id=contact.id, locale="es",
+        status_hash=hash_token(new_token()), created_at=w.now,
+        **{"intent": Intent.call_now, "claims": {}, "source": {}, **values},
     )
     w.session.add(made)
     await w.session.flush()

@@ -12,16 +12,20 @@ from router.model.deliveries import Delivery
 from router.ports import (
     Authority,
     CarrierEvent,
+    Channel,
     Inspection,
+    JoinOrder,
     LegFound,
     LegMoved,
     LegOrder,
     LegRole,
     LegStage,
+    Media,
     MessageArrived,
     MessageMoved,
     MessageOrder,
     Participant,
+    Prompt,
     RoomMoved,
     Sealed,
     SealKeys,
@@ -42,6 +46,7 @@ class RecordingCarrier:
         self.rooms: defaultdict[str, list[Participant]] = defaultdict(list)
         self.messages: defaultdict[str, list[str]] = defaultdict(list)
         self.legs: dict[str, LegFound] = {}
+        self.media: dict[str, Media] = {}
         self.refusing: defaultdict[str, list[Exception]] = defaultdict(list)
         self.losing: defaultdict[str, list[Exception]] = defaultdict(list)
         self.gate = asyncio.Event()
@@ -111,7 +116,20 @@ class RecordingCarrier:
         self._leave("send_message", order)
         return f"SM-{order.ref}"
 
-    async def find_messages(self, to: str, since: datetime) -> Sequence[str]:
+    async def join(self, order: JoinOrder) -> None:
+        await self._come("join")
+        self.rooms[order.room].append(Participant(order.carrier_id, LegRole.customer))
+        self._leave("join", order)
+
+    def answer(self, prompt: Prompt) -> bytes:
+        return repr(prompt).encode()
+
+    async def fetch(self, url: str) -> Media:
+        await self._come("fetch")
+        self._leave("fetch", url)
+        return self.media.get(url, Media(b"bytes", "image/png"))
+
+    async def find_messages(self, to: str, since: datetime, channel: Channel = Channel.sms) -> Sequence[str]:
         await self._come("find_messages")
         return list(self.messages[to])
 

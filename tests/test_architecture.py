@@ -14,7 +14,10 @@ PACKAGES = ("router", "integrations")
 EVERYTHING = PACKAGES
 
 # What the ticks wake: each looks for due rows and calls the verbs.
-WORKERS = ("router.alarms", "router.inbox", "router.outcomes", "router.reconcile", "router.rounds")
+WORKERS = (
+    *("router.alarms", "router.fetcher", "router.importer", "router.inbox", "router.outcomes", "router.reconcile"),
+    "router.rounds",
+)
 WORKERS_TOOLS = (
     *("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),
     *("router.gauges", "router.failpoints"),
@@ -52,7 +55,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "router.ports",
         "router.model",
     ),
-    "router.book": ("router.store", "router.live", "router.model"),
+    "router.book": ("router.store", "router.live", "router.model", "router.failpoints"),
     "router.store": ("router.model",),
     "router.live": ("router.model",),
     "router.wording": ("router.model", "router.paths"),

@@ -8,25 +8,31 @@ from urllib.parse import quote
 import aiohttp
 from twilio.rest import Client
 
+from integrations.carrier import prompts
 from integrations.carrier.errors import our_errors
+from integrations.carrier.media import MediaStore
+from integrations.carrier.prompts import ROOM_EVENTS
 from integrations.carrier.transport import CarrierTransport
-from integrations.carrier.webhooks import DOOR, LEG_STATES, Webhooks, role
+from integrations.carrier.webhooks import DOOR, LEG_STATES, Webhooks, address, role
 from router.ports import (
     Carrier,
     CarrierEvent,
+    Channel,
+    JoinOrder,
     LegFound,
     LegOrder,
     LegOutcome,
     LegStage,
+    Media,
     MessageOrder,
     Participant,
+    Prompt,
     Refused,
     Uncertain,
     Webhook,
 )
 
 LEG_EVENTS = ["initiated", "ringing", "answered", "completed"]
-ROOM_EVENTS = ["start", "end", "join", "leave", "hold"]
 MOST_ROOMS, MOST_PARTICIPANTS, MOST_MESSAGES = 20, 250, 500
 _DONE = {"complete", "failed"}
 _NOT_JOINED = {"queued", "connecting", "ringing"}
@@ -55,6 +61,7 @@ class TwilioCarrier:
         transport = CarrierTransport(session, base_urls=base_urls, total=total, connect=connect)
         self._api: Any = Client(account, tokens[0], http_client=transport)  # type: ignore[no-untyped-call]
         self._hooks = Webhooks(account=account, tokens=tokens, public_url=public_url)
+        self._media = MediaStore(session, account=account, token=tokens[0], base_url=base_url)
         self._public_url = public_url.rstrip("/")
 
     def _hook(self, door: str, ref: str) -> str:
@@ -81,6 +88,17 @@ class TwilioCarrier:
                 conference_status_callback_event=ROOM_EVENTS,
             )
             return _named(placed.call_sid)
+
+    async def join(self, order: JoinOrder) -> None:
+        markup = prompts.room_markup(order.ref, order.room, order.room_ref, self._hook)
+        with our_errors():
+            await self._api.calls(quote(order.carrier_id, safe="")).update_async(twiml=markup)
+
+    def answer(self, prompt: Prompt) -> bytes:
+        return prompts.render(prompt, self._hook)
+
+    async def fetch(self, url: str) -> Media:
+        return await self._media.fetch(url)
 
     async def end_room(self, room: str) -> None:
         for found in await self._rooms(room):
@@ -126,19 +144,19 @@ class TwilioCarrier:
         sender = "messaging_service_sid" if order.sender.startswith("MG") else "from_"
         with our_errors():
             sent = await self._api.messages.create_async(
-                to=order.to,
+                to=address(order.to, order.channel),
                 body=order.text,
                 status_callback=self._hook("message", order.ref),
-                **{sender: order.sender},
+                **{sender: order.sender if sender != "from_" else address(order.sender, order.channel)},
             )
             return _named(sent.sid)
 
-    async def find_messages(self, to: str, since: datetime) -> Sequence[str]:
+    async def find_messages(self, to: str, since: datetime, channel: Channel = Channel.sms) -> Sequence[str]:
         # The carrier may compare by day only and its times have whole seconds: ask for more, then look ourselves.
         start = since.astimezone(UTC).replace(microsecond=0)
         with our_errors(reading=True):
             found = await self._api.messages.list_async(
-                to=to, date_sent_after=start.replace(hour=0, minute=0, second=0), limit=MOST_MESSAGES
+                to=address(to, channel), date_sent_after=start.replace(hour=0, minute=0, second=0), limit=MOST_MESSAGES
             )
         return [each.sid for each in found if each.direction != "inbound" and _at_or_after(each.date_created, start)]
 

@@ -9,13 +9,18 @@ from urllib.parse import parse_qs, parse_qsl
 from twilio import request_validator
 
 from router.ports import (
+    CallArrived,
+    CallerMoved,
+    CallerTurned,
     CarrierEvent,
+    Channel,
     LegMoved,
     LegOutcome,
     LegRole,
     LegStage,
     MessageArrived,
     MessageMoved,
+    MessageSpoken,
     MessageStage,
     RoomChange,
     RoomMoved,
@@ -25,6 +30,8 @@ from router.ports import (
 DOOR = "/hooks/carrier"
 SDK: Any = request_validator  # it has no types
 MOST_FIELDS = 200
+MOST_MEDIA = 10
+_WHATSAPP = "whatsapp:"
 # What may stand in the ids a key is built of. The signature joins names and values without a separator, so a field
 # could be cut elsewhere and still verify; with this form a cut id is no id.
 _ID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
@@ -138,15 +145,18 @@ class Webhooks:
         fields, door = _fields_or_none(webhook), _door(webhook)
         call, room, message = fields.one("CallSid"), fields.one("ConferenceSid"), fields.one("MessageSid")
         number, state = fields.one("SequenceNumber"), fields.one("MessageStatus")
-        source = fields.one("CallbackSource")
-        if door == "call" and _ID.fullmatch(call) and _COUNT.fullmatch(number) and _SOURCE.fullmatch(source):
-            return f"call:{call}:{source}:{int(number)}"
+        source, of_call = fields.one("CallbackSource"), door in ("call", "caller")
+        if of_call and _ID.fullmatch(call) and _COUNT.fullmatch(number) and _SOURCE.fullmatch(source):
+            return f"{door}:{call}:{source}:{int(number)}"
         if door == "room" and _ID.fullmatch(room) and _COUNT.fullmatch(number):
             return f"room:{room}:{int(number)}"
         if door == "message" and _ID.fullmatch(message) and state in _MESSAGE_STAGES:
             return f"message:{message}:{state}"
         if door == "inbound" and _ID.fullmatch(message):
             return f"inbound:{message}"
+        recording = fields.one("RecordingSid")
+        if door == "recording" and _ID.fullmatch(recording):
+            return f"recording:{recording}:{fields.one('RecordingStatus')[:20]}"
         path = webhook.path.encode(errors="surrogateescape")
         return f"other:{hashlib.sha256(path + bytes(1) + webhook.body).hexdigest()}"
 
@@ -156,7 +166,7 @@ class Webhooks:
             fields, ref = _fields(webhook.body), _ref(webhook)
         except ValueError:
             return ()
-        read = {"call": _leg, "room": _room, "message": _message, "inbound": _arrived}.get(_door(webhook))
+        read = _DOORS.get(_door(webhook))
         event = read(ref, fields) if read else None
         return (event,) if event else ()
 
@@ -184,8 +194,58 @@ def _message(ref: str, fields: _Fields) -> MessageMoved | None:
 
 def _arrived(_ref: str, fields: _Fields) -> MessageArrived | None:
     message, sender, to = fields.one("MessageSid"), fields.one("From"), fields.one("To")
-    known = _ID.fullmatch(message) and sender and to
-    return MessageArrived(message, sender, to, fields.one("Body")) if known else None
+    if not (_ID.fullmatch(message) and sender and to):
+        return None
+    written = sender.startswith(_WHATSAPP)
+    return MessageArrived(
+        message, sender.removeprefix(_WHATSAPP), to.removeprefix(_WHATSAPP), fields.one("Body"),
+        channel=Channel.whatsapp if written else Channel.sms, name=fields.one("ProfileName"), media=_media(fields),
+        referral={name: fields.one(name) for name in fields if name.startswith("Referral") and fields.one(name)},
+    )  # fmt: skip
+
+
+def _media(fields: _Fields) -> tuple[tuple[str, str], ...]:
+    count = fields.one("NumMedia")
+    most = min(int(count), MOST_MEDIA) if _COUNT.fullmatch(count) else 0
+    found = [(fields.one(f"MediaUrl{place}"), fields.one(f"MediaContentType{place}")) for place in range(most)]
+    return tuple((url, media_type) for url, media_type in found if url)
+
+
+def _call(_ref: str, fields: _Fields) -> CallArrived | None:
+    call, to = fields.one("CallSid"), fields.one("To")
+    known = _ID.fullmatch(call) and to
+    return CallArrived(call, fields.one("From"), to, fields.one("ForwardedFrom")) if known else None
+
+
+def _turned(ref: str, fields: _Fields) -> CallerTurned | None:
+    call, state = fields.one("CallSid"), LEG_STATES.get(fields.one("CallStatus"))
+    if not (ref and _ID.fullmatch(call)):
+        return None
+    gone = state is not None and state[0] is LegStage.ended
+    return CallerTurned(ref, call, fields.one("Digits")[:1], gone)
+
+
+def _caller(_ref: str, fields: _Fields) -> CallerMoved | None:
+    call, state = fields.one("CallSid"), LEG_STATES.get(fields.one("CallStatus"))
+    return CallerMoved(call, *state) if state and _ID.fullmatch(call) else None
+
+
+def _spoken(ref: str, fields: _Fields) -> MessageSpoken | None:
+    recording, url, seconds = fields.one("RecordingSid"), fields.one("RecordingUrl"), fields.one("RecordingDuration")
+    done = fields.one("RecordingStatus") == "completed" and _ID.fullmatch(recording)
+    known = ref and done and url and _COUNT.fullmatch(seconds)
+    return MessageSpoken(ref, recording, url, int(seconds)) if known else None
+
+
+_DOORS = {
+    "call": _leg, "room": _room, "message": _message, "inbound": _arrived, "voice": _call, "turn": _turned,
+    "caller": _caller, "recording": _spoken,
+}  # fmt: skip
+
+
+def address(number: str, channel: Channel) -> str:
+    """A number as the carrier writes it on this channel."""
+    return f"{_WHATSAPP}{number}" if channel == Channel.whatsapp else number
 
 
 def role(label: str | None) -> LegRole | None:

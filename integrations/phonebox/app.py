@@ -21,7 +21,9 @@ from integrations.phonebox.memory import Memory
 from integrations.phonebox.messages import Post
 from integrations.phonebox.pages import STATIC, Pages
 from integrations.phonebox.phones import Phones
+from integrations.phonebox.recorded import Recorded
 from integrations.phonebox.rest import Rest
+from integrations.phonebox.scripts import Scripts
 from integrations.phonebox.switchboard import Switchboard
 from integrations.phonebox.verbs import Verbs
 
@@ -35,7 +37,9 @@ class Phonebox:
     """The carrier's local twin: its REST interface, its signed callbacks, and a page for every phone.
 
     `templates` is the directory that holds `phonebox/`. `log` is a file of JSON lines, made if missing; without it
-    nothing survives a restart. `inbound_url` (may be set later) is told of texts written on a phone. Times in seconds.
+    nothing survives a restart. `inbound_url`, `voice_url` and `voice_status_url` (may be set later) are told of texts
+    written on a phone, asked what a call from a phone is answered with, and told of such a call's end. Times in
+    seconds; `pace` stretches or shortens those of what a caller hears.
     It trusts whoever reaches its pages: bind it to loopback.
     """
 
@@ -47,6 +51,9 @@ class Phonebox:
         templates: Path,
         log: Path | None = None,
         inbound_url: str | None = None,
+        voice_url: str | None = None,
+        voice_status_url: str | None = None,
+        pace: float = 1.0,
         soft_seconds: float = 0.3,
         dial_seconds: float = 0.02,
         message_seconds: float = 0.05,
@@ -57,7 +64,8 @@ class Phonebox:
         self._account, self._token = account, token
         self._soft_seconds, self._dial_seconds, self._message_seconds = soft_seconds, dial_seconds, message_seconds
         self._pages = Pages(templates)
-        self._inbound_url = inbound_url
+        self._inbound_url, self._voice_url, self._voice_status_url = inbound_url, voice_url, voice_status_url
+        self._pace = pace
         self._test_switches = test_switches
         self._board: Switchboard | None = None
         self._running = AsyncExitStack()
@@ -78,6 +86,26 @@ class Phonebox:
         if self._board:
             self._board.inbound_url = url
 
+    @property
+    def voice_url(self) -> str | None:
+        return self._voice_url
+
+    @voice_url.setter
+    def voice_url(self, url: str | None) -> None:
+        self._voice_url = url
+        if self._board:
+            self._board.voice_url = url
+
+    @property
+    def voice_status_url(self) -> str | None:
+        return self._voice_status_url
+
+    @voice_status_url.setter
+    def voice_status_url(self, url: str | None) -> None:
+        self._voice_status_url = url
+        if self._board:
+            self._board.voice_status_url = url
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises OSError when the port is taken."""
         async with AsyncExitStack() as stack:
@@ -92,6 +120,7 @@ class Phonebox:
             await site.start()
             bound = runner.addresses[0][1]
             self._url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+            board.url = board.post.url = self._url
             self._board = board
             self._running = stack.pop_all()
 
@@ -114,7 +143,9 @@ class Phonebox:
                 faults=self.faults,
                 inbound_url=self._inbound_url,
             )
-            Memory(exchange, post, board.now()).read(self.log.read())
+            scripts = Scripts(session, account=self._account, token=self._token, pace=self._pace)
+            board.voice_url, board.voice_status_url, board.scripts = self._voice_url, self._voice_status_url, scripts
+            Memory(exchange, post, board.recordings, board.now()).read(self.log.read())
             clock = asyncio.create_task(board.run())
             try:
                 yield board
@@ -122,11 +153,12 @@ class Phonebox:
                 clock.cancel()
                 with suppress(asyncio.CancelledError):
                     await clock
+                await scripts.close()
                 await callbacks.close()
 
     def _app(self, board: Switchboard, host: str) -> web.Application:
         app = web.Application(middlewares=[_plain_errors(self._pages), _no_strangers(host)])
-        verbs = Verbs(board, self._account).table()
+        verbs = Verbs(board, self._account).table() | Recorded(board, self._account).table()
         app.add_routes(Rest(board, account=self._account, token=self._token, verbs=verbs).routes())
         app.add_routes(Phones(board, self._pages, test_switches=self._test_switches).routes())
         app.router.add_static("/static/", STATIC)

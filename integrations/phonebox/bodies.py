@@ -13,7 +13,7 @@ LONGEST_BODY = 64 * 1024
 SLOWEST_SECONDS = 10.0
 MOST_FIELDS = 200
 Form = dict[str, list[str]]
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
+UNFIT = re.compile("[\x00\ud800-\udfff]")
 
 
 def bad(sentence: str, *, status: int = 400) -> NotPossible:
@@ -48,7 +48,7 @@ async def read_form(request: web.Request) -> Form:
     except ValueError:
         raise bad("The body is not a form in UTF-8") from None
     for name, value in pairs:
-        if _UNFIT.search(name + value):
+        if UNFIT.search(name + value):
             raise bad("A field holds a character that cannot be sent")
         form.setdefault(name, []).append(value)
     return form
@@ -69,7 +69,7 @@ async def read_fields(request: web.Request) -> dict[str, str]:
     """A JSON object of texts, or a form: the first value of each field."""
     if request.content_type == "application/json":
         value = await read_object(request)
-        if any(not isinstance(each, str) or _UNFIT.search(each) for each in value.values()):
+        if any(not isinstance(each, str) or UNFIT.search(each) for each in value.values()):
             raise bad("Every field must be a plain text")
         return {name: str(each) for name, each in value.items()}
     return {name: values[0] for name, values in (await read_form(request)).items()}

@@ -64,7 +64,7 @@ class Exchange:
 
     def legs_of(self, address: str) -> list[Leg]:
         """The live calls to this phone."""
-        return [leg for leg in self._live.values() if leg.to == address]
+        return [leg for leg in self._live.values() if leg.phone == address]
 
     def find_leg(self, sid: str) -> Leg:
         if sid not in self.legs:
@@ -91,16 +91,69 @@ class Exchange:
         self._notices += leg.tell("initiated", self.account, leg.placed_at)
         return leg
 
-    def place_into(self, name: str, leg: Leg, callback: Callback | None) -> Leg:
-        """Call somebody into the room of this id or name; an unknown or ended name opens a new room."""
+    def call_in(self, leg: Leg) -> Leg:
+        """A phone calls the other side; what happens is its script's to say. A phone in use cannot call."""
+        leg.inbound, leg.state = True, LegState.ringing
+        if self.legs_of(leg.phone):
+            raise NotPossible("This phone is in use", code=21220, status=409)
+        leg.due_at = leg.placed_at + timedelta(seconds=leg.ring_seconds)
+        self.legs[leg.sid] = self._live[leg.sid] = leg
+        self._changed(leg)
+        return leg
+
+    def pick_up(self, leg: Leg, now: datetime) -> None:
+        """The script answers the call, if it has not yet."""
+        if leg.state is LegState.ringing:
+            self.answer(leg.sid, now)
+
+    def turn_away(self, leg: Leg, state: LegState, now: datetime) -> None:
+        """The script does not answer."""
+        if leg.live:
+            self._end(leg, state, now)
+
+    def show(self, leg: Leg, **doing: str) -> None:
+        """What the call's script does now."""
+        leg.doing = doing
+        self._changed(leg)
+
+    def enter_room(self, name: str, leg: Leg, callback: Callback | None, now: datetime) -> Room:
+        """A call that is answered goes into the room of this name, which is opened for it if need be."""
+        room = self._room_of(name, callback, now)
+        self._check_label(room, leg)
+        leg.room, leg.room_name = room.sid, room.name
+        if leg not in room.legs:
+            room.legs.append(leg)
+        self._join(room, leg, now)
+        self._changed(leg)
+        return room
+
+    def leave_room(self, leg: Leg, now: datetime, why: str = "participant_updated_via_api") -> None:
+        """Take a call that came in out of its room; it lives on."""
+        room = self.rooms.get(leg.room or "")
+        if room is None:
+            return
+        leg.room = None
+        self._leave(room, leg, why, now)
+        self._end_if_over(room, leg, now, was_in=True, kicked=True)
+        self._changed(leg)
+
+    def _room_of(self, name: str, callback: Callback | None, now: datetime) -> Room:
         room = self._open.get(name) or self.rooms.get(name)
         if room and room.state is RoomState.completed:
             raise NotPossible("The conference has ended", code=20404, status=404)
         if room is None:
-            room = Room(name, leg.placed_at, callback)
+            room = Room(name, now, callback)
             self.rooms[room.sid] = self._open[name] = room
-        if leg.label and any(other.label == leg.label for other in room.live_legs):
+        return room
+
+    def _check_label(self, room: Room, leg: Leg) -> None:
+        if leg.label and any(other.label == leg.label and other is not leg for other in room.live_legs):
             raise NotPossible("Participant label is already in use in this conference", code=16025, status=400)
+
+    def place_into(self, name: str, leg: Leg, callback: Callback | None) -> Leg:
+        """Call somebody into the room of this id or name; an unknown or ended name opens a new room."""
+        room = self._room_of(name, callback, leg.placed_at)
+        self._check_label(room, leg)
         leg.room, leg.room_name = room.sid, room.name
         room.legs.append(leg)
         return self.place(leg)
@@ -142,8 +195,12 @@ class Exchange:
         self._end(self._in_state(sid, LegState.in_progress), LegState.completed, now)
 
     def end_leg(self, sid: str, now: datetime, *, cancel_only: bool = False, kicked: bool = False) -> Leg:
-        """Whoever placed the call ends it. `cancel_only` leaves a call that was answered alone."""
+        """Whoever placed the call ends it. `cancel_only` leaves a call that was answered alone. Kicked out of a room, a
+        call that came in goes on without it."""
         leg = self.find_leg(sid)
+        if kicked and leg.inbound and leg.live:
+            self.leave_room(leg, now)
+            return leg
         if not leg.live:
             raise NotPossible("Call is not in-progress. Cannot redirect.", code=21220, status=400)
         if leg.state is not LegState.in_progress:
@@ -164,6 +221,7 @@ class Exchange:
         room = self.rooms.get(leg.room or "")
         if room and room.state is not RoomState.completed:
             if was_in:
+                leg.room = None if leg.inbound else leg.room
                 why = "participant_updated_via_api" if kicked else "participant_hung_up"
                 self._leave(room, leg, why, now)
             self._end_if_over(room, leg, now, was_in=was_in, kicked=kicked)
@@ -201,6 +259,11 @@ class Exchange:
         closed: list[Leg] = []
         for leg in room.live_legs:
             was_in = leg.state is LegState.in_progress
+            if leg.inbound:
+                leg.room = None
+                self._leave(room, leg, why, now)
+                self._changed(leg)
+                continue
             self._close(leg, LegState.completed if was_in else LegState.canceled, now)
             closed.append(leg)
             if was_in:
@@ -245,4 +308,4 @@ class Exchange:
         del self.legs[sid]
 
     def _changed(self, leg: Leg) -> None:
-        self.versions[leg.to] += 1
+        self.versions[leg.phone] += 1

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 API_VERSION = "2010-04-01"
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+WITHHELD = "anonymous"
 SOFT_PHONE = re.compile(r"client:[A-Za-z0-9_.-]{1,64}")
 
 
@@ -89,7 +90,11 @@ class Notice:
 
 @dataclass
 class Leg:
-    """One call. Ring time and time limit in seconds; `room` is the id of its room, if it goes into one."""
+    """One call. Ring time and time limit in seconds; `room` is the id of its room, if it is in one or goes into one.
+
+    `inbound`: a phone of ours called the other side, whose script the call follows; `doing` is what its phone shows of
+    that. Such a call outlives its rooms.
+    """
 
     to: str
     caller: str
@@ -112,9 +117,25 @@ class Leg:
     due_at: datetime | None = None
     answers_at: datetime | None = None
     told: int = 0
+    inbound: bool = False
+    withheld: bool = False
+    doing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.updated_at = self.placed_at
+
+    @property
+    def phone(self) -> str:
+        """The phone of this phonebox that the call is on."""
+        return self.caller if self.inbound else self.to
+
+    @property
+    def shown_caller(self) -> str:
+        return WITHHELD if self.withheld else self.caller
+
+    @property
+    def direction(self) -> str:
+        return "inbound" if self.inbound else "outbound-api"
 
     @property
     def live(self) -> bool:
@@ -137,14 +158,7 @@ class Leg:
             return []
         status = "initiated" if event == "initiated" else self.state.value
         fields = {
-            "CallSid": self.sid,
-            "AccountSid": account,
-            "ApiVersion": API_VERSION,
-            "Direction": "outbound-api",
-            "From": self.caller,
-            "Caller": self.caller,
-            "To": self.to,
-            "Called": self.to,
+            **self.about(account),
             "CallStatus": status,
             "CallbackSource": "call-progress-events",
             "SequenceNumber": str(self.told),
@@ -155,6 +169,20 @@ class Leg:
             fields |= {"CallDuration": str(self.seconds), "Duration": str(minutes), "SipResponseCode": _SIP[self.state]}
         self.told += 1
         return [Notice(self.sid, self.callback.url, fields)]
+
+    def about(self, account: str) -> dict[str, str]:
+        """The fields every webhook of this call begins with."""
+        return {
+            "CallSid": self.sid,
+            "AccountSid": account,
+            "ApiVersion": API_VERSION,
+            "Direction": self.direction,
+            "From": self.shown_caller,
+            "Caller": self.shown_caller,
+            "To": self.to,
+            "Called": self.to,
+            "CallStatus": self.state.value,
+        }
 
 
 @dataclass
@@ -177,11 +205,11 @@ class Room:
 
     @property
     def joined(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.state is LegState.in_progress]
+        return [leg for leg in self.live_legs if leg.state is LegState.in_progress]
 
     @property
     def live_legs(self) -> list[Leg]:
-        return [leg for leg in self.legs if leg.live]
+        return [leg for leg in self.legs if leg.live and leg.room == self.sid]
 
     def tell(self, event: str, account: str, now: datetime, **more: str) -> list[Notice]:
         """The callback for this event (its full name), if its kind was asked for."""

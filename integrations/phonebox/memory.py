@@ -3,16 +3,20 @@
 from datetime import datetime
 from typing import Any
 
+from integrations.phonebox.enclosures import read
 from integrations.phonebox.exchange import Exchange, NotPossible
 from integrations.phonebox.legs import Leg
 from integrations.phonebox.messages import Message, Post
+from integrations.phonebox.recordings import Recording
 
 Entry = dict[str, Any]
 
 
 class Memory:
-    def __init__(self, exchange: Exchange, post: Post, now: datetime) -> None:
-        self._exchange, self._post, self._now = exchange, post, now
+    def __init__(
+        self, exchange: Exchange, post: Post, recordings: dict[str, Recording], now: datetime
+    ) -> None:
+        self._exchange, self._post, self._recordings, self._now = exchange, post, recordings, now
 
     def read(self, entries: list[Entry]) -> None:
         """Take up every entry, oldest first; then let unfinished messages go on."""
@@ -28,8 +32,14 @@ class Memory:
             messages[sid].status, messages[sid].error_code = entry["status"], entry["error_code"]
         elif kind == "phone" and entry.get("action") == "message":
             messages[sid] = Message(
-                entry["to"], entry["from"], entry["body"], _at(entry), inbound=True, sid=sid, status="received"
-            )
+                entry["to"], entry["from"], entry["body"], _at(entry), inbound=True, sid=sid, status="received",
+                enclosures=read(entry.get("media")), more=entry.get("more") or {},
+            )  # fmt: skip
+        elif kind == "phone" and entry.get("action") == "call":
+            leg = Leg(entry["to"], entry["from"], _at(entry), sid=sid, inbound=True)
+            self._exchange.remember_ended(leg, None, self._now)
+        elif kind == "phone" and entry.get("action") == "recording":
+            self._recordings[sid] = Recording(entry["call"], _at(entry), entry["seconds"], sid=sid)
         elif kind == "rest":
             self._take_request(entry, sid, messages)
 

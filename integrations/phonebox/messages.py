@@ -4,18 +4,33 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from integrations.phonebox.enclosures import Enclosure
 from integrations.phonebox.exchange import NotPossible, not_found
 from integrations.phonebox.legs import API_VERSION, PHONE, Notice, new_sid
 
+WHATSAPP = "whatsapp:"
+WINDOW = timedelta(hours=24)
+"""How long after a person's last WhatsApp message free text may be sent to him (the carrier's error 63016 beyond)."""
 LONGEST_TEXT = 1600  # characters; the carrier's limit for one message (its error 21617)
 _FINAL = frozenset({"delivered", "undelivered", "failed", "canceled", "received"})
 # The carrier's default words on long codes, whole message, in any case.
 STOP_WORDS = frozenset({"STOP", "UNSUBSCRIBE", "END", "QUIT", "STOPALL", "REVOKE", "OPTOUT", "CANCEL"})
 START_WORDS = frozenset({"START", "UNSTOP"})
+MEANINGS = {
+    30003: "Unreachable destination handset",
+    63016: "Failed to send freeform message because you are outside the allowed window",
+}
+
+
+def plain(address: str) -> str:
+    """The number of an address of any channel."""
+    return address.removeprefix(WHATSAPP)
 
 
 @dataclass
 class Message:
+    """`more` are fields of its webhook that only some messages have, e.g. an advertisement's."""
+
     to: str
     sender: str
     body: str
@@ -28,9 +43,15 @@ class Message:
     sent_at: datetime | None = None
     updated_at: datetime = field(init=False)
     due_at: datetime | None = None
+    enclosures: list[Enclosure] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.updated_at = self.created_at
+
+    @property
+    def channel(self) -> str:
+        return "whatsapp" if self.to.startswith(WHATSAPP) else "sms"
 
     @property
     def final(self) -> bool:
@@ -48,6 +69,7 @@ class Post:
 
     def __init__(self, account: str, *, step_seconds: float = 0.05, undeliverable: set[str] | None = None) -> None:
         self.account = account
+        self.url = ""
         self.messages: dict[str, Message] = {}
         self.undeliverable = set() if undeliverable is None else undeliverable
         self.versions: Counter[str] = Counter()
@@ -76,13 +98,15 @@ class Post:
 
     def of_phone(self, number: str) -> list[Message]:
         """What this phone received and sent, newest first."""
-        mine = [message for message in self.messages.values() if number in (message.to, message.sender)]
+        mine = [each for each in self.messages.values() if number in (plain(each.to), plain(each.sender))]
         return sorted(mine, key=lambda message: message.created_at, reverse=True)
 
     def send(self, message: Message) -> Message:
         """Take a message for delivery. Raises NotPossible as the carrier would."""
-        if not PHONE.fullmatch(message.to):
+        if not PHONE.fullmatch(plain(message.to)):
             raise NotPossible("The 'To' number is not a valid phone number.", code=21211, status=400)
+        if message.to.startswith(WHATSAPP) and not message.sender.startswith((WHATSAPP, "MG")):
+            raise NotPossible("Message From/To pair violates a rule", code=63007, status=400)
         if not message.body:
             raise NotPossible("Message body is required.", code=21602, status=400)
         if len(message.body) > LONGEST_TEXT:
@@ -101,26 +125,47 @@ class Post:
         self._count(message)
         self._heed(message)
         if hook:
-            fields = {
-                **self._about(message),
-                "SmsStatus": "received",
-                "Body": message.body,
-                "NumMedia": "0",
-                "NumSegments": str(message.segments),
-            }
-            self._notices.append(Notice(message.sid, hook, fields))
+            self._notices.append(Notice(message.sid, hook, self._arrival(message)))
         return message
+
+    def _arrival(self, message: Message) -> dict[str, str]:
+        kind = message.enclosures[0].media_type.partition("/")[0] if message.enclosures else "text"
+        fields = {
+            **self._about(message),
+            "SmsMessageSid": message.sid,
+            "SmsStatus": "received",
+            "Body": message.body,
+            "NumMedia": str(len(message.enclosures)),
+            "NumSegments": str(message.segments),
+        }
+        for place, each in enumerate(message.enclosures):
+            path = f"/{API_VERSION}/Accounts/{self.account}/Messages/{message.sid}/Media/{each.sid}"
+            fields |= {f"MediaUrl{place}": self.url + path, f"MediaContentType{place}": each.media_type}
+        if message.channel == "whatsapp":
+            fields |= {"WaId": plain(message.sender).lstrip("+"), "MessageType": kind, "ChannelPrefix": "whatsapp"}
+        return fields | message.more
+
+    def _in_window(self, message: Message) -> bool:
+        """Whether the person had written on WhatsApp lately enough for a free text when it was sent."""
+        return message.channel != "whatsapp" or any(
+            each.inbound
+            and each.sender == message.to
+            and each.created_at <= message.created_at < each.created_at + WINDOW
+            for each in self.messages.values()
+        )
 
     def _touch(self, message: Message) -> None:
         self._changed.append(message)
         self._count(message)
 
     def _count(self, message: Message) -> None:
-        self.versions[message.to] += 1
-        self.versions[message.sender] += 1
+        self.versions[plain(message.to)] += 1
+        self.versions[plain(message.sender)] += 1
 
     def _heed(self, message: Message) -> None:
         word, pair = message.body.strip().upper(), (message.sender, message.to)
+        if message.channel == "whatsapp":
+            return
         if word in STOP_WORDS:
             self._stopped.add(pair)
         elif word in START_WORDS:
@@ -129,12 +174,13 @@ class Post:
     def tick(self, now: datetime) -> None:
         """Move every message that is due one step on: queued, sent, delivered (or undelivered)."""
         for message in [each for each in self._moving.values() if each.due_at and each.due_at <= now]:
-            reaches = message.to not in self.undeliverable
+            code = None if self._in_window(message) else 63016
+            code = 30003 if plain(message.to) in self.undeliverable else code
             if message.status == "queued":
                 message.status, message.sent_at, message.due_at = "sent", now, now + self._step
             else:
-                message.status, message.due_at = "delivered" if reaches else "undelivered", None
-                message.error_code = None if reaches else 30003
+                message.status, message.due_at = "undelivered" if code else "delivered", None
+                message.error_code = code
                 self._moving.pop(message.sid)
             message.updated_at = now
             self._touch(message)

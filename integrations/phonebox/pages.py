@@ -9,6 +9,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from integrations.phonebox.shapes import Record
+from integrations.phonebox.troubles import Trouble
 from integrations.phonebox.words import WORDS
 
 STATIC = Path(__file__).parent / "static"
@@ -66,6 +67,9 @@ class Pages:
 
     def trouble(self, request: web.Request, sentence: str, status: int) -> web.Response:
         return self._answer(request, "trouble", status, sentence=sentence)
+
+    def troubles(self, request: web.Request, found: list[Trouble]) -> web.Response:
+        return self._answer(request, "troubles", found=found)
 
     def parts(self, request: web.Request, state: Record) -> dict[str, str]:
         """The moving parts of a phone's page, the same the page itself is made of."""

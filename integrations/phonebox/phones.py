@@ -1,7 +1,10 @@
-"""The buttons of a phone, for its page and for outsiders: answer, decline, hang up, write; and watching it live."""
+"""The buttons of a phone, for its page and for outsiders: call, press keys, answer, decline, hang up, write; and
+watching it live."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from urllib.parse import quote
 
@@ -10,10 +13,11 @@ from aiohttp import web
 from integrations.phonebox.bodies import bad, read_fields, read_object
 from integrations.phonebox.exchange import NotPossible
 from integrations.phonebox.legs import PHONE, Leg, LegState, is_address
-from integrations.phonebox.messages import LONGEST_TEXT, Message
+from integrations.phonebox.messages import plain
 from integrations.phonebox.pages import Pages
 from integrations.phonebox.shapes import Record
 from integrations.phonebox.switchboard import Switchboard
+from integrations.phonebox.writing import read_message
 
 LONGEST_WAIT = 25.0
 PING_SECONDS = 5.0
@@ -32,6 +36,10 @@ class Phones:
             web.get("/phones/{number}/events", self.events),
             web.get("/phones/{number}", self.page),
             web.post("/phones/{number}/messages", self.write),
+            web.post("/phones/{number}/call", self.call),
+            web.post("/phones/{number}/keys", self.press_keys),
+            web.get("/troubles", self.troubles),
+            web.get("/troubles.json", self.troubles),
             web.post("/phones/{number}/{button:answer|decline|hangup}", self.press),
             web.post("/faults", self.set_faults),
         ]
@@ -58,36 +66,72 @@ class Phones:
         press: dict[str, Callable[[str, datetime], None]] = {
             "answer": exchange.answer,
             "decline": exchange.decline,
-            "hangup": exchange.hang_up,
+            "hangup": self._hang_up,
         }
         press[button](leg.sid, self._board.now())
         self._board.settle()
         return self._done(request, number)
 
+    def _hang_up(self, sid: str, now: datetime) -> None:
+        """Also while a call of its own is not answered yet."""
+        exchange = self._board.exchange
+        leg = exchange.find_leg(sid)
+        if leg.inbound and leg.state is LegState.ringing:
+            exchange.turn_away(leg, LegState.no_answer, now)
+        else:
+            exchange.hang_up(sid, now)
+
     def _leg(self, number: str, state: LegState, sid: str | None) -> Leg:
         for leg in self._board.exchange.legs_of(number):
-            if leg.state is state and sid in (None, "", leg.sid):
+            # A call of its own rings at the other side: it can be hung up, not answered.
+            fits = leg.state is state if not leg.inbound else state is LegState.in_progress
+            if fits and sid in (None, "", leg.sid):
                 return leg
         what = "rings" if state is LegState.ringing else "is being talked"
         raise NotPossible(f"No such call {what} on this phone", code=21220, status=409)
 
     async def write(self, request: web.Request) -> web.StreamResponse:
-        """Send a text from this phone: `body`, and `to` unless it answers the last one that came."""
-        number, fields = _number(request), await read_fields(request)
-        body, to = fields.get("body", ""), "".join(fields.get("to", "").split()) or self._last_sender(number)
-        if not PHONE.fullmatch(to):
-            raise NotPossible("'to' must be a number such as +34600000000", code=21211, status=400)
-        if not body.strip() or len(body) > LONGEST_TEXT:
-            raise NotPossible(f"'body' must have 1 to {LONGEST_TEXT} characters", code=21602, status=400)
-        message = Message(to, number, body, self._board.now())
+        """Send a message from this phone (see `writing.read_message`)."""
+        number = _number(request)
+        message = await read_message(request, number, self._last_sender(number), self._board.now())
         # On the disk before it is told: what the other side has heard of must survive a restart.
-        await self._board.log.add("phone", action="message", sid=message.sid, to=to, body=body, **{"from": number})
+        await self._board.log.add(
+            "phone", action="message", sid=message.sid, to=message.to, body=message.body, more=message.more,
+            media=[each.as_json() for each in message.enclosures], **{"from": message.sender},
+        )  # fmt: skip
         self._board.post.receive(message, self._board.inbound_url)
         self._board.settle()
         return self._done(request, number)
 
     def _last_sender(self, number: str) -> str:
-        return next((each.sender for each in self._board.post.of_phone(number) if not each.inbound), "")
+        return next((plain(each.sender) for each in self._board.post.of_phone(number) if not each.inbound), "")
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """Call the number `to`. `withheld` hides the caller's."""
+        number, fields = _number(request), await read_fields(request)
+        to = "".join(fields.get("to", "").split())
+        if not PHONE.fullmatch(to) or not PHONE.fullmatch(number):
+            raise NotPossible("A phone calls a number such as +34600000000", code=21211, status=400)
+        await self._board.call_in(number, to, withheld=bool(fields.get("withheld")))
+        return self._done(request, number)
+
+    async def press_keys(self, request: web.Request) -> web.StreamResponse:
+        """Press these `keys` in the call."""
+        number, fields = _number(request), await read_fields(request)
+        keys = fields.get("keys", "")
+        if not re.fullmatch(r"[0-9*#]{1,32}", keys):
+            raise bad("'keys' are 1 to 32 of 0-9, * and #")
+        leg = self._leg(number, LegState.in_progress, fields.get("sid"))
+        if self._board.scripts:
+            self._board.scripts.press(leg, keys)
+        return self._done(request, number)
+
+    async def troubles(self, request: web.Request) -> web.Response:
+        """What was wrong with the other side's answers to calls, newest first."""
+        found = self._board.troubles.all()
+        if request.path.endswith(".json"):
+            return web.json_response([{**asdict(each), "at": each.at.isoformat()} for each in found])
+        return self._pages.troubles(request, found)
 
     def _done(self, request: web.Request, number: str) -> web.StreamResponse:
         if "text/html" in request.headers.get("Accept", ""):

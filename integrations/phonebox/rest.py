@@ -29,7 +29,15 @@ class Asked:
     noted: dict[str, str] = field(default_factory=dict)
 
 
-Answer = tuple[int, shapes.Record | None]
+@dataclass(frozen=True)
+class Document:
+    """An answer that is not JSON."""
+
+    media_type: str
+    content: bytes
+
+
+Answer = tuple[int, shapes.Record | Document | None]
 Verb = Callable[[Asked], Answer]
 ID = r"([^/]+)"
 
@@ -94,8 +102,9 @@ class Rest:
                 return verb(asked)
         raise NotPossible("Method not allowed", code=20004, status=405) if known else not_found()
 
-    async def _note(self, asked: Asked, status: int, record: shapes.Record | None) -> None:
-        sid = asked.noted.pop("sid", "") or str((record or {}).get("sid") or (record or {}).get("call_sid") or "")
+    async def _note(self, asked: Asked, status: int, record: shapes.Record | Document | None) -> None:
+        found = record if isinstance(record, dict) else {}
+        sid = asked.noted.pop("sid", "") or str(found.get("sid") or found.get("call_sid") or "")
         await self._board.log.add(
             "rest",
             method=asked.method,
@@ -108,7 +117,7 @@ class Rest:
         )
 
     async def _reply(
-        self, request: web.Request, status: int, record: shapes.Record | None, fault: Fault | None
+        self, request: web.Request, status: int, record: shapes.Record | Document | None, fault: Fault | None
     ) -> web.StreamResponse:
         if fault and fault.kind == "delay" and fault.processed:
             await self._board.linger(fault.seconds)
@@ -116,6 +125,8 @@ class Rest:
             request.transport.abort()
         if record is None:
             return web.Response(status=status)
+        if isinstance(record, Document):
+            return web.Response(body=record.content, content_type=record.media_type)
         headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if status == 401 else {}
         return web.json_response(record, status=status, headers=headers)
 

@@ -5,7 +5,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from integrations.phonebox.legs import API_VERSION, Leg, LegState, Room, stamp
-from integrations.phonebox.messages import Message
+from integrations.phonebox.messages import MEANINGS, Message, plain
+from integrations.phonebox.recordings import Recording
 
 Record = dict[str, Any]
 
@@ -22,10 +23,10 @@ def call(leg: Leg, account: str) -> Record:
         "api_version": API_VERSION,
         "to": leg.to,
         "to_formatted": leg.to,
-        "from": leg.caller,
-        "from_formatted": leg.caller,
+        "from": leg.shown_caller,
+        "from_formatted": leg.shown_caller,
         "status": leg.state.value,
-        "direction": "outbound-api",
+        "direction": leg.direction,
         "date_created": stamp(leg.placed_at),
         "date_updated": stamp(leg.updated_at),
         "start_time": stamp(leg.answered_at) if leg.answered_at else None,
@@ -84,6 +85,34 @@ def participant(leg: Leg, account: str) -> Record:
     }
 
 
+def recording(each: Recording, account: str) -> Record:
+    uri = f"{base(account)}/Recordings/{each.sid}"
+    return {
+        "sid": each.sid,
+        "account_sid": account,
+        "api_version": API_VERSION,
+        "call_sid": each.call_sid,
+        "conference_sid": None,
+        "channels": 1,
+        "source": "RecordVerb",
+        "status": "completed",
+        "error_code": None,
+        "encryption_details": None,
+        "duration": str(each.seconds),
+        "price": None,
+        "price_unit": "USD",
+        "start_time": stamp(each.at),
+        "date_created": stamp(each.at),
+        "date_updated": stamp(each.at),
+        "media_url": uri,
+        "uri": f"{uri}.json",
+        "subresource_uris": {
+            "add_on_results": f"{uri}/AddOnResults.json",
+            "transcriptions": f"{uri}/Transcriptions.json",
+        },
+    }
+
+
 def message(each: Message, account: str) -> Record:
     uri = f"{base(account)}/Messages/{each.sid}"
     service = each.sender if each.sender.startswith("MG") else None
@@ -96,11 +125,11 @@ def message(each: Message, account: str) -> Record:
         "messaging_service_sid": service,
         "body": each.body,
         "num_segments": str(each.segments),
-        "num_media": "0",
+        "num_media": str(len(each.enclosures)),
         "direction": "inbound" if each.inbound else "outbound-api",
         "status": each.status,
         "error_code": each.error_code,
-        "error_message": "Unreachable destination handset" if each.error_code else None,
+        "error_message": MEANINGS.get(each.error_code or 0),
         "price": None,
         "price_unit": "USD",
         "date_created": stamp(each.created_at),
@@ -152,8 +181,10 @@ def phone(number: str, legs: Sequence[Leg], messages: Sequence[Message], version
                 "sid": leg.sid,
                 "state": leg.state.value,
                 "room": leg.room_name,
-                "direction": "inbound",
+                "direction": "outbound" if leg.inbound else "inbound",
                 "from": leg.caller,
+                "to": leg.to,
+                "doing": leg.doing,
                 "on_hold": leg.on_hold,
                 "placed_at": leg.placed_at.isoformat(),
                 "answered_at": leg.answered_at.isoformat() if leg.answered_at else None,
@@ -166,8 +197,10 @@ def phone(number: str, legs: Sequence[Leg], messages: Sequence[Message], version
                 "sid": each.sid,
                 "body": each.body,
                 "at": each.created_at.isoformat(),
-                "from": each.sender,
-                "to": each.to,
+                "from": plain(each.sender),
+                "to": plain(each.to),
+                "channel": each.channel,
+                "media": [enclosed.media_type for enclosed in each.enclosures],
                 "direction": "outbound" if each.inbound else "inbound",
                 "status": each.status,
             }

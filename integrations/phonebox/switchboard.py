@@ -7,11 +7,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from integrations.phonebox.callbacks import Callbacks
-from integrations.phonebox.exchange import Exchange
+from integrations.phonebox.exchange import Exchange, NotPossible
 from integrations.phonebox.faults import Faults
+from integrations.phonebox.legs import API_VERSION, Callback, Leg, Notice
 from integrations.phonebox.log import Log
-from integrations.phonebox.messages import Post
+from integrations.phonebox.messages import Post, plain
+from integrations.phonebox.recordings import Recording
+from integrations.phonebox.scripts import Scripts
 from integrations.phonebox.shapes import Record, phone
+from integrations.phonebox.troubles import Trouble, Troubles
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +23,8 @@ log = logging.getLogger(__name__)
 class Switchboard:
     """Whoever changes the exchange or the post calls `settle()` afterwards.
 
-    `inbound_url` is where texts written on a phone are told; None keeps them here.
+    `inbound_url` is where texts written on a phone are told; None keeps them here. `voice_url` says what a call from a
+    phone is answered with, `voice_status_url` is told of its end. `url` is where the phonebox listens.
     """
 
     def __init__(
@@ -27,6 +32,12 @@ class Switchboard:
     ) -> None:
         self.exchange, self.post, self.log, self.faults = exchange, post, log, faults
         self.inbound_url = inbound_url
+        self.voice_url: str | None = None
+        self.voice_status_url: str | None = None
+        self.url = ""
+        self.scripts: Scripts | None = None
+        self.troubles = Troubles()
+        self.recordings: dict[str, Recording] = {}
         self.closing = asyncio.Event()
         self._callbacks = callbacks
         self._wake = asyncio.Event()
@@ -42,9 +53,44 @@ class Switchboard:
         """Tell what there is to tell, wake the clock and the watchers."""
         for notice in [*self.exchange.take_notices(), *self.post.take_notices()]:
             self._callbacks.push(notice)
+        if self.scripts:
+            self.scripts.look()
         self._wake.set()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+    async def call_in(self, number: str, to: str, *, withheld: bool = False) -> Leg:
+        """A phone calls a number of the other side's. Raises NotPossible when nobody answers for it."""
+        if not self.voice_url or not self.scripts:
+            raise NotPossible("Nobody has told what a call to this number is answered with", code=21205, status=409)
+        hook = self.voice_status_url
+        callback = Callback(hook, frozenset({"completed"})) if hook else None
+        leg = Leg(to, number, self.now(), callback=callback, withheld=withheld)
+        self.exchange.call_in(leg)
+        # On the disk before it is told: what the other side has heard of must survive a restart.
+        await self.log.add("phone", action="call", sid=leg.sid, to=to, **{"from": number})
+        self.scripts.start(self, leg, self.voice_url)
+        self.settle()
+        return leg
+
+    def tell(self, notice: Notice) -> None:
+        """Tell one thing."""
+        self._callbacks.push(notice)
+
+    def trouble(self, trouble: Trouble) -> None:
+        """The other side's answer was no good."""
+        log.warning("the answer to a call cannot be followed: error %d", trouble.code)
+        self.troubles.add(trouble)
+
+    async def keep(self, recording: Recording) -> None:
+        """A person's spoken message."""
+        await self.log.add("phone", action="recording", sid=recording.sid, call=recording.call_sid,
+                           seconds=recording.seconds)
+        self.recordings[recording.sid] = recording
+
+    @property
+    def recording_url(self) -> str:
+        return f"{self.url}/{API_VERSION}/Accounts/{self.exchange.account}/Recordings"
 
     async def run(self) -> None:
         """The clock: sleeps until something is due, or until somebody changed something."""
@@ -89,8 +135,8 @@ class Switchboard:
 
     def numbers(self) -> list[str]:
         """Every phone that was called or written to, or that wrote."""
-        called = {leg.to for leg in self.exchange.legs.values()}
-        written = {each.sender if each.inbound else each.to for each in self.post.messages.values()}
+        called = {leg.phone for leg in self.exchange.legs.values()}
+        written = {plain(each.sender if each.inbound else each.to) for each in self.post.messages.values()}
         return sorted(called | written)
 
     async def wait(self, number: str, after: int, seconds: float) -> bool:

@@ -13,6 +13,7 @@ from integrations.phonebox.switchboard import Switchboard
 
 LONGEST_RING, LONGEST_CALL = 600, 86_400  # seconds; the carrier's limits
 LARGEST_PAGE = 1000
+LONGEST_MARKUP = 4000
 _CALL_STATES = frozenset(state.value for state in LegState)
 
 
@@ -81,10 +82,23 @@ class Verbs:
 
     def update_call(self, asked: Asked) -> Answer:
         leg, state = self._board.exchange.find_leg(asked.ids[0]), first(asked.form, "Status")
+        if not state and (first(asked.form, "Twiml") or first(asked.form, "Url")):
+            self._redirect(leg, asked.form)
+            return 200, shapes.call(leg, self._account)
         if state not in ("completed", "canceled"):
             raise bad("Status must be completed or canceled")
         self._board.exchange.end_leg(leg.sid, self._board.now(), cancel_only=state == "canceled")
         return 200, shapes.call(leg, self._account)
+
+    def _redirect(self, leg: Leg, form: Form) -> None:
+        """A live call that came in follows other markup from now on."""
+        if leg.state is not LegState.in_progress or not leg.inbound or not self._board.scripts:
+            raise NotPossible("Call is not in-progress. Cannot redirect.", code=21220, status=400)
+        url = callback_url(form, "Url")
+        markup = b"" if url else first(form, "Twiml").encode()
+        if len(markup) > LONGEST_MARKUP:
+            raise NotPossible("Twiml is too long", code=21218, status=400)
+        self._board.scripts.go_on(self._board, leg, url=url, markup=markup)
 
     def delete_call(self, asked: Asked) -> Answer:
         asked.noted["sid"] = asked.ids[0]

@@ -6,14 +6,15 @@ happens once, whichever message brings it first.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from router.actions import outgoing, presence, wrapping
+from router.actions import keeping, listing, outgoing, presence, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.nurturing import permit, refund
-from router.book import Writing, scopes_of
+from router.book import Writing
+from router.model.arrivals import Arrival, ArrivalState
 from router.model.base import vouched
-from router.model.budgets import DEPLOYMENT_CAP, LEG_COST
+from router.model.budgets import LEG_COST
 from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
@@ -22,7 +23,7 @@ from router.model.errors import Conflict
 from router.model.guard import Purpose
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, budgets, calls
+from router.store import alarms, arrivals, budgets, calls
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -41,12 +42,15 @@ _DISPOSITION_OF = {
 
 @dataclass(frozen=True)
 class Ended:
-    """How a call ended: for the journal, and for the task if the two never talked: closed with a disposition, or queued
-    again without that agent."""
+    """How a call ended: for the journal, and for the task if the two never talked: closed with a disposition, queued
+    again (`again`; `requeue_without`: for another agent), put off until then (aware), or `abandoned` by its person."""
 
     outcome: str
     disposition: Disposition | None = None
     requeue_without: int | None = None
+    postpone_until: datetime | None = None
+    again: bool = False
+    abandoned: bool = False
 
 
 async def on_event(w: Writing, event: LegMoved | RoomMoved) -> None:
@@ -68,7 +72,7 @@ async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
         return
     leg.stage = stage
     w.hint(f"call:{leg.call_id}")
-    if event.stage is LegStage.answered:
+    if event.stage is LegStage.answered and not leg.came_in:
         await _joined(w, leg)
     elif event.stage is LegStage.ended:
         leg.ended_at, leg.outcome = w.now, event.outcome.value
@@ -122,21 +126,33 @@ async def _joined(w: Writing, leg: Leg) -> None:
 
 
 async def _agent_joined(w: Writing, call_id: int) -> None:
-    """The agent is there: ask the guard, at the moment of dialling, and call the customer."""
+    """The agent is there: a caller who waits on the line is put through to him; otherwise ask the guard, at the moment
+    of dialling, and call the customer."""
     call = await w.move(Call, call_id, CallState.customer_leg)
     if call is None:
         return
     task = vouched(await w.session.locked(Task, call.task_id))
+    caller = await arrivals.waiting_for(w.session, task.id)
+    if caller is not None:
+        # He called us: nobody's telephone is rung, so neither guard nor budget is asked.
+        await outgoing.fetch_caller(w, call, caller.carrier_id, caller.ref, caller.caller)
+        w.hint(f"agent:{call.agent_id}")
+        return
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    scopes = scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP)
+    if not contact.phone:
+        await end_call(w, call.id, Ended("no_number", Disposition.failed))
+        return
+    scopes = await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=task.lead_id, at=w.now)
     if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
         return
-    purpose = Purpose.commercial if task.kind is TaskKind.nurture else Purpose.requested
+    purpose = await listing.purpose_of(w, task)
     attempt, verdict = await permit(w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id)
     if not verdict.allowed:
-        await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted))
+        # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
+        later = verdict.until if purpose is Purpose.commercial and task.kind is TaskKind.call else None
+        await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted, postpone_until=later))
         return
     await outgoing.place_leg(
         w, call, campaign.caller_id, "customer", contact.phone, ring_seconds=CUSTOMER_RING_SECONDS,
@@ -150,14 +166,19 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
     call = await w.move(Call, call_id, CallState.talking, talking_at=w.now)
     if call is None:
         return
-    await w.move(Task, call.task_id, TaskState.engaged, held_until=None)
+    task = await w.move(Task, call.task_id, TaskState.engaged, held_until=None)
+    if task is not None:
+        await keeping.talked(w, task)
+    caller = await arrivals.waiting_for(w.session, call.task_id)
+    if caller is not None:
+        await w.move(Arrival, caller.id, ArrivalState.talking)
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
     w.hint(f"agent:{call.agent_id}", "wallboard")
 
 
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
     call = vouched(await w.session.locked(Call, leg.call_id))
-    if leg.role == "customer" and outcome is LegOutcome.completed:
+    if leg.role == "customer" and outcome is LegOutcome.completed and not leg.came_in:
         leg.joined_at = leg.joined_at or w.now
         await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
     if call.state is CallState.talking:
@@ -165,10 +186,24 @@ async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
         return
     legs = await calls.legs_of(w.session, call.id)
     customer = next((one for one in legs if one.role == "customer"), None)
-    if leg.role == "agent" and customer is not None and await calls.out_of_house(w.session, customer):
+    if customer is not None and customer.came_in:
+        await _caller_not_reached(w, call, leg, customer)
+    elif leg.role == "agent" and customer is not None and await calls.out_of_house(w.session, customer):
         await _agent_left(w, call)
     else:
         await end_call(w, call.id, _not_reached(call, legs))
+
+
+async def _caller_not_reached(w: Writing, call: Call, leg: Leg, customer: Leg) -> None:
+    """The two never met. Without his agent the caller waits on, for another; if it was he who left, nobody rings."""
+    if leg.role == "agent":
+        customer.ended_at = w.now
+        await w.session.flush()
+        await end_call(w, call.id, Ended(f"agent_{leg.outcome}", requeue_without=call.agent_id))
+    elif leg.outcome == LegOutcome.failed.value:
+        await end_call(w, call.id, Ended("not_joined", again=True))
+    else:
+        await end_call(w, call.id, Ended("caller_left", abandoned=True))
 
 
 async def _agent_left(w: Writing, call: Call) -> None:
@@ -217,9 +252,18 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
     task = vouched(await w.session.locked(Task, call.task_id))
     if task.state is not TaskState.connecting:
         return
-    if ended.requeue_without is not None:
+    if ended.abandoned:
+        await w.move(Task, task.id, TaskState.abandoned, ended_at=w.now, held_until=None, data={"reason": "left"})
+        await presence.release(w, call.agent_id)
+        return
+    if ended.requeue_without is not None or ended.again:
         await back_to_queue(w, task, ended.requeue_without, ended.outcome)
-        await presence.release(w, call.agent_id, rejected=True)
+        await presence.release(w, call.agent_id, rejected=not ended.again)
+        return
+    if ended.postpone_until is not None:
+        await back_to_queue(w, task, None, ended.outcome)
+        await listing.postpone(w, task.id, ended.postpone_until)
+        await presence.release(w, call.agent_id)
         return
     disposition = ended.disposition or Disposition.failed
     await wrapping.close_task(w, task.id, disposition)
@@ -256,7 +300,11 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     leg = vouched(await w.session.locked(Leg, vouched(delivery.leg_id)))
     leg.carrier_id = leg.carrier_id or carrier_id
     agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
-    if leg.ended_at is None and (call.state is CallState.ended or agent_left):
+    if leg.came_in:
+        # Too late he comes into a room that is over, where nobody is: he is fetched out of it and waits on.
+        if leg.ended_at is not None or call.state is CallState.ended:
+            await outgoing.end_room(w, call, "caller_late")
+    elif leg.ended_at is None and (call.state is CallState.ended or agent_left):
         await outgoing.end_leg(w, call, leg)
 
 

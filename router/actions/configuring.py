@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
+from router.actions import connecting, short_links
 from router.book import Writing
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
@@ -119,7 +120,8 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites", "numbers"), f"campaign {plan.key}", changes
+        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links"), f"campaign {plan.key}",
+        changes,
     )
     queues: dict[str, Queue] = {}
     for queue in plan.queues:
@@ -140,6 +142,12 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
             raise WrongFile(f"number {number.phone} belongs to another campaign")
         values = columns(number, "queue") | {"campaign_id": campaign.id, "queue_id": queues[number.queue].id}
         await _put(w, ours, Number, values, f"number {number.phone}", changes)
+    for connector in plan.connectors:
+        for one in await connecting.apply(w, campaign, connector, plan.key):
+            changes.append(Change(*one))
+    for link in plan.links:
+        for one in await short_links.apply(w, campaign, link, plan.key):
+            changes.append(Change(*one))
 
 
 async def _put(

@@ -1,22 +1,35 @@
 """Dispatch: one round gives waiting tasks to free agents; then each reservation is accepted, rejected or missed."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from router.actions import outgoing, presence
+from router.actions import conversing, outgoing, presence, wrapping
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
 from router.model.base import vouched
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
+from router.model.conversations import Side
 from router.model.errors import Conflict
-from router.model.routing import match
-from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskState
+from router.model.routing import Match, match
+from router.model.tasks import (
+    WITHOUT_TELEPHONE,
+    Exclusion,
+    Reservation,
+    ReservationState,
+    Task,
+    TaskKind,
+    TaskState,
+)
 from router.model.vault import new_token
-from router.store import agents, alarms, tasks
+from router.store import agents, alarms, conversations, rooms, tasks
 
 AGENT_RING_SECONDS = 20
 CALL_CONNECT = "call.connect"
 RESERVATION_EXPIRE = "reservation.expire"
+GONE_AFTER = timedelta(seconds=45)
+"""A browser that is silent for so long is not only being reloaded: whoever waits for its agent waits for another."""
+FORGOTTEN_AFTER = timedelta(minutes=10)
 
 
 async def run_round(w: Writing, pool: int) -> int:
@@ -46,15 +59,21 @@ async def _match_heads(w: Writing, pool: int) -> tuple[int, bool]:
         return 0, False
     heads, excluded = await tasks.heads(w.session, pool, [agent.id for agent in free], w.now)
     matches = match(heads, free, w.now, excluded) if heads else []
-    made = await tasks.reserve(w.session, matches, w.now) if matches else []
+    made = await reserve(w, matches) if matches else []
+    agents_unseen = len(free) >= tasks.MOST_HEADS and len(made) < len(heads)
+    heads_unseen = len(heads) >= min(tasks.MOST_HEADS, len(free)) and len(made) < len(free)
+    return len(made), bool(made) and (agents_unseen or heads_unseen)
+
+
+async def reserve(w: Writing, matches: Sequence[Match]) -> Sequence[tasks.Held]:
+    """Holds each task for its agent until it has rung long enough; a pair that is held already is left out."""
+    made = await tasks.reserve(w.session, matches, w.now)
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
         w.fact("task.reserved", **common, subject_id=held.task_id)
         w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
         w.hint(f"agent:{held.agent_id}", "wallboard")
-    agents_unseen = len(free) >= tasks.MOST_HEADS and len(made) < len(heads)
-    heads_unseen = len(heads) >= min(tasks.MOST_HEADS, len(free)) and len(made) < len(free)
-    return len(made), bool(made) and (agents_unseen or heads_unseen)
+    return made
 
 
 async def _answered(
@@ -72,12 +91,21 @@ async def _answered(
     return held, task
 
 
-async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call:
-    """The agent takes the task: his leg is placed first, the customer's when he is in the room.
+async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
+    """The agent takes the task. A call: his leg is placed first, the customer's when he is in the room. What is written
+    or seen in the browser begins at once, without a call.
 
     A compare-and-set: of two clicks, or a click and the end of the ringing, one wins. Raises Conflict for the other.
     """
     _, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    if task.kind in WITHOUT_TELEPHONE:
+        await _engage(w, task, agent_id)
+        return None
+    return await connect(w, task, agent_id)
+
+
+async def connect(w: Writing, task: Task, agent_id: int) -> Call:
+    """The call for a task this agent has taken. Raises Conflict when the customer waits no longer."""
     queue = await tasks.queue_of(w.session, task)
     until = w.now + timedelta(seconds=queue.connect_seconds)
     if await w.move(Task, task.id, TaskState.connecting, held_until=until) is None:
@@ -88,6 +116,17 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call:
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, until)
     w.hint("courier", f"agent:{agent_id}", "wallboard")
     return call
+
+
+async def _engage(w: Writing, task: Task, agent_id: int) -> None:
+    if await w.move(Task, task.id, TaskState.connecting, held_until=None) is None:
+        raise Conflict("The customer is no longer waiting.")
+    vouched(await w.move(Task, task.id, TaskState.engaged, engaged_at=w.now))
+    vouched(await w.session.locked(Agent, agent_id)).misses = 0
+    await conversing.taken(w, task, agent_id)
+    if task.kind is TaskKind.video:
+        w.hint(f"room:{(await rooms.of_task(w.session, task, w.now)).id}")
+    w.hint(f"agent:{agent_id}", "wallboard")
 
 
 async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
@@ -106,7 +145,9 @@ async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
 async def back_to_queue(w: Writing, task: Task, agent_id: int | None, reason: str) -> None:
     """The task keeps its rank, so its age; this agent is not offered it again for a while."""
     queue = await tasks.queue_of(w.session, task)
-    moved = await w.move(Task, task.id, TaskState.queued, agent_id=None, held_until=None, data={"reason": reason})
+    moved = await w.move(
+        Task, task.id, TaskState.queued, agent_id=None, held_until=None, engaged_at=None, data={"reason": reason}
+    )
     if moved is None:
         return
     if agent_id is not None:
@@ -114,6 +155,42 @@ async def back_to_queue(w: Writing, task: Task, agent_id: int | None, reason: st
             Exclusion(task_id=task.id, agent_id=agent_id, until=w.now + timedelta(seconds=queue.exclude_seconds))
         )
     w.hint("dispatch", "wallboard")
+
+
+async def abandon(
+    w: Writing, task_id: int, reason: str = "left", *, and_then: Callable[[Task], Awaitable[None]] | None = None
+) -> bool:
+    """The person leaves before anybody was with him: nothing rings any more. False when he is not waiting.
+
+    `and_then` ends what else belongs to the task, before it is asked whether somebody else must answer him.
+    """
+    for _ in range(3):  # between the look and the move a round may hold the task, or a ring may end
+        ringing = await tasks.pending_reservation(w.session, task_id)
+        if ringing is not None and await _cancel(w, ringing) is None:
+            continue
+        gone = await w.move(
+            Task, task_id, TaskState.abandoned, frm=(TaskState.reserved,) if ringing else (TaskState.queued,),
+            agent_id=None, held_until=None, ended_at=w.now, data={"reason": reason},
+        )
+        if gone is not None:
+            if ringing is not None:
+                await presence.release(w, ringing.agent_id)
+            if and_then is not None:
+                await and_then(gone)
+            await conversing.resume(w, gone)
+            w.hint("wallboard")
+            return True
+        task = await w.session.locked(Task, task_id)
+        if task is None or task.state not in (TaskState.queued, TaskState.reserved):
+            return False
+    return False
+
+
+async def _cancel(w: Writing, ringing: Reservation) -> Reservation | None:
+    held = await w.move(Reservation, ringing.id, ReservationState.canceled, ended_at=w.now)
+    if held is not None:
+        await alarms.cancel(w.session, RESERVATION_EXPIRE, held.id, w.now)
+    return held
 
 
 async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
@@ -140,4 +217,33 @@ async def take_back_absent(w: Writing) -> int:
         held, task = await _answered(w, one.id, ReservationState.rescinded)
         await back_to_queue(w, task, None, "agent_gone")
         await presence.release(w, held.agent_id)
-    return len(absent)
+    return len(absent) + await _take_back_unanswered(w)
+
+
+async def _take_back_unanswered(w: Writing) -> int:
+    """A chat whose agent is gone and whose person waits for an answer goes back with its messages; so does a video talk
+    whose visitor is still there. What nobody misses is wrapped up after a while."""
+    taken = 0
+    for task in await tasks.left_alone(w.session, w.now - GONE_AFTER):
+        agent_id = vouched(task.agent_id)
+        if await _waits_for_another(w, task):
+            await conversing.taken(w, task, None)
+            await back_to_queue(w, task, None, "agent_gone")
+            await presence.release(w, agent_id)
+            taken += 1
+        elif await _forgotten(w, agent_id):
+            await conversing.close(w, task)
+            await wrapping.begin_task(w, task)
+    return taken
+
+
+async def _forgotten(w: Writing, agent_id: int) -> bool:
+    seen = vouched(await w.session.get(Agent, agent_id)).heartbeat_at
+    return seen is None or seen < w.now - FORGOTTEN_AFTER
+
+
+async def _waits_for_another(w: Writing, task: Task) -> bool:
+    if task.kind is TaskKind.video:
+        room = await rooms.of_task(w.session, task, w.now)
+        return room.has(Side.visitor, w.now)
+    return any(not thread.answered for thread in await conversations.of_task(w.session, task))

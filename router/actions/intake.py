@@ -1,14 +1,16 @@
 """Intake: leads become contacts, consent receipts and tasks, many requests in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from router.actions import promising
+from router.actions import conversing, keeping, promising
 from router.book import Writing
 from router.model.intake import Taken, Wanted, Work
+from router.model.leads import Intent
 from router.model.tasks import Task, TaskState, lane_of
 from router.model.vault import hash_token
-from router.store import intake
+from router.store import intake, tasks
 
 
 class Raced(Exception):
@@ -16,8 +18,7 @@ class Raced(Exception):
 
 
 NO_WORK = Work()
-TASK_DUE = "task.due"
-"""The alarm of a scheduled task."""
+TASK_DUE = keeping.TASK_DUE
 
 
 def _scope(one: Wanted) -> str:
@@ -25,62 +26,54 @@ def _scope(one: Wanted) -> str:
 
 
 async def take_in(w: Writing, asked: Sequence[Wanted]) -> list[Taken]:
-    """Stores contact, lead, receipt, task, facts and key of all requests; the answers in order.
+    """Stores contact, lead, receipts, task, facts and key of all requests; the answers in order.
 
     The same key gives the same answer, in this batch too. A person who already waits is not rung twice: the new lead
-    is attached. Raises Raced when the same key was taken elsewhere meanwhile; nothing is stored then.
+    is attached. Raises Raced when the same key was taken elsewhere meanwhile; nothing may be stored then.
     """
-    known = await intake.answered(w.session, {(_scope(one), one.key) for one in asked if one.key})
-    answers: dict[int, Taken] = {}
-    fresh: dict[int, Wanted] = {}
-    first_of: dict[tuple[str, str], int] = {}
-    for place, one in enumerate(asked):
-        pair = (_scope(one), one.key or "")
-        if one.key and pair in known:
-            sha256, answer = known[pair]
-            answers[place] = Taken(
-                lead_id=answer["lead_id"], token=one.status_token, task_id=answer.get("task_id"), replayed=True,
-                attached=answer["attached"], mismatch=sha256 != one.request_sha256,
-            )
-        elif one.key and pair in first_of:
-            continue
-        else:
-            first_of[pair] = place
-            fresh[place] = one
-    if fresh:
-        answers |= await _store(w, fresh)
-    for place, one in enumerate(asked):
-        if place not in answers:
-            first = first_of[(_scope(one), one.key or "")]
-            answers[place] = Taken(
-                lead_id=answers[first].lead_id, token=one.status_token, task_id=answers[first].task_id, replayed=True,
-                attached=answers[first].attached, mismatch=asked[first].request_sha256 != one.request_sha256,
-            )
-    return [answers[place] for place in range(len(asked))]
-
-
-async def _store(w: Writing, fresh: dict[int, Wanted]) -> dict[int, Taken]:
-    wanted = list(fresh.values())
-    stored = await intake.take_in(w.session, _columns(wanted) | _receipts(wanted), TASK_DUE, w.now)
-    if len(stored) != len(wanted):
-        raise Raced  # the token is made from the key
-    leads = [stored[hash_token(one.status_token)] for one in wanted]
-    await _attach(w, wanted, leads)
-    taken = {
-        place: Taken(
-            lead_id=lead.lead_id, token=one.status_token, task_id=lead.task_id,
-            attached=one.work is not None and lead.task_id is None,
+    places: dict[object, int] = {}
+    firsts = [places.setdefault((_scope(one), one.key) if one.key else n, n) for n, one in enumerate(asked)]
+    answers = await _store(w, {n: asked[n] for n in sorted(set(firsts))}) if asked else {}
+    return [
+        answers[n] if n == first else replace(
+            answers[first], token=one.status_token, replayed=True,
+            mismatch=asked[first].request_sha256 != one.request_sha256,
         )
-        for (place, one), lead in zip(fresh.items(), leads, strict=True)
-    }
+        for n, (one, first) in enumerate(zip(asked, firsts, strict=True))
+    ]
+
+
+async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
+    """The answers by their places: what was known already is answered again, the rest is stored."""
+    ones = list(asked.values())
+    found = await intake.take_in(w.session, _columns(ones) | _receipts(ones), TASK_DUE, w.now)
+    if len(found) != len(ones):
+        raise Raced
+    answers: dict[int, Taken] = {}
+    wanted: list[Wanted] = []
+    leads: list[intake.Stored] = []
+    for n, (place, one) in enumerate(asked.items()):
+        match found[n]:
+            case intake.Answered(sha256, lead_id, task_id, attached):
+                answers[place] = Taken(lead_id, one.status_token, task_id, replayed=True, attached=attached,
+                                       mismatch=sha256 != one.request_sha256)
+            case intake.Stored(lead_id, _, task_id) as lead:
+                attached = one.work is not None and task_id is None
+                answers[place] = Taken(lead_id, one.status_token, task_id, attached=attached)
+                wanted.append(one)
+                leads.append(lead)
+    await _attach(w, wanted, leads)
     _record(w, wanted, leads)
+    if chats := [lead.lead_id for one, lead in zip(wanted, leads, strict=True) if one.intent is Intent.chat]:
+        await conversing.opened(w, chats)
+    if going_on := {lead.lead_id: one.continues for one, lead in zip(wanted, leads, strict=True) if one.continues}:
+        await intake.follow(w.session, going_on)
     for one, lead in zip(wanted, leads, strict=True):
         if one.hold and lead.task_id is not None:
             await promising.book(
                 w, one.hold, lead_id=lead.lead_id, task_id=lead.task_id, contact_id=lead.contact_id, locale=one.locale
             )
-    await _remember(w, fresh, taken)
-    return taken
+    return answers
 
 
 def _columns(wanted: list[Wanted]) -> dict[str, list[Any]]:
@@ -107,6 +100,9 @@ def _columns(wanted: list[Wanted]) -> dict[str, list[Any]]:
         "kinds": [one.work.kind.value if one.work else "" for one in wanted],
         "tiers": [work.tier for work in works],
         "dues": [work.due_at for work in works],
+        "scopes": [_scope(one) for one in wanted],
+        "keys": [one.key for one in wanted],
+        "request_sha256s": [one.request_sha256 for one in wanted],
     }
 
 
@@ -135,6 +131,14 @@ async def _attach(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) 
     }
     if doubles and await intake.attach(w.session, doubles) != set(doubles):
         raise Raced
+    tiers = {
+        lead.lead_id: one.work.tier
+        for one, lead in zip(wanted, leads, strict=True)
+        if one.work and one.work.due_at is None and lead.lead_id in doubles
+    }
+    if tiers:
+        # Who is on a list, and now asks to be called, waits as one who asked.
+        await tasks.hurry(w.session, tiers)
 
 
 def _record(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) -> None:
@@ -164,28 +168,12 @@ async def task_due(w: Writing, task_id: int) -> None:
     if task is None or task.state is not TaskState.scheduled:
         return
     if await intake.attach(w.session, {task.lead_id: task.kind.value}):
+        await keeping.served_by_another(w, task)
         await w.move(Task, task.id, TaskState.withdrawn, ended_at=w.now, data={"reason": "with_us"})
         return
     await w.move(
         Task, task.id, TaskState.queued, rank=int(w.now.timestamp() * 1000), enqueued_at=w.now,
         data={"tier": task.tier},
     )
+    await keeping.offered(w, task.id)
     w.hint("dispatch", "wallboard")
-
-
-async def _remember(w: Writing, fresh: dict[int, Wanted], taken: dict[int, Taken]) -> None:
-    keyed = {place: one for place, one in fresh.items() if one.key}
-    if not keyed:
-        return
-    columns: dict[str, list[Any]] = {
-        "scopes": [_scope(one) for one in keyed.values()],
-        "keys": [one.key for one in keyed.values()],
-        "sha256s": [one.request_sha256 for one in keyed.values()],
-        "answers": [
-            intake.as_json(
-                {"lead_id": taken[place].lead_id, "attached": taken[place].attached, "task_id": taken[place].task_id}
-            ) for place in keyed
-        ],
-    }
-    if await intake.remember(w.session, columns, w.now) != len(keyed):
-        raise Raced

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from router.book import Writing, scopes_of
+from router.book import Writing
 from router.model.base import vouched
-from router.model.budgets import DEPLOYMENT_CAP, LEG_COST, MESSAGE_COST
+from router.model.budgets import LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt, Enrolment, EnrolmentState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
@@ -20,7 +20,7 @@ from router.model.tasks import (
     TaskState,
     lane_of,
 )
-from router.store import alarms, attempts, cadences, quotes, signings, tasks
+from router.store import alarms, attempts, budgets, cadences, quotes, signings, tasks
 
 QUOTE_CHECK = "quote.check"
 
@@ -28,8 +28,11 @@ _NO_MORE = frozenset({Disposition.not_interested, Disposition.do_not_call, Dispo
 _UNREACHED = frozenset({Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted})
 
 
-async def ask_guard(w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose) -> Verdict:
-    """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done."""
+async def ask_guard(
+    w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None
+) -> Verdict:
+    """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
+    the request it is about: what was agreed to with it may have been taken back since."""
     tries = await attempts.of_number(w.session, contact.phone, w.now)
     snapshot = Snapshot(
         pack=PACKS[campaign.rule_pack],
@@ -39,6 +42,7 @@ async def ask_guard(w: Writing, campaign: Campaign, contact: Contact, purpose: P
         suppressed=await attempts.suppression(w.session, contact.phone),
         paused=campaign.paused and purpose is Purpose.commercial,
         consents=await attempts.consents(w.session, contact.id),
+        taken_back=await attempts.taken_back(w.session, lead_id) if lead_id else frozenset(),
         commercial=[one.at for one in tries if one.purpose == Purpose.commercial],
         codes=[one.at for one in tries if one.purpose == Purpose.code],
         anything=[one.at for one in tries],
@@ -55,7 +59,7 @@ async def permit(
     refuses a delivery to a customer without one.
     """
     await w.session.lock_word(contact.phone)
-    verdict = await ask_guard(w, campaign, contact, purpose)
+    verdict = await ask_guard(w, campaign, contact, purpose, lead_id)
     attempt = Attempt(
         campaign_id=campaign.id, lead_id=lead_id, phone=contact.phone, channel=channel, purpose=purpose.value,
         verdict=verdict.word, rules=list(verdict.rules), detail=verdict.detail, at=w.now,
@@ -80,7 +84,10 @@ async def refund(w: Writing, attempt_id: int) -> None:
     campaign = vouched(await w.session.get(Campaign, attempt.campaign_id))
     if attempt.at.date() == w.now.date():
         cost = LEG_COST if attempt.channel == "call" else MESSAGE_COST
-        w.spend(-cost, scopes_of(attempt.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
+        scopes = await budgets.scopes_of(
+            w.session, campaign, attempt.phone, lead_id=attempt.lead_id, at=attempt.at
+        )
+        w.spend(-cost, scopes)
 
 
 async def check_quote(w: Writing, quote_id: int) -> None:

@@ -59,3 +59,19 @@ async def hold(w: Writing, call: Call, leg: Leg, on: bool) -> None:
     """Puts one leg on hold, or takes it back."""
     order = {"room": call.room, "carrier_id": leg.carrier_id, "on": on}
     await post(w, DeliveryKind.hold, f"hold:{new_token()}", order, lead_id=call.lead_id, call_id=call.id)
+
+
+async def fetch_caller(w: Writing, call: Call, carrier_id: str, ref: str, address: str) -> Leg:
+    """Records the leg of a caller who waits on the line, and queues his being put into the call's room."""
+    leg = Leg(
+        call_id=call.id, role="customer", ref=new_token(), address=address, created_at=w.now, carrier_id=carrier_id,
+        came_in=True,
+    )
+    w.session.add(leg)
+    await w.session.flush()
+    order = {"carrier_id": carrier_id, "ref": ref, "room": call.room, "room_ref": call.room_ref}
+    await post(
+        w, DeliveryKind.put_through, f"put_through:{leg.id}", order, lead_id=call.lead_id, call_id=call.id,
+        leg_id=leg.id,
+    )
+    return leg

@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 
 from router.actions import outgoing, signing
-from router.actions.nurturing import permit, quote_ended, refund
-from router.book import Writing, scopes_of
-from router.model.budgets import DEPLOYMENT_CAP, MESSAGE_COST
+from router.actions.nurturing import permit, refund
+from router.book import Writing
+from router.model.budgets import MESSAGE_COST
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import NotAllowedNow
 from router.model.guard import Purpose
-from router.model.suppressions import Suppression
-from router.model.tasks import Task, TaskState
-from router.ports import MessageArrived, MessageMoved, MessageStage
-from router.store import deliveries, quotes, tasks
+from router.ports import Channel, MessageMoved, MessageStage
+from router.store import budgets, deliveries
 
 TEXTS = "texts"
 """The vault's purpose for message texts at rest."""
@@ -23,13 +21,15 @@ TEXTS = "texts"
 @dataclass(frozen=True)
 class Text:
     """A message to a customer. `body` may hold a link or a code; `shown` is the same with `[link]` and `[code]` there.
-    `dedupe_key` makes the same message once. `subject` is our word for what it is, e.g. "offer" or "code"."""
+    `dedupe_key` makes the same message once. `subject` is our word for what it is, e.g. "offer" or "code". On WhatsApp
+    the campaign must have a number there."""
 
     body: str
     shown: str
     subject: str
     purpose: Purpose
     dedupe_key: str
+    channel: Channel = Channel.sms
 
 
 async def send_text(
@@ -37,22 +37,29 @@ async def send_text(
     signing_id: int | None = None,
 ) -> Delivery:
     """Queues a text message to the contact's number. Raises NotAllowedNow when the guard or a budget says no."""
-    attempt, verdict = await permit(w, campaign, contact, channel="sms", purpose=text.purpose, lead_id=lead_id)
+    attempt, verdict = await permit(
+        w, campaign, contact, channel=text.channel.value, purpose=text.purpose, lead_id=lead_id
+    )
     if not verdict.allowed:
         raise NotAllowedNow("This number may not be texted now (%(rules)s).", rules=", ".join(verdict.rules))
     delivery = await outgoing.post(
-        w, DeliveryKind.message, text.dedupe_key, {"to": contact.phone, "sender": campaign.sender}, to_customer=True,
+        w, DeliveryKind.message, text.dedupe_key, _addressed(campaign, contact, text.channel), to_customer=True,
         shown_text=text.shown, sealed_text=w.vault.seal(TEXTS, text.body.encode()), purpose=text.subject,
         campaign_id=campaign.id, lead_id=lead_id, signing_id=signing_id, attempt_id=attempt.id,
     )
-    w.spend(MESSAGE_COST, scopes_of(contact.phone, campaign.id, campaign.daily_spend_cap, DEPLOYMENT_CAP))
+    w.spend(
+        MESSAGE_COST, await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=lead_id, at=w.now)
+    )
     return delivery
 
 
-_STAGES = list(MessageStage)
+def _addressed(campaign: Campaign, contact: Contact, channel: Channel) -> dict[str, str]:
+    if channel is Channel.whatsapp and campaign.whatsapp:
+        return {"to": contact.phone, "sender": campaign.whatsapp, "channel": channel.value}
+    return {"to": contact.phone, "sender": campaign.sender}
 
-STOP_WORDS = frozenset({"stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout", "baja", "parar"})
-"""A message of one of these words alone ends all contact: the carrier's own list, and the Spanish ones."""
+
+_STAGES = list(MessageStage)
 
 
 async def message_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
@@ -96,22 +103,3 @@ async def _progress(w: Writing, delivery: Delivery, stage: MessageStage, carrier
            subject_id=delivery.id, purpose=delivery.purpose, error=delivery.error)
     if delivery.signing_id is not None:
         await signing.message_moved(w, delivery.signing_id, delivery.purpose, stage)
-
-
-async def message_arrived(w: Writing, event: MessageArrived) -> None:
-    """A text from outside. A stop word suppresses its number at once, for every campaign and channel."""
-    word = event.text.strip(" \t\r\n.!¡\"'").casefold()
-    if word in STOP_WORDS:
-        await w.session.lock_word(event.sender)
-        w.session.add(Suppression(phone=event.sender, reason="stop", created_at=w.now))
-        w.fact("contact.suppressed", reason="stop")
-        for quote_id in await quotes.open_of_number(w.session, event.sender):
-            await quote_ended(w, quote_id, "stop")
-        for task_id in await tasks.waiting_of_number(w.session, event.sender):
-            await w.move(
-                Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
-                data={"reason": "stop"},
-            )
-            w.hint("wallboard")
-    else:
-        w.fact("message.arrived")

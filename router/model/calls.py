@@ -50,10 +50,15 @@ class Call(Numbered):
 
 
 class Leg(Numbered):
-    """One telephone in the room. `stage` (`router.ports.LegStage`) only rises: a late callback undoes no hang-up."""
+    """One telephone in the room. `stage` (`router.ports.LegStage`) only rises: a late callback undoes no hang-up.
+
+    `came_in`: this person called us. His line is answered long before he is in the room, and outlives it."""
 
     __tablename__ = "legs"
-    __table_args__ = (Index(None, "call_id"),)
+    __table_args__ = (
+        Index(None, "call_id"),
+        Index("ix_legs_customers", "created_at", postgresql_where=text("role = 'customer'")),
+    )
     call_id: Mapped[int] = mapped_column(ForeignKey("calls.id"))
     role: Mapped[str]
     ref: Mapped[str] = mapped_column(unique=True)
@@ -64,3 +69,4 @@ class Leg(Numbered):
     outcome: Mapped[str] = mapped_column(default="")
     joined_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    came_in: Mapped[bool] = mapped_column(default=False)

@@ -16,6 +16,7 @@ E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 LOCALE = "^(en|es|it|ru)$"
+Secret = Annotated[str, Meta(min_length=8, max_length=500)]
 Skill = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 
 
@@ -128,6 +129,56 @@ class SitePlan(msgspec.Struct, forbid_unknown_fields=True):
     hourly_spend_cap: Annotated[int, Meta(ge=0)] = 0
 
 
+class BoxPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A box of a foreign form: what it agrees to, in the words that stand beside it there."""
+
+    purpose: Annotated[str, Meta(pattern="^[a-z_]{1,40}$")]
+    text: Annotated[str, Meta(min_length=1, max_length=2000)]
+    version: Annotated[str, Meta(max_length=40)] = "1"
+
+
+class ConnectorPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A foreign party's door. `queue` is the key of a queue of the same campaign, or `site` that of a landing page.
+
+    `secret` is what the party signs with (Google's key, Meta's app secret, the webhook's secret of a shop or a mail
+    server), `previous_secret` the one before while it is changed; `verify_token` and `token` are Meta's. `columns` maps
+    a form's own questions to name, email, phone, message, country, locale or "field:KEY" of the campaign's. `basis` is
+    "service" when the merchant may call about carts whose buyers ticked nothing. `consent_text` is what the form, or
+    the shop's marketing box, says. All secrets are stored encrypted and never shown.
+    """
+
+    name: Key
+    party: Annotated[str, Meta(pattern="^(google_ads|meta|shopify|woocommerce|email)$")]
+    secret: Secret
+    queue: Key | None = None
+    site: Key | None = None
+    previous_secret: Secret | None = None
+    verify_token: Secret | None = None
+    token: Secret | None = None
+    graph_version: Annotated[str, Meta(pattern=r"^v[0-9]{1,3}\.[0-9]{1,2}$")] = "v21.0"
+    columns: dict[Words, Annotated[str, Meta(
+        pattern="^(name|email|phone|message|country|locale|field:[a-z0-9][a-z0-9_-]{0,63})$")]] = {}
+    delay_minutes: Annotated[int, Meta(ge=1, le=10_080)] = 45
+    basis: Annotated[str, Meta(pattern="^(service)?$")] = ""
+    consent_text: Annotated[str, Meta(max_length=2000)] = ""
+    consent_version: Annotated[str, Meta(max_length=40)] = "1"
+    consents: dict[Words, BoxPlan] = {}
+    closed: bool = False
+
+
+class LinkPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A short link for what is printed: a poster, a counter, a promoter. `site` is the key of a landing page of the
+    same campaign, `target` "form", "register", "kiosk" or an address on its origins, `last_day` the last on which the
+    link works. Its code is made once and stays."""
+
+    piece: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,59}$")]
+    name: Annotated[str, Meta(min_length=1, max_length=100)]
+    site: Key
+    target: Annotated[str, Meta(min_length=1, max_length=2000)] = "form"
+    last_day: Day | None = None
+    active: bool = True
+
+
 class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     """A brand with its queues and landing pages. Times in seconds, money in minor units."""
 
@@ -155,6 +206,8 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     whatsapp: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{6,14})?$")] = ""
     keep_address: Annotated[str, Meta(pattern="^(truncated|full|none)$")] = "truncated"
     numbers: list[NumberPlan] = []
+    connectors: list[ConnectorPlan] = []
+    links: list[LinkPlan] = []
 
 
 class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
@@ -19,7 +19,7 @@ class Receipt(Numbered):
     __tablename__ = "receipts"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
     contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"), index=True)
-    lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"))
+    lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"), index=True)
     purposes: Mapped[list[str]]
     text: Mapped[str]
     text_sha256: Mapped[str]
@@ -34,10 +34,13 @@ class Receipt(Numbered):
 
 
 class Withdrawal(Numbered):
-    """A consent taken back: from `at` on the receipt counts no more. `method` is how: "link", "agent", "stop" …"""
+    """A consent taken back: from `at` on the receipt counts no more for this purpose. `method` is how: "link", "agent",
+    "stop" …"""
 
     __tablename__ = "withdrawals"
-    receipt_id: Mapped[int] = mapped_column(ForeignKey("receipts.id"), unique=True)
+    __table_args__ = (UniqueConstraint("receipt_id", "purpose"),)
+    receipt_id: Mapped[int] = mapped_column(ForeignKey("receipts.id"))
+    purpose: Mapped[str]
     method: Mapped[str]
     at: Mapped[datetime]
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)

@@ -40,7 +40,7 @@ _DELIVERY_MOVES = table(
 
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
-    sealing, whose result is kept once."""
+    sealing and fetching, whose result is kept once. A caller may not be put into his room twice: he would fall out."""
 
     leg = "leg"
     end_room = "end_room"
@@ -48,24 +48,28 @@ class DeliveryKind(StrEnum):
     message = "message"
     hold = "hold"
     seal = "seal"
+    put_through = "put_through"
+    fetch = "fetch"
 
     @property
     def lease(self) -> timedelta:
-        return timedelta(seconds={DeliveryKind.leg: 8, DeliveryKind.seal: 15}.get(self, 60))
+        seconds = {DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.seal: 15}
+        return timedelta(seconds=seconds.get(self, 60))
 
     @property
     def repeatable(self) -> bool:
-        return self in (DeliveryKind.end_room, DeliveryKind.end_leg, DeliveryKind.hold, DeliveryKind.seal)
+        return self not in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.message)
 
     @property
     def most_tries(self) -> int:
         """Requests made at most when each was answered "not processed". A late ring is worse than none."""
-        most = {DeliveryKind.leg: 3, DeliveryKind.hold: 3, DeliveryKind.message: 8, DeliveryKind.seal: 20}
-        return most.get(self, 12)
+        few = {DeliveryKind.leg: 3, DeliveryKind.put_through: 3, DeliveryKind.hold: 3, DeliveryKind.message: 8}
+        return few.get(self, 20 if self is DeliveryKind.seal else 12)
 
     def pause(self, tries: int) -> timedelta:
         """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest."""
-        return timedelta(seconds=min(2.0 ** (tries - 1), 4 if self is DeliveryKind.leg else 120))
+        most = 4 if self in (DeliveryKind.leg, DeliveryKind.put_through) else 120
+        return timedelta(seconds=min(2.0 ** (tries - 1), most))
 
 
 class Delivery(Numbered):

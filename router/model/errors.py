@@ -1,5 +1,8 @@
 """The few errors of the house. Each has a stable code; `router.web` translates them to HTTP once."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class HouseError(Exception):
     """Something the caller may be told. `code` is stable, `pointer` names the field (RFC 6901) when there is one.
@@ -8,6 +11,10 @@ class HouseError(Exception):
     """
 
     code = "error"
+    retry_after: int | None = None
+    """Seconds after which it may be tried again, when that is known."""
+    members: Mapping[str, object] = MappingProxyType({})
+    """What a program needs to go on; it stands in the problem document beside the sentence."""
 
     def __init__(self, sentence: str, *, pointer: str | None = None, **values: object) -> None:
         super().__init__(sentence % values if values else sentence)
@@ -86,3 +93,43 @@ class Locked(HouseError):
     """Too many tries; the thing is locked for good."""
 
     code = "locked"
+
+
+class TooMany(HouseError):
+    """Too often, or not now: it may be tried again after `retry_after` seconds."""
+
+    code = "too-many"
+
+    def __init__(self, sentence: str, *, retry_after: int, pointer: str | None = None, **values: object) -> None:
+        super().__init__(sentence, pointer=pointer, **values)
+        self.retry_after = retry_after
+
+
+class SpendCapped(TooMany):
+    """What the page may cost is used up for now."""
+
+    code = "spend-cap"
+
+
+class Closed(HouseError):
+    """The page takes no requests; somebody switched it off."""
+
+    code = "closed"
+
+
+class NumberRefused(Invalid):
+    """The number exists, but is of a kind or a country that is not called."""
+
+    code = "number-refused"
+
+
+class ProofNeeded(HouseError):
+    """The request must bring a proof of work; `members` hold the challenge (`router.model.proofs`)."""
+
+    code = "proof-needed"
+
+    def __init__(
+        self, sentence: str, *, members: Mapping[str, object], pointer: str | None = None, **values: object
+    ) -> None:
+        super().__init__(sentence, pointer=pointer, **values)
+        self.members = members

@@ -1,7 +1,7 @@
 """Facts: the journal. One row for every change of state, written where the change is written."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -38,6 +38,19 @@ class Fact(Base):
     subject_id: Mapped[int | None] = mapped_column(default=None)
     agent_id: Mapped[int | None] = mapped_column(default=None)
     data: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+
+
+class Noted(NamedTuple):
+    """A fact that is not written yet."""
+
+    at: datetime
+    kind: str
+    campaign_id: int | None
+    lead_id: int | None
+    seq: int | None
+    subject_id: int | None
+    agent_id: int | None
+    data: dict[str, Any]
 
 
 class Consumer(Base):

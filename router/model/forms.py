@@ -30,6 +30,8 @@ _HIDDEN = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u202a-\u202e\u2066-\u2069\
 def plain(text: str) -> str:
     """What a stranger typed, fit to be shown in a line: composed (NFC), without control, zero-width and direction
     characters that would make it look like something else. Names of right-to-left scripts stay as they are."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     text = _HIDDEN.sub("", unicodedata.normalize("NFC", text))
     return " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
 
@@ -167,10 +169,13 @@ MISSING = "Please answer this question."
 UNKNOWN = "This form does not ask that."
 
 
-def read_answers(campaign: Campaign, raw: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
+def read_answers(
+    campaign: Campaign, raw: Mapping[str, object], *, all_of_them: bool = True
+) -> tuple[dict[str, str], dict[str, str]]:
     """The answers to the campaign's questions: those anybody at the desk may see, and the secret ones.
 
-    Raises Invalid with a pointer to the field for a missing, wrong or unasked one.
+    Raises Invalid with a pointer to the field for a wrong or unasked one, and for a missing one when `all_of_them`
+    are to be there.
     """
     asked = {one["key"]: one for one in campaign.fields}
     for key in raw:
@@ -179,13 +184,13 @@ def read_answers(campaign: Campaign, raw: Mapping[str, object]) -> tuple[dict[st
     open_answers: dict[str, str] = {}
     secret_answers: dict[str, str] = {}
     for key, question in asked.items():
-        answer = _answer(question, raw.get(key, ""))
+        answer = _answer(question, raw.get(key, ""), needed=all_of_them and bool(question.get("required")))
         if answer:
             (secret_answers if question.get("secret") else open_answers)[key] = answer
     return open_answers, secret_answers
 
 
-def _answer(question: Mapping[str, Any], given: object) -> str:
+def _answer(question: Mapping[str, Any], given: object, *, needed: bool) -> str:
     pointer = f"/fields/{question['key']}"
     if isinstance(given, bool):
         given = "yes" if given else ""
@@ -196,7 +201,7 @@ def _answer(question: Mapping[str, Any], given: object) -> str:
         raise Invalid(fault, pointer=pointer)
     text = plain(given or "")
     if not text:
-        if question.get("required"):
+        if needed:
             raise Invalid(MISSING, pointer=pointer)
         return ""
     if question.get("kind") == "choice" and text not in question.get("choices", {}):

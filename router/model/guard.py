@@ -61,7 +61,8 @@ a day and four a week. `demo` is always open and only for numbers reserved for d
 @dataclass(frozen=True)
 class Snapshot:
     """What the guard looks at. `commercial`, `codes` and `anything` are the times (aware) of tries to this number in
-    the last 30 days that were not refunded; `consents` the purposes agreed to; `zone` the callee's time zone (IANA)."""
+    the last 30 days that were not refunded; `consents` the purposes agreed to; `taken_back` those agreed to with this
+    very request and withdrawn since; `zone` the callee's time zone (IANA)."""
 
     pack: RulePack
     phone: str
@@ -70,6 +71,7 @@ class Snapshot:
     suppressed: str = ""
     paused: bool = False
     consents: frozenset[str] = frozenset()
+    taken_back: frozenset[str] = frozenset()
     commercial: Sequence[datetime] = ()
     codes: Sequence[datetime] = ()
     anything: Sequence[datetime] = ()
@@ -97,6 +99,8 @@ def may_contact(snapshot: Snapshot, at: datetime) -> Verdict:
         return Verdict("deny", (f"{snapshot.pack.id}.number",))
     if snapshot.paused:
         return Verdict("deny", ("campaign.paused",))
+    if snapshot.purpose is Purpose.requested and "requested" in snapshot.taken_back:
+        return Verdict("deny", ("consent.withdrawn",))
     deferrals = _abuse(snapshot, at)
     if snapshot.purpose is Purpose.commercial:
         if "commercial" not in snapshot.consents:

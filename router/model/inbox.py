@@ -25,13 +25,18 @@ MAX_FAILURES = 5
 
 
 class InboxRow(Numbered):
-    """Raw bytes with a dedupe key: the same event delivered twice is one row. After five failures it is parked."""
+    """Raw bytes with a dedupe key: the same event delivered twice is one row. After five failures it is parked.
+
+    `fetching`: it only announces something, which is fetched first; then `answer` is what was fetched. `lease` rises
+    with every try to fetch it, so that a late one finds another number.
+    """
 
     __tablename__ = "inbox"
     __table_args__ = (
         UniqueConstraint("source", "dedupe_key"),
         Index("ix_inbox_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("ix_inbox_waiting", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_inbox_fetching", "due_at", postgresql_where=text("state = 'waiting' and fetching")),
     )
     source: Mapped[str]
     dedupe_key: Mapped[str]
@@ -43,3 +48,6 @@ class InboxRow(Numbered):
     state: Mapped[InboxState] = mapped_column(default=InboxState.waiting)
     failures: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    fetching: Mapped[bool] = mapped_column(default=False)
+    answer: Mapped[bytes | None] = mapped_column(default=None)
+    lease: Mapped[int] = mapped_column(default=0)

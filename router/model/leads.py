@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
@@ -34,7 +34,13 @@ class Lead(Numbered):
     campaign's own questions; `sealed_fields` those that are secret, as JSON under the vault's purpose "fields"."""
 
     __tablename__ = "leads"
-    __table_args__ = (Index(None, "contact_id", "created_at"),)
+    __table_args__ = (
+        Index(None, "contact_id", "created_at"),
+        Index("ix_leads_reference", text("(source ->> 'reference')"), postgresql_where=text(
+            "source ->> 'reference' is not null")),
+        Index("ix_leads_offline", "campaign_id", text("(source ->> 'offline')"), postgresql_where=text(
+            "source ->> 'offline' is not null")),
+    )
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
     site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
     contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))

@@ -1,9 +1,15 @@
 """Telephone numbers: read as a person writes them, kept as E.164."""
 
+import re
+from functools import lru_cache
+
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from router.model.errors import Invalid
+from router.model.errors import Invalid, NumberRefused
+
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+"""What a network says a call or a message comes from, when it is a number."""
 
 REFUSED = frozenset(
     {
@@ -19,11 +25,13 @@ REFUSED = frozenset(
 """Types nobody is called back on: they cost the caller, or reach no person."""
 
 
+@lru_cache(2_000)
 def e164(written: str, country: str) -> str:
     """The number in E.164. `country` (ISO 3166) is assumed where none is written.
 
-    Raises Invalid for what is no possible number, for premium, shared-cost and personal numbers, and for numbers of no
-    country (satellite and international networks, which the numbering plan counts as ordinary mobiles).
+    Raises Invalid for what is no possible number; NumberRefused, which is Invalid too, for premium, shared-cost and
+    personal numbers, and for numbers of no country (satellite and international networks, which the numbering plan
+    counts as ordinary mobiles).
     """
     if len(written) > 40:
         raise Invalid("This is not a telephone number.", pointer="/phone")
@@ -31,11 +39,11 @@ def e164(written: str, country: str) -> str:
         number = phonenumbers.parse(written, country)
     except phonenumbers.NumberParseException as error:
         raise Invalid("This is not a telephone number.", pointer="/phone") from error
-    if not phonenumbers.is_valid_number(number) or number.extension:
+    kind = phonenumbers.number_type(number)  # unknown when it is no valid number
+    if kind == PhoneNumberType.UNKNOWN or number.extension:
         raise Invalid("This telephone number does not exist.", pointer="/phone")
-    region = phonenumbers.region_code_for_number(number)
-    if region in (None, "001") or phonenumbers.number_type(number) in REFUSED:
-        raise Invalid("We cannot call this kind of number.", pointer="/phone")
+    if kind in REFUSED or phonenumbers.region_code_for_number(number) in (None, "001"):
+        raise NumberRefused("We cannot call this kind of number.", pointer="/phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 

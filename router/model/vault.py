@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _ALPHABET = string.ascii_letters + string.digits
+_PAIRS = [first + second for second in _ALPHABET for first in _ALPHABET]
 TOKEN_LENGTH = 22
 
 
@@ -22,7 +23,16 @@ class Unreadable(Exception):
 
 
 def new_token() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
+    return _letters(secrets.token_bytes(32))
+
+
+def _letters(noise: bytes) -> str:
+    """A token out of 256 bits; two letters at a time."""
+    rest, pairs = int.from_bytes(noise, "big"), []
+    for _ in range(TOKEN_LENGTH // 2):
+        rest, place = divmod(rest, len(_PAIRS))
+        pairs.append(_PAIRS[place])
+    return "".join(pairs)
 
 
 def hash_token(token: str) -> bytes:
@@ -63,15 +73,11 @@ class Vault:
     def mac(self, purpose: str, *parts: str) -> bytes:
         """HMAC-SHA256 over the parts, each with its length, so that no two lists read alike."""
         message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
-        return hmac.new(self._key(purpose), message, hashlib.sha256).digest()
+        return hmac.digest(self._key(purpose), message, "sha256")
 
     def token(self, purpose: str, *parts: str) -> str:
         """An unguessable token that is the same each time for the same parts."""
-        rest, letters = int.from_bytes(self.mac(purpose, *parts), "big"), []
-        for _ in range(TOKEN_LENGTH):
-            rest, place = divmod(rest, len(_ALPHABET))
-            letters.append(_ALPHABET[place])
-        return "".join(letters)
+        return _letters(self.mac(purpose, *parts))
 
     def agrees(self, mac: bytes, purpose: str, *parts: str) -> bool:
         return hmac.compare_digest(mac, self.mac(purpose, *parts))

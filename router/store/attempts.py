@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from router.model.cadences import Attempt
-from router.model.consent import Receipt
 from router.model.suppressions import Suppression
-from router.store.db import ReadSession
+from router.store.db import ReadSession, WriteSession
 
 
 async def of_number(session: ReadSession, phone: str, now: datetime) -> Sequence[Attempt]:
@@ -34,7 +33,40 @@ async def suppression(session: ReadSession, phone: str) -> str:
     return found or ""
 
 
+_IN_FORCE = text(
+    """
+    select distinct given.purpose from receipts r, unnest(r.purposes) as given(purpose)
+    where r.contact_id = :contact_id
+      and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
+    """
+)
+
+_TAKEN_BACK = text(
+    """
+    select given.purpose from receipts r cross join unnest(r.purposes) as given(purpose)
+      left join withdrawals w on w.receipt_id = r.id and w.purpose = given.purpose
+    where r.lead_id = :lead_id
+    group by given.purpose having count(*) = count(w.id)
+    """
+)
+
+
 async def consents(session: ReadSession, contact_id: int) -> frozenset[str]:
-    """The purposes the person agreed to."""
-    lists = await session.scalars(select(Receipt.purposes).where(Receipt.contact_id == contact_id))
-    return frozenset(purpose for purposes in lists for purpose in purposes)
+    """The purposes the person agreed to and has not taken back since."""
+    return frozenset(row[0] for row in await session.rows(_IN_FORCE, {"contact_id": contact_id}))
+
+
+async def taken_back(session: ReadSession, lead_id: int) -> frozenset[str]:
+    """The purposes agreed to with this request and all taken back since."""
+    return frozenset(row[0] for row in await session.rows(_TAKEN_BACK, {"lead_id": lead_id}))
+
+
+async def lift(session: WriteSession, phone: str, reason: str, now: datetime) -> int:
+    """Lifts what suppresses this number for this reason; how many there were."""
+    lifted = await session.execute(
+        update(Suppression)
+        .where(Suppression.phone == phone, Suppression.reason == reason, Suppression.lifted_at.is_(None))
+        .values(lifted_at=now)
+        .returning(Suppression.id)
+    )
+    return len(lifted)

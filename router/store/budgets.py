@@ -1,11 +1,14 @@
 """Budgets as queries."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
-from sqlalchemy import ARRAY, Text, bindparam, text
+from sqlalchemy import ARRAY, Text, bindparam, select, text
 
+from router.model.budgets import DEPLOYMENT_CAP, NUMBER_CAP, hour_scope, site_scope
+from router.model.campaigns import Campaign, Site
 from router.model.errors import NotAllowedNow
+from router.model.leads import Lead
 from router.store.db import ReadSession, WriteSession
 
 _RESERVE = text(
@@ -21,6 +24,26 @@ _USED = text("select scope, used from budgets where day = :day and scope = any(:
 )
 
 _ORDER = ("number", "prefix", "site", "campaign", "all")
+
+
+_SITE_OF = (
+    select(Site.id, Site.daily_spend_cap, Site.hourly_spend_cap)
+    .join(Lead, Lead.site_id == Site.id)
+    .where(Lead.id == bindparam("lead"), Site.daily_spend_cap + Site.hourly_spend_cap > 0)
+)
+
+
+async def scopes_of(
+    session: ReadSession, campaign: Campaign, phone: str, *, lead_id: int | None, at: datetime
+) -> dict[str, int]:
+    """The budgets a paid delivery at `at` (aware) draws on, with the most each may take: those of the number, of the
+    landing page its lead came from when that has caps of its own, of the campaign and of the deployment."""
+    scopes = {f"number:{phone}": NUMBER_CAP}
+    if lead_id is not None:
+        for site_id, daily, hourly in await session.rows(_SITE_OF, {"lead": lead_id}):
+            caps = {site_scope(site_id): daily, hour_scope(site_id, at): hourly}
+            scopes |= {scope: cap for scope, cap in caps.items() if cap}
+    return scopes | {f"campaign:{campaign.id}": campaign.daily_spend_cap, "all": DEPLOYMENT_CAP}
 
 
 def _place(scope: str) -> tuple[int, str]:
@@ -39,6 +62,8 @@ async def reserve(session: WriteSession, day: date, spending: Mapping[str, tuple
         elif cents > cap or not await session.execute(
             _RESERVE, {"scope": scope, "day": day, "cents": cents, "cap": cap}
         ):
+            if "@" in scope:
+                raise NotAllowedNow("This hour's budget of the landing page is used up.")
             raise NotAllowedNow(
                 "The day's budget (%(scope)s) is used up until midnight UTC.", scope=scope.partition(":")[0]
             )

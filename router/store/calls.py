@@ -51,7 +51,7 @@ async def stop_unplaced_legs(session: WriteSession, call_id: int, now: datetime)
         update(Delivery)
         .where(
             Delivery.call_id == call_id,
-            Delivery.kind == DeliveryKind.leg,
+            Delivery.kind.in_((DeliveryKind.leg, DeliveryKind.put_through)),
             Delivery.state.in_((DeliveryState.pending, DeliveryState.claimed)),
         )
         .values(state=DeliveryState.abandoned, ended_at=now)
@@ -70,3 +70,20 @@ async def living_legs(session: ReadSession, before: datetime, limit: int) -> lis
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]
+
+
+async def live_leg_of_call(session: ReadSession, carrier_id: str) -> Leg | None:
+    """The leg that is this call of the carrier's, as long as it has not ended."""
+    return await session.scalar(
+        select(Leg).where(Leg.carrier_id == carrier_id, Leg.ended_at.is_(None)).order_by(Leg.id.desc()).limit(1)
+    )
+
+
+async def live_of_task(session: WriteSession, task_id: int) -> Call | None:
+    """The call under way for this task, locked."""
+    return await session.scalar(
+        select(Call)
+        .where(Call.task_id == task_id, Call.ended_at.is_(None))
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )

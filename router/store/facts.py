@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy import BigInteger, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from router.model.facts import Fact
+from router.model.facts import Fact, Noted
 from router.store.db import ReadSession, WriteSession
+
+_JSON = msgspec.json.Encoder()
 
 
 class Cursor(NamedTuple):
@@ -97,20 +99,19 @@ class Entry(NamedTuple):
         return Cursor(self.xid, self.id)
 
 
-async def append(session: WriteSession, facts: Sequence[Fact]) -> None:
+async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
     """Appends the facts in one statement of constant text, those of a lead numbered 1, 2, 3 … without holes.
 
     Leads are locked by rising id, so that two writers cannot wait for each other.
     """
-    columns = ("at", "kind", "campaign_id", "lead_id", "seq", "subject_id", "agent_id")
-    values: dict[str, list[Any]] = {name: [getattr(fact, name) for fact in facts] for name in columns}
+    values: dict[str, list[Any]] = dict(zip(Noted._fields, map(list, zip(*facts, strict=True)), strict=True))
     places: Counter[int] = Counter()
     values["place"] = []
     for fact in facts:
         if fact.lead_id is not None and fact.seq is None:
             places[fact.lead_id] += 1
         values["place"].append(places[fact.lead_id] if fact.lead_id is not None else None)
-    values["data"] = [msgspec.json.encode(fact.data).decode() for fact in facts]
+    values["data"] = [_JSON.encode(fact.data).decode() for fact in facts]
     if len(places) > 1:
         await session.execute(_LOCK_LEADS, {"ids": sorted(places)})
     await session.execute(_APPEND, values)

@@ -1,6 +1,6 @@
 """Intake as queries: statements of constant text over arrays, so that many requests share one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,25 +14,22 @@ def _arrays(statement: str, **types: Any) -> Any:
     return text(statement).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in types.items()))
 
 
-_ANSWERED = _arrays(
-    """
-    select i.scope, i.key, i.request_sha256, i.answer
-    from unnest(:scopes, :keys) as asked(scope, key) join idempotency i using (scope, key)
-    """,
-    scopes=Text, keys=Text,
-)
-
 # One statement for all rows of all leads: a round trip costs more than what it carries. Who gave no number is a person
 # of his own, so his row's id is drawn before; `ref` is what joins a lead to its person.
 _TAKE_IN = _arrays(
     """
     with given as (
       select * from unnest(:campaign_ids, :site_ids, :queue_ids, :pools, :skills, :lanes, :phones, :names, :locales,
-        :intents, :claims, :sources, :fields, :sealed, :status_hashes, :kinds, :tiers, :dues)
+        :intents, :claims, :sources, :fields, :sealed, :status_hashes, :kinds, :tiers, :dues, :scopes, :keys,
+        :request_sha256s)
       with ordinality as a(campaign_id, site_id, queue_id, pool, skills, lane, phone, name, locale, intent, claims,
-        source, fields, sealed, status_hash, kind, tier, due_at, n)
+        source, fields, sealed, status_hash, kind, tier, due_at, scope, key, request_sha256, n)
+    ), known as materialized (
+      select given.n, i.request_sha256, i.answer
+      from given join idempotency i on i.scope = given.scope and i.key = given.key
     ), asked as materialized (
-      select given.*, nextval(pg_get_serial_sequence('contacts', 'id')) as person_id from given
+      select given.*, nextval(pg_get_serial_sequence('contacts', 'id')) as person_id
+      from given where n not in (select n from known)
     ), persons as (
       insert into contacts (id, campaign_id, phone, name, locale, created_at)
       select person_id, campaign_id, phone, name, locale, :now from (
@@ -51,7 +48,7 @@ _TAKE_IN = _arrays(
         a.locale, a.status_hash, :now, case when a.kind = '' then 1 else 2 end
       from asked a join (select * from persons union all select * from strangers) p
         on p.ref = case when a.phone = '' then a.person_id::text else a.campaign_id || ' ' || a.phone end
-      order by a.n
+      order by a.status_hash
       on conflict do nothing
       returning id, campaign_id, contact_id, status_hash
     ), proof as (
@@ -71,7 +68,7 @@ _TAKE_IN = _arrays(
         case when a.skills = '' then '{}' else string_to_array(a.skills, ' ') end, a.lane, :rank, :now
       from asked a join made m on m.status_hash = a.status_hash
       where a.kind <> ''
-      order by m.contact_id, a.kind, m.id
+      order by m.contact_id, a.kind, a.n
       on conflict do nothing
       returning id, lead_id
     ), alarmed as (
@@ -79,15 +76,27 @@ _TAKE_IN = _arrays(
       select :alarm, w.id, a.due_at, 'pending', 0
       from waiting w join made m on m.id = w.lead_id join asked a on a.status_hash = m.status_hash
       where a.due_at is not null
+    ), kept as (
+      insert into idempotency (scope, key, request_sha256, answer, created_at)
+      select a.scope, a.key, a.request_sha256, jsonb_build_object('lead_id', m.id, 'task_id', w.id, 'attached',
+        a.kind <> '' and w.id is null), :now
+      from asked a join made m on m.status_hash = a.status_hash left join waiting w on w.lead_id = m.id
+      where a.key is not null
+      order by a.scope, a.key
+      on conflict do nothing
+      returning scope, key
     )
-    select made.status_hash, made.id, made.contact_id, waiting.id
-    from made left join waiting on waiting.lead_id = made.id
+    select a.n, a.key is null or (a.scope, a.key) in (select scope, key from kept), m.id, m.contact_id, w.id,
+      null::bytea, null::jsonb
+    from asked a join made m on m.status_hash = a.status_hash left join waiting w on w.lead_id = m.id
+    union all
+    select known.n, true, null, null, null, known.request_sha256, known.answer from known
     """,
     campaign_ids=BigInteger, site_ids=BigInteger, queue_ids=BigInteger, pools=BigInteger, skills=Text, lanes=Text,
     phones=Text, names=Text, locales=Text, intents=Text, claims=Text, sources=Text, fields=Text, sealed=LargeBinary,
     status_hashes=LargeBinary, kinds=Text, tiers=BigInteger, dues=DateTime(timezone=True), receipt_hashes=LargeBinary,
     purposes=Text, texts=Text, sha256s=Text, versions=Text, methods=Text, addresses=Text, user_agents=Text, pages=Text,
-    receipt_locales=Text, client_ats=DateTime(timezone=True),
+    receipt_locales=Text, client_ats=DateTime(timezone=True), scopes=Text, keys=Text, request_sha256s=LargeBinary,
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("rank", type_=BigInteger),
              bindparam("alarm", type_=Text))
 
@@ -102,30 +111,7 @@ _ATTACH = _arrays(
     lead_ids=BigInteger, kinds=Text,
 )
 
-_REMEMBER = _arrays(
-    """
-    insert into idempotency (scope, key, request_sha256, answer, created_at)
-    select scope, key, sha256, answer::jsonb, :now
-    from unnest(:scopes, :keys, :sha256s, :answers) as asked(scope, key, sha256, answer)
-    order by scope, key
-    on conflict do nothing
-    returning key
-    """,
-    scopes=Text, keys=Text, sha256s=LargeBinary, answers=Text,
-)
-
 Columns = Mapping[str, Sequence[Any]]
-
-
-async def answered(session: WriteSession, asked: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bytes, Any]]:
-    """What was answered before under these (scope, key): the request's SHA-256 and the answer."""
-    pairs = list(asked)
-    if not pairs:
-        return {}
-    rows = await session.execute(
-        _ANSWERED, {"scopes": [scope for scope, _ in pairs], "keys": [key for _, key in pairs]}
-    )
-    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 
 class Stored(NamedTuple):
@@ -136,14 +122,31 @@ class Stored(NamedTuple):
     task_id: int | None
 
 
-async def take_in(session: WriteSession, columns: Columns, alarm: str, now: datetime) -> dict[bytes, Stored]:
-    """Stores contacts, leads, receipts, tasks and the alarms of those not due yet; by the hash of the status token.
+class Answered(NamedTuple):
+    """A request whose key was used before: the SHA-256 of that request, and what was answered."""
+
+    request_sha256: bytes
+    lead_id: int
+    task_id: int | None
+    attached: bool
+
+
+async def take_in(
+    session: WriteSession, columns: Columns, alarm: str, now: datetime
+) -> dict[int, Stored | Answered]:
+    """Stores contacts, leads, receipts, tasks, the alarms of those not due yet, and the keys; by place in the columns.
 
     A stranger never changes a known person's name. Contacts are locked in one order, so that replicas cannot deadlock.
-    A lead whose token another replica has just used is missing.
+    A lead whose token or key another replica has just used is missing: nothing of this may be committed then.
     """
     values = {**columns, "alarm": alarm, "rank": int(now.timestamp() * 1000), "now": now}
-    return {row[0]: Stored(*row[1:]) for row in await session.execute(_TAKE_IN, values)}
+    found: dict[int, Stored | Answered] = {}
+    for n, kept, lead_id, contact_id, task_id, sha256, answer in await session.execute(_TAKE_IN, values):
+        if answer is not None:
+            found[n - 1] = Answered(sha256, answer["lead_id"], answer.get("task_id"), answer["attached"])
+        elif kept:
+            found[n - 1] = Stored(lead_id, contact_id, task_id)
+    return found
 
 
 async def attach(session: WriteSession, leads: Mapping[int, str]) -> set[int]:
@@ -153,9 +156,29 @@ async def attach(session: WriteSession, leads: Mapping[int, str]) -> set[int]:
     return {row[0] for row in rows}
 
 
-async def remember(session: WriteSession, columns: Columns, now: datetime) -> int:
-    """Keeps the answers under their keys; how many were new."""
-    return len(await session.execute(_REMEMBER, {**columns, "now": now}))
+_FOLLOW = _arrays(
+    """
+    with mine as (
+      select m.lead_id, earlier.id as earlier_id, leads.contact_id
+      from unnest(:lead_ids, :earlier) as m(lead_id, token)
+      join leads on leads.id = m.lead_id
+      join leads earlier on earlier.status_hash = m.token and earlier.campaign_id = leads.campaign_id
+    ), noted as (
+      update leads set source = source || jsonb_build_object('continues', mine.earlier_id)
+      from mine where leads.id = mine.lead_id
+    )
+    update conversations set contact_id = mine.contact_id
+    from mine, contacts stranger
+    where conversations.lead_id = mine.earlier_id and stranger.id = conversations.contact_id and stranger.phone = ''
+    """,
+    lead_ids=BigInteger, earlier=LargeBinary,
+)
+
+
+async def follow(session: WriteSession, leads: Mapping[int, bytes]) -> None:
+    """Joins leads to the earlier requests they continue, named by their tokens' hashes: a nameless chat's thread is
+    from now on that of the person who has given his number. Tokens that lead nowhere change nothing."""
+    await session.execute(_FOLLOW, {"lead_ids": list(leads), "earlier": list(leads.values())})
 
 
 def as_json(value: Any) -> str:

@@ -1,12 +1,12 @@
 """Screens as queries: what the desk and the wallboard show, read in a few statements."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, and_, bindparam, func, select
+from sqlalchemy import Text, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.agents import Agent, Wish
@@ -14,11 +14,14 @@ from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
+from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.leads import Lead
 from router.model.quotes import Quote
 from router.model.signings import Signing, SigningState
-from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskState
+from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
+from router.store import conversations, rooms
+from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 
 MOST_COUNTED = 1_000
@@ -31,7 +34,8 @@ TOLD = frozenset({
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
-    "guard.defer",
+    "guard.defer", "conversation.opened", "conversation.closed",
+    "merge.proposed", "merge.merged", "merge.undone",
 })
 """The facts a timeline tells; the others are the house's own business."""
 
@@ -100,6 +104,14 @@ class Work:
     receipts: Sequence[Receipt]
     quotes: Sequence[QuoteView]
     timeline: Sequence[Told]
+    threads: Sequence[ThreadView] = ()
+    earlier: Sequence[ThreadView] = ()
+    room: Room | None = None
+
+    @property
+    def thread(self) -> ThreadView | None:
+        """The open thread the agent writes in."""
+        return next((one for one in self.threads if one.open), None)
 
     @property
     def about(self) -> Quote | None:
@@ -179,11 +191,16 @@ _LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.i
 _QUOTES = (
     select(Quote, Signing)
     .outerjoin(Signing, Signing.id == _LATEST_SIGNING)
-    .where(Quote.contact_id == bindparam("contact"))
+    .where(or_(Quote.contact_id == bindparam("contact"), Quote.contact_id == bindparam("person")))
     .order_by(Quote.id.desc())
     .limit(MOST_QUOTES)
 )
-_LEADS = select(Lead.id).where(Lead.contact_id == bindparam("contact")).order_by(Lead.created_at.desc()).limit(20)
+_LEADS = (
+    select(Lead.id)
+    .where(or_(Lead.contact_id == bindparam("contact"), Lead.contact_id == bindparam("person")))
+    .order_by(Lead.created_at.desc())
+    .limit(20)
+)
 _FACTS = (
     select(Fact, Agent.name)
     .outerjoin(Agent, Agent.id == Fact.agent_id)
@@ -211,11 +228,20 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     """Quotes and timeline newest first, each quote with its latest signing."""
     task, lead, contact, campaign, queue, site, reservation = nouns
     of_contact = {"contact": contact.id}
+    # Who was merged into another is one person with him: his history is theirs, his number and consent his own.
+    of_person = {**of_contact, "person": contact.merged_into or contact.id}
     call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
     receipts = await session.scalars(_RECEIPTS, of_contact)
-    quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_contact)]
-    timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_contact)]
-    return Work(task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline)
+    quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
+    timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
+    work = Work(task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline)
+    # A ringing call is not to wait for what is only read when it is answered.
+    if task.state is TaskState.reserved and task.kind not in WITHOUT_TELEPHONE:
+        return work
+    threads = await conversations.on_desk(session, task)
+    earlier = await conversations.earlier(session, contact.id, [one.thread.id for one in threads])
+    room = await rooms.find(session, task.id) if task.kind is TaskKind.video else None
+    return replace(work, threads=threads, earlier=earlier, room=room)
 
 
 STEPS = ("sent", "delivered", "opened", "code_sent", "signed", "sealed")

@@ -93,9 +93,19 @@ async def count_tries(session: WriteSession, scopes: Sequence[str], now: datetim
     return {hashes[bytes(row[0])]: row[1] for row in rows}
 
 
-async def forget_tries(session: WriteSession, scopes: Sequence[str]) -> None:
-    """After a right password: the person behind it is no guesser."""
-    await session.execute(delete(LoginCount).where(LoginCount.scope.in_([hash_token(scope) for scope in scopes])))
+_TAKE_BACK = text("update login_counts set tries = greatest(tries - 1, 0) where scope = :scope")
+
+
+async def succeeded(session: WriteSession, pair: str, others: Sequence[str]) -> None:
+    """After a right password: the person behind the pair is no guesser, and this try was no failure of the others.
+
+    Row by row in the order in which they are counted, or it would wait in a circle with who counts.
+    """
+    for scope in sorted({hash_token(one) for one in (pair, *others)}):
+        if scope == hash_token(pair):
+            await session.execute(delete(LoginCount).where(LoginCount.scope == scope))
+        else:
+            await session.execute(_TAKE_BACK, {"scope": scope})
 
 
 async def make_setup_link(session: WriteSession, now: datetime) -> str:

@@ -38,8 +38,9 @@ async def widget(cast: Cast, seen: list[str]) -> None:
     hold(panel.status == 200 and "immutable" in panel.headers.get("Cache-Control", ""), "the panel cannot be kept")
     for part in cast.parts:
         await part.visitor.load_config()
-    consent = cast.parts[0].visitor.config["consent"]
-    hold(consent["text"] and consent["commercial"] and consent["version"], "the consent has no words or no version")
+    boxes = {box["purpose"]: box for box in cast.parts[0].visitor.config["consents"]}
+    hold({"requested", "commercial"} <= set(boxes), "the two consents are not asked for one by one")
+    hold(all(box["text"] and box["version"] for box in boxes.values()), "a consent has no words or no version")
     seen.append(f"w.js {len(script.body)} bytes")
 
 

@@ -34,14 +34,15 @@ class Visitor:
 
     def lead(self, phone: str, name: str, *, commercial: bool = False) -> dict[str, Any]:
         """The request as the form sends it."""
-        consent = self.config["consent"]
-        texts = [consent["text"], *([consent["commercial"]] if commercial else [])]
+        wanted = ("requested", "commercial") if commercial else ("requested",)
+        boxes = {box["purpose"]: box for box in self.config["consents"] if box["purpose"] in wanted}
         return {
             "site": self.addresses.site, "phone": phone, "intent": "call_now", "locale": "es", "name": name,
             "consent": {
-                "purposes": ["requested", *(["commercial"] if commercial else [])], "version": consent["version"],
-                "text": "\n\n".join(texts),
+                "purposes": list(boxes), "version": boxes["requested"]["version"],
+                "texts": {purpose: box["text"] for purpose, box in boxes.items()},
             },
+            "form_token": self.config["form_token"],
             "page": f"{self.addresses.landing}/", "referrer": "", "source": {"utm_source": "walk"},
         }
 

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, wrapping
+from router.actions import calling, dispatch, presence, quoting, replying, wrapping
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
+from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
 from router.model.errors import Conflict, Invalid, NotFound
+from router.model.forms import questions
 from router.model.phone import international
 from router.model.tasks import BY_AGENT, Disposition, Task
 from router.store import screens
@@ -26,8 +28,11 @@ from router.web.quote_form import read_lines
 routes = web.RouteTableDef()
 T = TypeVar("T")
 
-REGIONS = ("work", "me", "progress", "offer", "person")
+REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "offer", "person")
 """The parts of the desk that change by themselves, in the order in which they are sent: a ring goes first."""
+
+WRITTEN_IN = frozenset({"offer", "reply"})
+"""Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
 
 WISHES = (Wish.ready, Wish.paused, Wish.off)
 
@@ -61,14 +66,15 @@ async def look(house: Doors, r: Reading, agent_id: int) -> list[Partial]:
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
-        zoneinfo=ZoneInfo,
+        zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
+        questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
     )
 
 
 def partials(parts: list[Partial]) -> str:
     """Regions as htmx takes them from an answer or a stream. Elements keep their identity, so focus stays."""
     return "\n".join(
-        f'<hx-partial hx-target="#{part.name}" hx-swap="{"outerHTML" if part.name == "offer" else "outerMorph"}">'
+        f'<hx-partial hx-target="#{part.name}" hx-swap="{"outerHTML" if part.name in WRITTEN_IN else "outerMorph"}">'
         f"{part.html}</hx-partial>"
         for part in parts
     )
@@ -158,6 +164,39 @@ async def hold(request: web.Request) -> web.Response:
 async def dispose(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: wrapping.dispose(
         w, _id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")
+async def finish(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: replying.finish(w, _id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/call")
+async def call_instead(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: replying.call_instead(w, _id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/write")
+async def write_instead(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: replying.write_instead(
+        w, _id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
+
+
+@routes.post(r"/desk/conversations/{id:\d{1,19}}/say")
+async def say(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: replying.say(
+        w, _id(request), signed.agent.id, signed.form.get("text", ""), signed.form.get("client_id", "")[:64] or None))
+
+
+@routes.post(r"/desk/conversations/{id:\d{1,19}}/read")
+async def read(request: web.Request) -> web.Response:
+    """The agent has looked at the thread up to a message. The stream brings what changes by it."""
+    signed = await require(request, Role.agent)
+    given = signed.form.get("up_to", "")
+    up_to = int(given) if given.isdecimal() and len(given) < 19 else 0
+    async with doors(request).book.writing() as w:
+        await replying.read(w, _id(request), signed.agent.id, up_to)
+    return web.Response(status=204)
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/quote")

@@ -1,6 +1,8 @@
 """What every door needs, reached through one typed key of the application."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 
 from aiohttp import web
@@ -8,15 +10,26 @@ from aiohttp import web
 from router.book import Batcher, Book
 from router.live import Hub
 from router.model.intake import Taken, Wanted
-from router.ports import Carrier, TrustProvider
+from router.model.protection import Asked, Verdict
+from router.model.rates import STRICT, Limits
+from router.ports import Carrier, Party, TrustProvider
 from router.web.landings import Landings
+from router.web.sources import Sources
+from router.web.turn import Turn
 from router.wording import Wording
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class Doors:
     """`public_url` is where customers and the carrier reach us, without a slash at its end; cookies are `Secure` when
-    it is https. `softphone` is the page that plays an agent's telephone, shown inside the desk (demo)."""
+    it is https. `softphone` is the page that plays an agent's telephone, shown inside the desk (demo).
+
+    `limits` bound the public doors; `gatekeeper` weighs many of their requests in one transaction (without one, each is
+    weighed in its own). `clock` (aware UTC) dates form tokens and challenges, which are checked by the same clock."""
 
     book: Book
     hub: Hub
@@ -29,11 +42,21 @@ class Doors:
     softphone: str = ""
     behind_proxy: bool = False
     demo: bool = False
+    parties: Mapping[str, Party] = field(default_factory=dict)
+    turn: Turn | None = None
+    limits: Limits = STRICT
+    gatekeeper: Batcher[Asked, Verdict] | None = None
+    clock: Callable[[], datetime] = utc_now
 
     @cached_property
     def landings(self) -> Landings:
         """The landing pages by their keys."""
         return Landings(self.book)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Where leads come from, by the codes of short links."""
+        return Sources(self.book)
 
 
 DOORS = web.AppKey("doors", Doors)

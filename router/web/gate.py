@@ -51,11 +51,12 @@ def same_origin(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     if origin is None and site is None:
         raise Forbidden("This request does not say which page it comes from.")
-    if site not in (None, "same-origin") or (origin is not None and not _ours(request, origin)):
+    if site not in (None, "same-origin") or (origin is not None and not from_our_page(request, origin)):
         raise Forbidden("This page may not do that here.")
 
 
-def _ours(request: web.Request, origin: str) -> bool:
+def from_our_page(request: web.Request, origin: str) -> bool:
+    """Whether this origin is our own."""
     public = urlsplit(doors(request).public_url)
     if origin == f"{public.scheme}://{public.netloc}":
         return True
@@ -67,7 +68,7 @@ def not_embedded(request: web.Request) -> None:
     """A stream is read by our own pages only. Raises Forbidden."""
     origin = request.headers.get("Origin")
     if request.headers.get("Sec-Fetch-Site") not in (None, "same-origin", "none") or (
-        origin is not None and not _ours(request, origin)
+        origin is not None and not from_our_page(request, origin)
     ):
         raise Forbidden("This page may not read that.")
 

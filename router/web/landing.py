@@ -17,15 +17,18 @@ def content_policy(app_url: str) -> str:
     )
 
 
-def make_landing(app_url: str, key: str, wording: Wording, *, phone: str = LANDING_PHONE) -> web.Application:
+def make_landing(
+    app_url: str, key: str, wording: Wording, *, phone: str = LANDING_PHONE, whatsapp: str = LANDING_PHONE
+) -> web.Application:
     """The site of the demo's brand. `app_url` is where the house answers, without a slash at its end; `key` the site's
-    public key; `phone` (E.164) is what its links call where no script runs."""
+    public key; `phone` and `whatsapp` (E.164) are where its links lead without a script, beside the house's form."""
     policy = content_policy(app_url)
 
     async def page(request: web.Request) -> web.Response:
         locale = negotiate(request.query.get("lang"), request.headers.get("Accept-Language"), "es")
         text = wording.page(
             "widget/landing.html", locale, app_url=app_url, key=key, phone=phone, phone_shown=unbroken(phone),
+            whatsapp=whatsapp.removeprefix("+"), form=f"{app_url}/f/{key}",
             languages=[(one, language(one).capitalize()) for one in LOCALES],
         )
         return web.Response(text=text, content_type="text/html", headers={

@@ -1,5 +1,6 @@
 """Landing pages by their public keys, remembered for a moment: every lead and every widget asks for one."""
 
+import asyncio
 import time
 
 from router.book import Book
@@ -11,18 +12,29 @@ MOST = 1_000
 
 
 class Landings:
-    """A changed configuration is seen after at most REMEMBERED_SECONDS. Unknown keys are not remembered."""
+    """A changed configuration is seen after at most REMEMBERED_SECONDS. Unknown keys are not remembered.
+
+    However many ask at once, the database is asked once.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self._known: dict[str, tuple[float, Landing]] = {}
+        self._asked: dict[str, asyncio.Task[Landing | None]] = {}
 
     async def by_key(self, key: str) -> Landing | None:
         """The landing page with this key."""
-        now = time.monotonic()
         at, landing = self._known.get(key, (0.0, None))
-        if landing is not None and now - at < REMEMBERED_SECONDS:
+        if landing is not None and time.monotonic() - at < REMEMBERED_SECONDS:
             return landing
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.create_task(self._ask(key))
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
+        return await asyncio.shield(asked)  # who goes away takes nobody's answer with him
+
+    async def _ask(self, key: str) -> Landing | None:
+        now = time.monotonic()
         async with self._book.reading() as r:
             found = await sites.by_key(r.session, key)
         if found is not None:

@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from router.model.intake import Agreed, Wanted, Work
 from router.model.leads import Intent
 from router.model.phone import e164
 from router.model.tasks import TIER_FRESH, TIER_NOW, TIER_PROMISE, TaskKind
-from router.model.vault import Vault, new_token
+from router.model.vault import Vault, hash_token, new_token
 from router.store.sites import Landing
 from router.web.doors import doors
 from router.web.gate import peer
@@ -148,6 +149,7 @@ def from_form(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return body
 
 
+@lru_cache(10_000)
 def truncated(address: str) -> str:
     """An address as a receipt keeps it: IPv4 /24, IPv6 /48."""
     try:
@@ -211,7 +213,7 @@ def understood(
     """The lead this body asks for. Raises Invalid with a pointer to what is wrong."""
     work = work_of(body)
     phone = number_of(body, landing)
-    open_answers, secret_answers = read_answers(landing.campaign, body.fields)
+    open_answers, secret_answers = read_answers(landing.campaign, body.fields, all_of_them=body.intent in CALLED)
     vault = doors(request).book.vault
     token = vault.token("status", body.site, key) if key else new_token()
     return Wanted(
@@ -237,6 +239,7 @@ def understood(
         page=body.page,
         client_at=body.client_time if body.client_time and body.client_time.tzinfo else None,
         hold=body.hold,
+        continues=hash_token(body.continues) if body.continues else b"",
         key=key,
         request_sha256=digest,
     )

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from router.actions import promising
 from router.actions.intake import Raced
+from router.actions.promising import Holder
 from router.model.errors import Busy, Conflict, Forbidden, Invalid
 from router.model.intake import Taken, Wanted
 from router.model.leads import Intent
@@ -18,17 +19,25 @@ from router.store.sites import Landing
 from router.web.doors import doors
 from router.web.lead_body import Key, LeadBody, from_form, reference_of, understood
 from router.web.parsing import read_json, read_pairs, understand
+from router.web.protection import Posted, counting, protect
 
 routes = web.RouteTableDef()
 
+OF_THIS_TRY = frozenset({"form_token", "proof", "client_time"})
+"""What may differ between two tries of one request."""
 FORM = "application/x-www-form-urlencoded"
+
+
+async def _landing(request: web.Request, key: str) -> Landing:
+    landing = await doors(request).landings.by_key(key)
+    if landing is None:
+        raise Invalid("No landing page has this key.", pointer="/site")
+    return landing
 
 
 async def landing_of(request: web.Request, key: str) -> Landing:
     """The landing page of this key. Raises Invalid for an unknown key, Forbidden for a foreign origin."""
-    landing = await doors(request).landings.by_key(key)
-    if landing is None:
-        raise Invalid("No landing page has this key.", pointer="/site")
+    landing = await _landing(request, key)
     origin = request.headers.get("Origin")
     if origin is not None and origin not in landing.site.origins:
         raise Forbidden("This page may not post leads here.")
@@ -60,7 +69,7 @@ async def post_lead(request: web.Request) -> web.Response:
     is_form = request.content_type == FORM
     raw = from_form(await read_pairs(request)) if is_form else await read_json(request)
     body = understand(raw, LeadBody)
-    landing = await landing_of(request, body.site)
+    landing = await _landing(request, body.site)
     wanted, taken = await take_lead(request, landing, body, raw=raw, method="form" if is_form else "widget")
     headers = {"Idempotent-Replayed": "true"} if taken.replayed else {}
     answer = answer_of(request, landing, wanted, taken)
@@ -76,14 +85,21 @@ async def take_lead(
 ) -> tuple[Wanted, Taken]:
     """Takes the lead in, whatever page it came from; `raw` is the body as it came, which guards its key.
 
-    Raises Invalid with a pointer, Conflict when the chosen time is gone, Busy, and what the protection raises.
+    Raises Invalid with a pointer, Conflict when the chosen time is gone, Busy, and what `protect` raises.
     """
     key = _key(request, body)
-    digest = hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest()
-    wanted = understood(request, body, landing, method=method, key=key, digest=digest)
+    asked = {name: value for name, value in raw.items() if name not in OF_THIS_TRY}
+    digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
+    async with counting(request, landing):
+        wanted = understood(request, body, landing, method=method, key=key, digest=digest)
+    if piece := await doors(request).sources.of(body.source.offline, landing.campaign.id):
+        wanted = replace(wanted, source={**wanted.source, "offline": piece})
+    await protect(request, landing, Posted(
+        phone=wanted.phone, form_token=body.form_token, proof=body.proof, website=body.website, key=key or "",
+    ))
     if body.intent is Intent.call_later:
         wanted = await _promised(request, landing, body, wanted)
-    taken = await _ask(request, wanted)
+    taken = await ask(request, wanted)
     if taken.mismatch:
         raise Invalid("This key was already used for another request.", pointer="/client_request_id")
     return wanted, taken
@@ -96,7 +112,7 @@ async def _promised(request: web.Request, landing: Landing, body: LeadBody, want
     if not hold:
         assert body.slot is not None  # noqa: S101  understood() has seen to it
         async with book.writing() as w:
-            hold = await promising.hold(w, landing, body.slot)
+            hold = await promising.hold(w, landing, body.slot, Holder(key=wanted.key or ""))
     async with book.reading() as r:
         starts_at = await promising.starts_at(r.session, hold)
     if starts_at is None:
@@ -105,7 +121,7 @@ async def _promised(request: web.Request, landing: Landing, body: LeadBody, want
     return replace(wanted, hold=hold, work=work)
 
 
-async def _ask(request: web.Request, wanted: Wanted) -> Taken:
+async def ask(request: web.Request, wanted: Wanted) -> Taken:
     intake = doors(request).intake
     for _ in range(5):
         try:

@@ -2,6 +2,7 @@
 
 import re
 from http import HTTPStatus
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -19,8 +20,16 @@ from router.wording import negotiate
 routes = web.RouteTableDef()
 
 PAIR_TRIES, ADDRESS_TRIES, LOGIN_TRIES = 5, 30, 100
-"""Tries in fifteen minutes: of one login from one address, from one address, of one login from anywhere. The last is
-high, so that a stranger cannot lock an agent out."""
+"""Failed tries in fifteen minutes: of one login from one address, from one address, of one login from anywhere. The
+last is high, so that a stranger cannot lock an agent out."""
+
+class Tries(NamedTuple):
+    """What a try is counted under."""
+
+    pair: str
+    address: str
+    login: str
+
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,39}")
 _GONE = "This link is not valid any more."
@@ -47,8 +56,8 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     same_origin(request)
     form = await read_form(request)
     login, following = form.get("login", "").strip()[:100], safe_next(form.get("next", ""))
-    pair = f"pair:{login}:{peer(request)}"
-    await _count(request, login, pair)
+    tries = Tries(f"pair:{login}:{peer(request)}", f"address:{peer(request)}", f"login:{login}")
+    await _count(request, tries)
     async with doors(request).book.reading() as r:
         agent = await agents.by_login(r.session, login)
     active = agent if agent is not None and agent.disabled_at is None else None
@@ -57,23 +66,25 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
             request, "desk/login.html", _locale(request), status=HTTPStatus.UNAUTHORIZED, next=following, login=login,
             wrong=True,
         )
-    return await _welcome(request, active, following, pair)
+    return await _welcome(request, active, following, tries)
 
 
-async def _count(request: web.Request, login: str, pair: str) -> None:
+async def _count(request: web.Request, tries: Tries) -> None:
     """Counts the try before it is made: many at once gain nothing. Raises NotAllowedNow."""
-    limits = {pair: PAIR_TRIES, f"address:{peer(request)}": ADDRESS_TRIES, f"login:{login}": LOGIN_TRIES}
+    limits = dict(zip(tries, (PAIR_TRIES, ADDRESS_TRIES, LOGIN_TRIES), strict=True))
     async with doors(request).book.writing() as w:
         counts = await sessions.count_tries(w.session, list(limits), w.now)
     if any(counts[scope] > most for scope, most in limits.items()):
         raise NotAllowedNow("Too many tries to sign in. Wait a quarter of an hour and try again.")
 
 
-async def _welcome(request: web.Request, agent: Agent, following: str, pair: str) -> web.Response:
-    """A new session under a new name; the one the browser brought along, if any, ends."""
+async def _welcome(request: web.Request, agent: Agent, following: str, tries: Tries | None = None) -> web.Response:
+    """A new session under a new name; the one the browser brought along, if any, ends. Only failures stay counted: an
+    office behind one address signs in every morning."""
     async with doors(request).book.writing() as w:
         await sessions.close_session(w.session, request.cookies.get(cookie_name(request), ""))
-        await sessions.forget_tries(w.session, [pair])
+        if tries is not None:
+            await sessions.succeeded(w.session, tries.pair, [tries.address, tries.login])
         opened = await sessions.open_session(w.session, agent.id, w.now)
         w.fact("agent.signed_in", subject_id=agent.id, agent_id=agent.id)
     response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": following})
@@ -134,7 +145,7 @@ async def set_up(request: web.Request) -> web.StreamResponse:
         w.session.add(agent)
         await w.session.flush()
         w.fact("agent.created", subject_id=agent.id, agent_id=agent.id, role=Role.admin.value)
-    return await _welcome(request, agent, "/desk", "")
+    return await _welcome(request, agent, "/desk")
 
 
 def _first_administrator(form: dict[str, str]) -> tuple[str, str, str]:

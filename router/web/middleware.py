@@ -32,6 +32,11 @@ STATUS: dict[type[errors.HouseError], int] = {
     errors.NotAllowedNow: 429,
     errors.Busy: 503,
     errors.Locked: 423,
+    errors.TooMany: 429,
+    errors.SpendCapped: 429,
+    errors.Closed: 403,
+    errors.NumberRefused: 422,
+    errors.ProofNeeded: 403,
 }
 
 CONTENT_POLICY = (
@@ -71,7 +76,7 @@ def problem(status: int, error: errors.HouseError, locale: str, said: str) -> we
     """The error as an RFC 9457 document."""
     body: dict[str, Any] = {
         "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": error.code, "detail": said,
-        "language": locale,
+        "language": locale, **error.members,
     }
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": said}]
@@ -94,8 +99,10 @@ def answer(request: web.Request, error: Exception) -> web.Response:
         response = web.Response(text=page, status=status, content_type="text/html")
     else:
         response = problem(status, known, locale, said)
-    if status in RETRY_AFTER:
-        response.headers["Retry-After"] = RETRY_AFTER[status]
+    if known.retry_after is not None or status in RETRY_AFTER:
+        response.headers["Retry-After"] = str(known.retry_after or RETRY_AFTER.get(status, 1))
+    if status == 401 and request.path.startswith("/v1/"):
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     return response
@@ -143,8 +150,8 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     """On every response, streams included, before its head is sent; a handler's own value wins."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.path == "/v1/leads":
+    if request.path == "/v1/leads" or (request.path.startswith(("/s/", "/v1/sites/")) and response.status >= 400):
         allow_origin(request, response)  # errors too: the page has to read them
-    if request.path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup")):
+    if request.path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges")):
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, "-"))

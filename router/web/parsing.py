@@ -84,6 +84,8 @@ def _no_constant(text: str) -> Any:
 
 
 def _shallow(text: str) -> None:
+    if text.count("[") + text.count("{") <= DEPTH:
+        return
     depth = 0
     for found in re.finditer(r"[\[\]{}]", text):
         depth += 1 if found.group() in "[{" else -1
@@ -112,7 +114,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
         value = json.loads(
             text, object_pairs_hook=_once, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
         )
-        _clean(value)
+        if "\\u" in text or "\x00" in text:  # nothing else can write what poisons
+            _clean(value)
     except (ValueError, RecursionError) as error:
         raise Unreadable("The body is not JSON this door can read.") from error
     if not isinstance(value, dict):

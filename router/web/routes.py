@@ -5,23 +5,46 @@ from aiohttp.typedefs import Handler
 
 from router.paths import STATIC
 from router.web import (
+    api,
+    attachments,
+    availability,
+    byhand,
+    chat,
     desk,
+    forms,
     health,
     hooks,
+    imports,
+    keys,
     leads,
     login,
+    merges,
     middleware,
+    offline,
+    openapi,
+    partials,
+    parties,
+    promised,
+    receipts,
+    short_links,
     signing,
     status,
     streams,
     verify,
+    video,
     wallboard,
     widget,
 )
 from router.web.doors import DOORS, Doors
 from router.web.parsing import WEBHOOK_BYTES
 
-_MODULES = (leads, widget, status, login, desk, wallboard, streams, signing, verify, hooks, health)
+_MODULES = (
+    leads, widget, availability, forms, status, promised, chat, video, login, desk, wallboard, streams, signing, verify,
+    hooks,
+    attachments, parties, health,
+    short_links, offline, partials, receipts,
+    api, openapi, keys, imports, byhand, merges,
+)
 
 
 @web.middleware

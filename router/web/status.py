@@ -10,16 +10,27 @@ from weakref import WeakKeyDictionary
 import msgspec
 from aiohttp import web
 
+from router.actions import promising
+from router.book import Reading
 from router.live import Closing, Hub, Watcher
+from router.model.base import vouched
+from router.model.campaigns import Campaign
 from router.model.errors import NotAllowedNow, NotFound
+from router.model.leads import Lead
 from router.model.phone import unbroken
 from router.model.progress import Progress
+from router.model.promises import OPEN, Promise
+from router.model.slots import Slot
 from router.model.vault import hash_token
-from router.store.db import lost_connection
-from router.store.leads import LeadStatus, status_of
+from router.store import promises
+from router.store.db import ReadSession, lost_connection
+from router.store.leads import LeadStatus, status_of, status_of_lead
+from router.store.resuming import queue_of
 from router.store.staffing import Staffing, staffing
+from router.web.choosing import by_day, city
 from router.web.doors import Doors, doors
 from router.web.widget import cors
+from router.wording import moment
 
 routes = web.RouteTableDef()
 
@@ -29,17 +40,32 @@ STREAMS_PER_LEAD = 6
 _open: WeakKeyDictionary[Hub, Counter[int]] = WeakKeyDictionary()
 
 
+async def status_behind(session: ReadSession, token: str) -> LeadStatus:
+    """The status behind a link: the one given when the lead was taken, or the one in a promise's text message.
+
+    Raises NotFound, the same for every token that leads nowhere.
+    """
+    token_hash = hash_token(token)
+    status = await status_of(session, token_hash)
+    if status is None:
+        lead_id = await promises.lead_of_link(session, token_hash)
+        status = await status_of_lead(session, lead_id) if lead_id is not None else None
+    if status is None:
+        raise NotFound("This link does not lead anywhere. It may be incomplete, or no longer valid.")
+    return status
+
+
 async def look(house: Doors, token: str) -> tuple[LeadStatus, dict[str, Any]]:
-    """The status and the values of its templates. Raises NotFound, the same for every token that leads nowhere."""
+    """The status and the values of its templates. Raises NotFound."""
     async with house.book.reading() as r:
-        status = await status_of(r.session, hash_token(token))
-        if status is None:
-            raise NotFound("This link does not lead anywhere. It may be incomplete, or no longer valid.")
+        status = await status_behind(r.session, token)
+        promise = await promises.newest_of_lead(r.session, status.waits_as)
         people = Staffing(there=True, free=True)
         if status.progress is Progress.waiting:
             people = await staffing(r.session, status.pool, status.skills, r.now)
     return status, {
         "status": status,
+        "promise": promise,
         "people": people,
         "agent": status.agent or status.brand,
         "company": str(status.company.get("name") or status.brand),
@@ -50,26 +76,74 @@ async def look(house: Doors, token: str) -> tuple[LeadStatus, dict[str, Any]]:
 
 def as_json(house: Doors, status: LeadStatus, values: dict[str, Any]) -> bytes:
     """What the widget shows: `text` says what happens, `next` what happens then; after `final` nothing more comes."""
-    return msgspec.json.encode(
-        {
-            "state": status.progress.value,
-            "text": house.wording.text("widget/now.txt", status.locale, **values),
-            "next": house.wording.text("widget/next.txt", status.locale, **values),
-            "final": status.progress.final,
-        }
-    )
+    promise: Promise | None = values["promise"]
+    said: dict[str, Any] = {
+        "state": status.progress.value,
+        "text": house.wording.text("widget/now.txt", status.locale, **values),
+        "next": house.wording.text("widget/next.txt", status.locale, **values),
+        "final": status.progress.final,
+    }
+    if promise is not None and promise.state in OPEN:
+        said["promise"] = {"starts_at": promise.starts_at, "zone": promise.zone,
+                           "shown": moment(promise.starts_at, promise.zone, status.locale)}
+    return msgspec.json.encode(said)
 
 
 @routes.get("/s/{token}")
 async def get_status(request: web.Request) -> web.Response:
+    if "application/json" not in request.headers.get("Accept", ""):
+        return await page(request)
     house = doors(request)
     status, values = await look(house, request.match_info["token"])
-    headers = {**cors(request, status.origins), "Vary": "Origin, Accept", "Cache-Control": "no-store",
-               "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
-    if "application/json" in request.headers.get("Accept", ""):
-        return web.Response(body=as_json(house, status, values), content_type="application/json", headers=headers)
-    page = house.wording.page("widget/status.html", status.locale, address=request.path, **values)
-    return web.Response(text=page, content_type="text/html", headers=headers)
+    return web.Response(body=as_json(house, status, values), content_type="application/json",
+                        headers=_headers(request, status))
+
+
+def _headers(request: web.Request, status: LeadStatus) -> dict[str, str]:
+    # "same-origin" keeps the link to ourselves, and lets our own forms say where they come from.
+    return {**cors(request, status.origins), "Vary": "Origin, Accept", "Cache-Control": "no-store",
+            "X-Robots-Tag": "noindex", "Referrer-Policy": "same-origin"}
+
+
+async def page(request: web.Request, notice: str = "", status_code: int = 200) -> web.Response:
+    """The page, with what can be done from it: another time, no call after all, a call now, the chat.
+
+    `notice` says why what was asked a moment ago was not done. Without script a page that waits loads itself again:
+    one on which something is to be chosen does not.
+    """
+    house, token = doors(request), request.match_info["token"]
+    status, values = await look(house, token)
+    promise: Promise | None = values["promise"]
+    promised = promise is not None and promise.state in OPEN
+    waiting, scheduled = status.progress is Progress.waiting, status.progress is Progress.scheduled
+    choosing = status.progress.final or scheduled or (waiting and "choose" in request.query)
+    async with house.book.reading() as r:
+        phone, _ = await promises.reach(r.session, status.waits_as)
+        reachable = bool(phone) and status.progress is not Progress.refused
+        people = await staffing(r.session, status.pool, status.skills, r.now)
+        slots: list[Slot] = []
+        zone = ""
+        if choosing and reachable:
+            slots, zone = await _other_times(r, status, promise if promised else None)
+        chat = await promises.chats(r.session, hash_token(token))
+    text = house.wording.page(
+        "widget/status.html", status.locale, address=f"/s/{token}", notice=notice, promised=promised, chat=chat,
+        days=by_day(slots, zone, status.locale), zone_shown=city(zone, status.locale), people_now=people,
+        can_choose=waiting and reachable and not choosing, can_ask=reachable and (status.progress.final or scheduled),
+        reloads=not status.progress.final and not choosing, **values,
+    )
+    return web.Response(text=text, status=status_code, content_type="text/html", headers=_headers(request, status))
+
+
+async def _other_times(r: Reading, status: LeadStatus, promise: Promise | None) -> tuple[list[Slot], str]:
+    """The free slots of this lead's line, and the zone they are shown in."""
+    lead = vouched(await r.session.get(Lead, status.waits_as))
+    queue = await queue_of(r.session, lead)
+    campaign = await r.session.get(Campaign, lead.campaign_id)
+    if queue is None or campaign is None:
+        return [], ""
+    zone = promise.zone if promise is not None else campaign.timezone
+    return await promising.offered(r.session, campaign, queue, r.now, zone), zone
 
 
 @routes.get("/s/{token}/stream")
@@ -79,7 +153,7 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     house, token = doors(request), request.match_info["token"]
     status, _ = await look(house, token)
     headers = {**cors(request, status.origins), "Cache-Control": "no-store", "X-Robots-Tag": "noindex",
-               "Referrer-Policy": "no-referrer"}
+               "Referrer-Policy": "same-origin"}
     if status.progress.final and request.headers.get("Last-Event-ID") == status.version:
         return web.Response(status=204, headers=headers)
     # Watched before it is read again: what changes in between is not missed.

@@ -1,94 +1,36 @@
-"""`/w.js` and its panel, and what a landing page's widget may know: `GET /v1/sites/{key}/widget`."""
+"""`/w.js` and what it loads, what a landing page's widget may know (`GET /v1/sites/{key}/widget`), and the clicks that
+leave the page for a telephone or for WhatsApp (`POST /v1/sites/{key}/clicks`)."""
 
-import gzip
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
+from router.actions import clicking
 from router.model.errors import Forbidden, NotFound
+from router.model.forms import ConsentText, Question, consents, in_language, questions
 from router.model.phone import unbroken
-from router.paths import STATIC
+from router.model.protection import network_of
 from router.store.sites import Landing
 from router.store.staffing import Staffing, staffing
+from router.web import widget_scripts
 from router.web.doors import doors
-from router.wording import LOCALES, Wording, fill, negotiate
+from router.web.gate import peer
+from router.web.parsing import read_json, understand
+from router.web.protection import issue
+from router.web.widget_scripts import Script
+from router.web.widget_words import PANEL_WORDS
+from router.wording import Wording, fill, negotiate
 
 routes = web.RouteTableDef()
 
-LOADER_WORDS = {
-    "call": "Call me now",
-    "busy": "One moment",
-    "down": "We cannot take your request here at the moment. Please call us.",
-}
-
-PANEL_WORDS = {
-    "title": "We call you now",
-    "title_later": "Leave your number",
-    "close": "Close",
-    "name": "Your name (optional)",
-    "phone": "Your phone number",
-    "phone_needed": "Please write the number we should call.",
-    "consent_needed": "Please agree to be called; we do not call without it.",
-    "press": "Call me now",
-    "press_later": "Ask for a call",
-    "sending": "Sending your request",
-    "retrying": "The connection is slow. We are trying again; you will not be called twice.",
-    "unsent": (
-        "We do not know whether your request reached us. Please try again, or call us; you will not be called twice."
-    ),
-    "again": "Ask for another call",
-    "own_page": "Follow your request on its own page",
-    "or_call": "Or call us:",
-    "privacy": (
-        "Your data: {company} uses them to call you about this request and for nothing else you have not ticked."
-    ),
-    "privacy_link": "Privacy policy",
-}
-
-SOMEBODY_FREE = "An adviser is free now."
-ALL_BUSY = "All our advisers are on the phone. We call you as soon as one is free."
-NOBODY_THERE = "Nobody is at the desk at the moment. Call us, or leave your number: we call when somebody is back."
-DEFAULT_CONSENT = "I want {company} to call me at this number about my request."
-COMMERCIAL_CONSENT = (
-    "{company} may also contact me later with offers, by phone or message. I can stop this at any time."
-)
-
 BRIEFLY = "public, max-age=300, stale-while-revalidate=86400"
 FOR_EVER = "public, max-age=31536000, immutable"
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script as it is sent: plain and packed, with its digest."""
-
-    plain: bytes
-    packed: bytes
-    digest: str
-
-    @classmethod
-    def of(cls, source: str) -> "Script":
-        plain = source.encode()
-        return cls(plain, gzip.compress(plain, 9, mtime=0), hashlib.sha256(plain).hexdigest()[:16])
-
-
-@cache
-def panel() -> Script:
-    """The form, loaded at the first press."""
-    return Script.of((STATIC / "widget" / "panel.js").read_text())
-
-
-@cache
-def loader(wording: Wording) -> Script:
-    """The script of the landing page, with its few words in every language and the panel's present address."""
-    words = {locale: {name: wording.say(text, locale) for name, text in LOADER_WORDS.items()} for locale in LOCALES}
-    source = (STATIC / "widget" / "loader.js").read_text()
-    source = source.replace('"__WORDS__"', msgspec.json.encode(words).decode())
-    return Script.of(source.replace("__PANEL__", f"/w/{panel().digest}/panel.js"))
+CLICK_BYTES = 4096
+LATER_SCRIPTS = MappingProxyType({"panel": widget_scripts.panel, "chat": widget_scripts.chat})
 
 
 def cors(request: web.Request, origins: Sequence[str]) -> dict[str, str]:
@@ -121,61 +63,114 @@ def _send(request: web.Request, script: Script, keep: str) -> web.Response:
 
 @routes.get("/w.js")
 async def get_loader(request: web.Request) -> web.Response:
-    return _send(request, loader(doors(request).wording), BRIEFLY)
+    return _send(request, widget_scripts.loader(doors(request).wording), BRIEFLY)
 
 
-@routes.get("/w/{digest}/panel.js")
-async def get_panel(request: web.Request) -> web.Response:
-    """A loader out of somebody's cache may name an older panel: it gets the present one, not to be kept."""
-    current = request.match_info["digest"] == panel().digest
-    return _send(request, panel(), FOR_EVER if current else "no-store")
+@routes.get("/w/{digest}/{name:panel|chat}.js")
+async def get_script(request: web.Request) -> web.Response:
+    """A loader out of somebody's cache may name an older script: it gets the present one, not to be kept."""
+    script = LATER_SCRIPTS[request.match_info["name"]]()
+    return _send(request, script, FOR_EVER if request.match_info["digest"] == script.digest else "no-store")
 
 
-@routes.get("/v1/sites/{key}/widget")
-async def get_config(request: web.Request) -> web.Response:
+async def landing_for(request: web.Request) -> Landing:
+    """The landing page of this address. Raises NotFound; Forbidden for a page that is none of the site's."""
     landing = await doors(request).landings.by_key(request.match_info["key"])
     if landing is None:
         raise NotFound("No landing page has this key.")
     origin = request.headers.get("Origin")
     if origin is not None and origin not in landing.site.origins:
         raise Forbidden("This page may not use this site's widget.")
-    async with doors(request).book.reading() as r:
+    return landing
+
+
+@routes.get("/v1/sites/{key}/widget")
+async def get_config(request: web.Request) -> web.Response:
+    house, landing = doors(request), await landing_for(request)
+    async with house.book.reading() as r:
         people = await staffing(r.session, landing.queue.pool, list(landing.queue.skills), r.now)
     locale = negotiate(request.query.get("locale"), landing.campaign.locale)
+    body = config(house.wording, landing, people, locale) | issue(house, landing.site.key)
     return web.Response(
-        body=msgspec.json.encode(config(doors(request).wording, landing, people, locale)),
+        body=msgspec.json.encode(body),
         content_type="application/json",
         headers={**cors(request, landing.site.origins), "Cache-Control": "no-store"},
     )
 
 
+class Click(msgspec.Struct, forbid_unknown_fields=True):
+    """A click that leaves the page; the page may say its address."""
+
+    action: Literal["tel", "whatsapp"]
+    page: Annotated[str, Meta(max_length=2000)] = ""
+
+
+@routes.post("/v1/sites/{key}/clicks")
+async def post_click(request: web.Request) -> web.Response:
+    """Records it as a fact. Sent by `navigator.sendBeacon`: as text/plain, and nobody reads the answer, which is the
+    same when there were too many."""
+    house, landing = doors(request), await landing_for(request)
+    click = understand(await read_json(request, CLICK_BYTES), Click)
+    network = house.book.vault.token("rate", network_of(peer(request)))
+    async with house.book.writing() as w:
+        await clicking.clicked(w, landing, click.action, network)
+    return web.Response(status=204, headers=cors(request, landing.site.origins))
+
+
 def config(wording: Wording, landing: Landing, people: Staffing, locale: str) -> dict[str, Any]:
     """Everything the panel shows, in `locale`; nothing in it is secret."""
-    campaign, company = landing.campaign, landing.campaign.company
-    phone = landing.site.phone or company.get("phone", "")
+    site, campaign, company = landing.site, landing.campaign, landing.campaign.company
+    phone = site.phone or str(company.get("phone", ""))
     values = {"company": str(company.get("name") or campaign.name)}
-    consent = campaign.consent_text or wording.say(DEFAULT_CONSENT, locale)
     privacy = str(company.get("privacy_url", ""))
     return {
         "campaign": campaign.name,
         "company": {"name": values["company"], "address": company.get("address", "")},
         "privacy_url": privacy if privacy.startswith(("https://", "http://")) else "",
         "locale": locale,
+        "zone": campaign.timezone,
         "phone": phone,
         "phone_shown": unbroken(phone),
+        "whatsapp": campaign.whatsapp.removeprefix("+"),
+        "actions": actions(landing),
+        "closed": site.closed,
         "people": {"there": people.there, "free": people.free},
-        "notice": wording.say(_notice(people), locale),
-        "consent": {
-            "version": campaign.consent_version,
-            "text": fill(consent, values),
-            "locale": campaign.locale if campaign.consent_text else locale,
-            "commercial": fill(wording.say(COMMERCIAL_CONSENT, locale), values),
-        },
+        "questions": [_question(one) for one in questions(campaign, locale)],
+        "consents": _consents(landing, locale, wording.say),
+        "chat_script": widget_scripts.address("chat", widget_scripts.chat()),
         "words": {name: fill(wording.say(text, locale), values) for name, text in PANEL_WORDS.items()},
     }
 
 
-def _notice(people: Staffing) -> str:
-    if people.free:
-        return SOMEBODY_FREE
-    return ALL_BUSY if people.there else NOBODY_THERE
+def actions(landing: Landing) -> list[str]:
+    """The ways to reach us that this page offers, in order: none while it is switched off, no WhatsApp without a
+    sender."""
+    if landing.site.closed:
+        return []
+    return [one for one in landing.site.actions if one != "whatsapp" or landing.campaign.whatsapp]
+
+
+def _question(one: Question) -> dict[str, Any]:
+    return {
+        "key": one.key, "label": one.label, "kind": one.kind, "required": one.required, "secret": one.secret,
+        "choices": dict(one.choices),
+    }
+
+
+def _consents(landing: Landing, locale: str, say: Callable[[str, str], str]) -> list[dict[str, Any]]:
+    """The boxes with the language of each text, which may be the campaign's own and not the visitor's."""
+    return [
+        {
+            "purpose": one.purpose, "version": one.version, "text": one.text, "required": one.required,
+            "locale": _language_of(one, landing, locale),
+        }
+        for one in consents(landing.campaign, locale, say)
+    ]
+
+
+def _language_of(one: ConsentText, landing: Landing, locale: str) -> str:
+    campaign = landing.campaign
+    if not campaign.consents:
+        return campaign.locale if one.purpose == "requested" and campaign.consent_text else locale
+    texts = next(each.get("texts", {}) for each in campaign.consents if each["purpose"] == one.purpose)
+    return in_language({each: each for each in texts}, locale, campaign.locale)

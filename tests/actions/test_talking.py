@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from router.actions import talking
-from router.actions.talking import TEXTS, Text, message_arrived, send_text
+from router.actions.hearing import message_arrived
+from router.actions.talking import TEXTS, Text, send_text
 from router.book import Book
 from router.model.budgets import Budget
 from router.model.cadences import Attempt

@@ -30,6 +30,7 @@ from router.embedded import EmbeddedPostgres
 from router.live import Hub
 from router.model.agents import Wish
 from router.model.configuration import read
+from router.model.rates import LENIENT
 from router.model.vault import Vault
 from router.settings import Settings
 from router.store import sessions
@@ -109,7 +110,7 @@ async def house_server(url: str, folder: str) -> None:
              "secret": "x" * 32, "carrier_url": "http://127.0.0.1:9"}
     app.prepare_logs("WARNING")
     server = Server("127.0.0.1", 0)
-    async with app.service(Settings.from_env({}, **flags), url, server, kind="demo", plan=plan):
+    async with app.service(Settings.from_env({}, **flags), url, server, kind="demo", plan=plan, limits=LENIENT):
         print(server.url, flush=True)
         await app.until_told_to_stop()
 

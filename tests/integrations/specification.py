@@ -37,7 +37,7 @@ def _formats(*, relative: bool) -> FormatChecker:
 
     @checker.checks("phone-number")
     def _phone_number(value: object) -> bool:
-        return value is None or bool(re.fullmatch(r"\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11}", str(value)))
+        return value is None or bool(re.fullmatch(r"(?:whatsapp:)?\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11}", str(value)))
 
     @checker.checks("endpoint")
     def _endpoint(value: object) -> bool:

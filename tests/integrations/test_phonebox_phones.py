@@ -136,7 +136,7 @@ async def test_a_button_for_nothing_says_so(phones: Line) -> None:
         {"data": b"x", "headers": {"Content-Type": "multipart/form-data"}},
         {"data": b"x", "headers": {"Content-Type": "application/json", "Content-Encoding": "gzip"}},
         {"json": {"to": OURS, "body": ""}},
-        {"json": {"to": OURS, "body": "x" * 1601}},
+        {"json": {"to": OURS, "body": "x" * 10_001}},
         {"json": {"to": "nobody", "body": "x"}},
         {"json": {"body": "an answer to nobody"}},
     ],

@@ -10,11 +10,16 @@ from sqlalchemy.dialects.postgresql import JSONB
 from router.book import Book, Writing
 from router.model import Base
 from router.model.base import Numbered, State
+from router.model.merges import Merge
 from router.model.quotes import Quote
 from router.model.tasks import Task, TaskState
 from tests import making
 
 STATES = State.__subclasses__()
+NEVER_OVER = {"AlarmState", "InboxState", "MergeState"}
+"""What is put right by a person may always be taken up again."""
+FIRST = {"ArrivalState": {"waiting", "message", "refused"}}
+"""Where a noun may begin, if not only in the first of its states."""
 NOUNS = sorted(
     (
         mapper.class_
@@ -33,12 +38,12 @@ def test_a_table_speaks_of_its_own_states_and_has_an_end(states: type[State]) ->
         assert isinstance(before, states)
         assert after
         assert all(isinstance(state, states) for state in after)
-    assert any(state.final for state in states) or states.__name__ in {"AlarmState", "InboxState"}
+    assert any(state.final for state in states) or states.__name__ in NEVER_OVER
 
 
 @pytest.mark.parametrize("states", STATES, ids=lambda states: states.__name__)
 def test_every_state_can_be_reached_from_a_first_one_and_leads_to_an_end(states: type[State]) -> None:
-    reached = {next(iter(states))}
+    reached = {states(first) for first in FIRST.get(states.__name__, {next(iter(states))})}
     for _ in states:
         reached |= {after for before in reached for after in states.moves().get(before, ())}
     assert reached == set(states)
@@ -46,7 +51,7 @@ def test_every_state_can_be_reached_from_a_first_one_and_leads_to_an_end(states:
         ahead = {state}
         for _ in states:
             ahead |= {after for before in ahead for after in states.moves().get(before, ())}
-        assert any(one.final for one in ahead)
+        assert any(one.final for one in ahead) or states.__name__ in NEVER_OVER
 
 
 def test_every_noun_with_states_is_known_here() -> None:
@@ -106,6 +111,9 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
     ids["tasks"] = (await making.task(w, queue, lead)).id
     if noun is Task:
         return ids["tasks"]
+    if noun is Merge:
+        # Into the one known before: two persons, in this order.
+        return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
     return await _fill(w, noun, ids, state=state)

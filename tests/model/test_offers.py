@@ -42,7 +42,7 @@ def test_amounts_read_as_people_write_them() -> None:
     assert values["IVA 21 % sobre 49,42 €"] == "10,38 €"
     assert values["Total al mes con IVA"] == "59,80 €"
     assert values["Pago único con IVA"] == "44,00 €"
-    assert values["Válida hasta"] == "lunes 7 diciembre 2026, 13:00 CET"
+    assert values["Válida hasta"] == "lunes, 7 de diciembre de 2026, 13:00 CET"
 
 
 def test_the_digest_changes_with_every_word() -> None:

@@ -28,7 +28,7 @@ def told() -> Told:
 
 @pytest.fixture
 def inbox(book: Book, carrier: RecordingCarrier, told: Told) -> Inbox:
-    return Inbox(book, carrier, calling=told, talking=told)
+    return Inbox(book, carrier, calling=told, talking=told, hearing=told)
 
 
 async def put(book: Book, body: bytes) -> bool:
@@ -74,7 +74,7 @@ async def test_two_replicas_work_through_many_messages_once_each(
 ) -> None:
     for n in range(40):
         await put(book, f"leg:{n}".encode())
-    other = Inbox(book, carrier, calling=told, talking=told)
+    other = Inbox(book, carrier, calling=told, talking=told, hearing=told)
     assert sum(await asyncio.gather(inbox.sweep(), other.sweep())) == 40
     assert len({event.ref for _, event in told.heard}) == len(told.heard) == 40
 
@@ -128,6 +128,6 @@ async def test_a_commit_that_fails_counts_as_the_messages_failure(
 
     await put(book, b"leg:a")
     with caplog.at_level(logging.CRITICAL):
-        assert await Inbox(book, carrier, calling=Spending(), talking=told).sweep() == 1
+        assert await Inbox(book, carrier, calling=Spending(), talking=told, hearing=told).sweep() == 1
     async with book.reading() as r:
         assert await r.session.scalar(select(InboxRow.failures)) == 1

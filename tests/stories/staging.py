@@ -124,6 +124,7 @@ class House:
     carrier_url: str
     port: int = field(default_factory=free_port)
     process: Process | None = None
+    program: tuple[str, ...] = ("router", "serve")
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -140,7 +141,7 @@ class House:
             "HABLEMOS_CARRIER_ACCOUNT": ACCOUNT, "HABLEMOS_CARRIER_TOKENS": TOKEN, "HABLEMOS_LOG_LEVEL": "ERROR",
             "HABLEMOS_CARRIER_URL": self.carrier_url, **({"HABLEMOS_FAIL_AT": fail_at} if fail_at else {}),
         }
-        self.process, _ = await self._stack.enter_async_context(running("router", "serve", until="serves", **settings))
+        self.process, _ = await self._stack.enter_async_context(running(*self.program, until="serves", **settings))
 
     async def stop(self) -> int:
         """SIGTERM; the exit code. Raises TimeoutError when it takes longer than 15 s."""

@@ -10,11 +10,12 @@ from router.book import Batcher, Book
 from router.gauges import Recent
 from router.live import Hub
 from router.ticks import Ticks
-from router.web import health, hooks, login, middleware
+from router.web import health, hooks, login, middleware, parties
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
 from tests.outside import RecordingCarrier, RecordingTrust
+from tests.parties import PARTIES
 
 
 def figures(ticks: Ticks | None = None) -> health.Figures:
@@ -29,10 +30,10 @@ async def inside(
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=carrier or RecordingCarrier(), trust=RecordingTrust(),
-        intake=Batcher(book, take_in), public_url=server.url, root_certificate=b"",
+        intake=Batcher(book, take_in), public_url=server.url, root_certificate=b"", parties=PARTIES,
     )
     app[health.FIGURES] = known or figures()
-    for module in (health, hooks, login):
+    for module in (health, hooks, parties, login):
         app.add_routes(module.routes)
     await server.start(app)
     try:

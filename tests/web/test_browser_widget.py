@@ -1,80 +1,30 @@
 """The widget in Chromium, on a landing page of another origin under a strict content policy."""
 
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Route, expect
-from sqlalchemy import func, select
+from playwright.async_api import Browser, Route, expect
+from sqlalchemy import select
 
 from router.book import Book
-from router.model.agents import Agent
 from router.model.consent import Receipt
-from router.model.leads import Lead
-from router.model.tasks import Task, TaskState
-from tests import making
+from router.model.tasks import TaskState
 from tests.web.browsing import CHROMIUM
-from tests.web.visiting import House, visiting
+from tests.web.visiting import visiting
+from tests.web.visitor import Visit, on_the_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 
 
-@dataclass
-class Visit:
-    """A visitor's browser on the landing page, and what its console complained of."""
-
-    page: Page
-    house: House
-    agent: Agent
-    complaints: list[str] = field(default_factory=list)
-
-    async def fill(self, phone: str = "600 00 00 01", *, agree: bool = True, later: bool = False) -> None:
-        await self.page.get_by_role("button", name="Llámeme ahora").click()
-        await self.page.get_by_label("Su número de teléfono").fill(phone)
-        await self.page.get_by_label("Su nombre (opcional)").fill("Carmen")
-        if agree:
-            await self.page.get_by_role("checkbox").first.check()
-        if later:
-            await self.page.get_by_role("checkbox").nth(1).check()
-
-    async def press(self) -> None:
-        await self.page.get_by_role("dialog").get_by_role("button", name="Llámeme ahora").click()
-
-    async def sees(self, words: str) -> None:
-        await expect(self.page.get_by_role("status")).to_contain_text(words, timeout=10_000)
-
-    async def leads(self) -> int:
-        async with self.house.book.reading() as r:
-            return await r.session.scalar(select(func.count()).select_from(Lead)) or 0
-
-    async def move(self, to: TaskState, agent: Agent | None = None) -> None:
-        async with self.house.book.writing() as w:
-            task = await w.session.scalar(select(Task))
-            assert task
-            assert await w.move(Task, task.id, to=to, agent_id=agent.id if agent else task.agent_id)
-
-
 @pytest.fixture
 async def visit(book: Book, browser: Browser) -> AsyncIterator[Visit]:
-    async with visiting(book) as house:
-        async with book.writing() as w:
-            agent = await making.agent(w, "ana")
-        page = await browser.new_page(locale="es-ES", viewport={"width": 390, "height": 844})
-        visit = Visit(page, house, agent)
-
-        def heard(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning"):
-                visit.complaints.append(message.text)
-
-        page.on("console", heard)
-        page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-        await page.goto(f"{house.page}/?lang=es&utm_source=boletin&gclid=abc")
-        await expect(page.get_by_role("button", name="Llámeme ahora")).to_be_visible()
+    async with on_the_page(book, browser, query="&utm_source=boletin&gclid=abc", site={}) as visit:
         yield visit
-        await page.close()
 
 
 async def test_a_visitor_asks_for_a_call_and_follows_it_live(visit: Visit) -> None:
+    assert visit.agent
     await visit.fill(later=True)
     await visit.press()
     await visit.sees("Estamos pasando su solicitud a un asesor.")
@@ -87,13 +37,13 @@ async def test_a_visitor_asks_for_a_call_and_follows_it_live(visit: Visit) -> No
     await visit.move(TaskState.wrapping)
     await visit.sees("Su llamada ha terminado.")
     async with visit.house.book.reading() as r:
-        lead = await r.session.scalar(select(Lead))
-        receipt = await r.session.scalar(select(Receipt))
-    assert lead
-    assert receipt
+        receipts = (await r.session.scalars(select(Receipt).order_by(Receipt.id)))
+    lead = await visit.lead()
     assert (lead.source["utm_source"], lead.source["gclid"]) == ("boletin", "abc")
-    assert receipt.purposes == ["commercial", "requested"]
-    assert receipt.text.startswith("Quiero que Luz Clara SL me llame")
+    assert lead.source["first"]["landing"] == visit.page.url
+    agreed = {tuple(receipt.purposes): receipt.text for receipt in receipts}
+    assert set(agreed) == {("requested",), ("commercial",)}
+    assert agreed["requested",].startswith("Quiero que Luz Clara SL me llame")
     assert visit.complaints == []
 
 
@@ -123,7 +73,7 @@ async def test_a_lost_answer_is_asked_for_again_and_makes_one_lead(visit: Visit)
         if route.request.method != "POST":
             await route.continue_()
             return
-        keys.append(route.request.headers["idempotency-key"])
+        keys.append(json.loads(route.request.post_data or "")["client_request_id"])
         if len(keys) == 1:
             await route.fetch()
             await route.abort()

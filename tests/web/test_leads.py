@@ -12,11 +12,13 @@ import pytest
 from aiohttp import web
 from sqlalchemy import select, text
 
+from router.actions import conversing
 from router.actions.intake import take_in
 from router.book import Batcher, Book
 from router.live import Hub
 from router.model.campaigns import Campaign
 from router.model.intake import Taken, Wanted
+from router.model.rates import LENIENT
 from router.ports import Carrier, TrustProvider
 from router.store.db import make_engine
 from router.web import lead_body, leads, middleware, parsing
@@ -95,6 +97,7 @@ async def door(book: Book, behind_proxy: bool) -> AsyncIterator[Door]:
         public_url=server.url,
         root_certificate=b"",
         behind_proxy=behind_proxy,
+        limits=LENIENT,
     )
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = doors
@@ -500,3 +503,19 @@ async def test_answers_to_the_campaigns_questions_are_checked_and_the_secret_one
     assert opened == {"people": "3"}
     assert b"2100" not in secret
     assert json.loads(door.book.vault.open("fields", secret)) == {"iban": "ES9121000418450200051332"}
+
+
+async def test_who_goes_on_from_a_chat_with_his_number_takes_his_thread_along(door: Door) -> None:
+    chat = await door.post({"site": "landing", "intent": "chat"})
+    token = chat[1]["status_url"].rpartition("/")[2]
+    async with door.book.writing() as w:
+        await conversing.opened(w, [chat[1]["lead"]])
+    went_on = await door.post(changed(continues=token))
+    nowhere = await door.post(changed(phone="+34600000009", continues="x" * 22))
+    assert [went_on[0], nowhere[0]] == [201, 201]
+    async with door.book.reading() as r:
+        ((person, thread, source),) = await r.session.rows(text(
+            "select l.contact_id, c.contact_id, l.source from leads l, conversations c where l.id = :lead"),
+            {"lead": went_on[1]["lead"]})
+    assert person == thread
+    assert source["continues"] == chat[1]["lead"]

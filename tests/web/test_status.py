@@ -132,7 +132,7 @@ async def test_the_page_shows_company_number_and_what_happens_next(
     assert "Luz Clara SL" in page
     assert "tel:+34910000000" in page
     assert 'http-equiv="refresh"' in page
-    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
     assert answer.headers["Cache-Control"] == "no-store"
 
 

@@ -1,16 +1,19 @@
 """The visitor's side of the house on real sockets: the service's public doors, and a landing page on another origin."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from router.actions.intake import take_in
 from router.book import Batcher, Book
 from router.model.campaigns import Queue, Site
 from router.model.intake import Taken, Wanted
+from router.model.rates import LENIENT, Limits
 from router.ports import Carrier, TrustProvider
+from router.web import streams
 from router.web.doors import Doors
 from router.web.landing import make_landing
 from router.web.routes import make_app
@@ -35,22 +38,28 @@ class House:
 
 
 @asynccontextmanager
-async def visiting(book: Book, **campaign: Any) -> AsyncIterator[House]:
+async def visiting(
+    book: Book, *, limits: Limits = LENIENT, site: Mapping[str, Any] = MappingProxyType({}),
+    queue: Mapping[str, Any] = MappingProxyType({}), **campaign: Any,
+) -> AsyncIterator[House]:
     """The doors open, the landing page served, one campaign with one queue behind its site."""
     service, page = Server("127.0.0.1", 0), Server("127.0.0.1", 0)
     async with book.writing() as w:
-        queue = await making.queue(w, await making.campaign(w, **campaign))
-        site = await making.site(w, queue, KEY, origins=[page.url])
+        line = await making.queue(w, await making.campaign(w, **campaign), **queue)
+        landing = await making.site(w, line, KEY, **{"origins": [page.url], **site})
     intake: Batcher[Wanted, Taken] = Batcher(book, take_in)
     doors = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, None),
         intake=intake, public_url=service.url, root_certificate=b"",
+        limits=limits,
     )
     writer = asyncio.create_task(intake.run())
     try:
-        await service.start(make_app(doors))
+        app = make_app(doors)
+        app[streams.BEATS] = streams.Beats()
+        await service.start(app)
         await page.start(make_landing(service.url, KEY, wording()))
-        yield House(service.url, page.url, book, queue, site, service, doors)
+        yield House(service.url, page.url, book, line, landing, service, doors)
     finally:
         book.hub.close()
         await page.stop()

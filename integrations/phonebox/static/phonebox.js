@@ -54,16 +54,17 @@ function watch() {
   stream.onerror = again;
 }
 
-async function press(form) {
+async function press(form, submitter) {
   const trouble = document.getElementById("trouble");
   const answer = await fetch(form.action, {
     method: "POST",
     headers: { Accept: "application/json" },
-    body: new URLSearchParams(new FormData(form)),
+    body: new URLSearchParams(new FormData(form, submitter)),
   }).catch(() => null);
   trouble.hidden = Boolean(answer?.ok);
   if (answer?.ok) {
-    form.querySelector("textarea")?.form.reset();
+    const text = form.querySelector("textarea");
+    if (text) text.value = "";
   } else {
     trouble.textContent = answer ? (await answer.json()).message : page.dataset.dead;
   }
@@ -72,7 +73,7 @@ async function press(form) {
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "post") return;
   event.preventDefault();
-  press(event.target);
+  press(event.target, event.submitter);
 });
 
 document.addEventListener("click", async (event) => {

@@ -49,14 +49,21 @@
     note.onclick = () => { window.focus(); note.close(); };
   };
 
+  let unread = 0;
+  const entitle = () => {
+    document.title = ringing ? `(1) ${words.titleRing} · ${title}` : unread ? `(${unread}) ${words.newMessage} · ${title}` : title;
+  };
   const listen = () => {
     const now = document.querySelector("#work [data-ring]")?.dataset.ring ?? "";
-    if (now === ringing) return;
+    const before = unread;
+    unread = Number(document.querySelector("#conversation [data-unread]")?.dataset.unread ?? 0);
+    if (unread > before && !document.hasFocus()) beep();
+    if (now === ringing) return entitle();
     ringing = now;
     clearInterval(beeping);
     release?.();
     release = null;
-    document.title = ringing ? `(1) ${words.titleRing} · ${title}` : title;
+    entitle();
     if (ringing) { ringAloud(); notify(); }
   };
 
@@ -112,11 +119,66 @@
     sending = false;
     if (ctx.response?.status < 300) dirty = false;
   });
+  // -- the answer in a conversation: its words stay until they are sent or thrown away ----------------------------------
+  let heldReply = null, replied = "";
+  const reply = () => document.getElementById("reply-form");
+  const answer = () => document.getElementById("reply-text");
+  const rename = () => { reply().querySelector("[name=client_id]").value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`; };
+  document.addEventListener("input", (event) => { if (event.target.id === "reply-text") rename(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.id !== "reply-text" || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (answer().value.trim() && !reply().querySelector(".send").disabled) reply().requestSubmit();
+  });
+  document.addEventListener("htmx:before:request", ({ target }) => { if (target.id === "reply-form") replied = answer().value; });
+  document.addEventListener("htmx:finally:request", ({ target, detail: { ctx } }) => {
+    if (target.id !== "reply-form" || !(ctx.response?.status < 300) || !answer()) return;
+    // What was typed while it was on its way stays.
+    answer().value = answer().value.startsWith(replied) ? answer().value.slice(replied.length).replace(/^\n/, "") : answer().value;
+    rename();
+  });
+  const keepReply = (fresh, source) => {
+    if (!reply() || !answer().value || source?.id === "reply-form") return false;
+    if (fresh.querySelector(`[data-thread="${CSS.escape(reply().dataset.thread)}"]`)) return true;
+    heldReply = fresh;
+    show(reply(), words.lateReply);
+    reply().querySelector(".send").disabled = true;
+    reply().querySelector("[data-discard-reply]").hidden = false;
+    return true;
+  };
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-discard-reply]")) return;
+    document.getElementById("reply").replaceWith(heldReply);
+    htmx.process(heldReply);
+    heldReply = null;
+  });
+  // Read is what stood before the eyes of somebody who answers.
+  const markRead = () => {
+    const thread = document.querySelector("#conversation [data-unread][data-conversation]");
+    if (!thread || document.hidden || !document.hasFocus() || document.activeElement?.id !== "reply-text") return;
+    if (thread.dataset.marked === thread.dataset.newest) return;
+    thread.dataset.marked = thread.dataset.newest;
+    fetch(`/desk/conversations/${thread.dataset.conversation}/read`, {
+      method: "POST", headers: { "X-CSRF": words.csrf }, body: new URLSearchParams({ up_to: thread.dataset.newest }),
+    }).catch(() => { delete thread.dataset.marked; });
+  };
+  for (const moment of ["focusin", "visibilitychange"]) document.addEventListener(moment, markRead);
+  window.addEventListener("focus", markRead);
+  const logs = () => document.querySelectorAll("#conversation .thread .log");
+  let low = new Map();
+  document.addEventListener("htmx:before:swap", () => {
+    low = new Map([...logs()].map((log) => [log.id, log.scrollHeight - log.scrollTop - log.clientHeight < 60]));
+  });
+  const scroll = () => { for (const log of logs()) if (low.get(log.id) ?? true) log.scrollTop = log.scrollHeight; };
+  document.addEventListener("htmx:after:swap", () => { scroll(); markRead(); });
+  scroll();
+
   // What looks the same is left alone, whatever brings it; so is the form while somebody writes in it.
   const leave = ({ target, fragment }, source) => {
     const fresh = fragment?.firstElementChild;
     if (!target?.dataset.version || !fresh) return false;
     if (target.dataset.version === fresh.dataset.version) return true;
+    if (target.id === "reply") return keepReply(fresh, source);
     if (target.id !== "offer" || !dirty || !form() || sending || source?.id === "quote-form") return false;
     const task = form().closest("details").dataset.task;
     if (fresh.querySelector(`[data-task="${CSS.escape(task)}"]`)) return true;

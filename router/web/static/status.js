@@ -5,6 +5,12 @@ const address = place && place.dataset.stream;
 
 if (address && "EventSource" in window) {
   const wait = 5000;
+  const ENDS = ["finished", "not_reached", "refused", "closed"];
+  // What can be done depends on the state: what no longer can be is hidden, and what now can be is a link away.
+  const show = (state) => {
+    for (const part of document.querySelectorAll("[data-while]")) part.hidden = part.dataset.while !== state;
+    document.querySelector(".further").hidden = state === began || !(ENDS.includes(state) || state === "scheduled");
+  };
   let stream;
   const follow = () => {
     stream = new EventSource(address);
@@ -12,10 +18,9 @@ if (address && "EventSource" in window) {
     stream.onmessage = (event) => {
       unconnected.hidden = true;
       place.innerHTML = event.data;
-      if (["finished", "not_reached", "refused", "closed"].includes(place.firstElementChild.dataset.state)) {
-        stream.close();
-        document.querySelector(".reload").hidden = true;
-      }
+      const state = place.firstElementChild.dataset.state;
+      show(state);
+      if (ENDS.includes(state)) stream.close();
     };
     stream.onerror = () => {
       unconnected.hidden = false;
@@ -24,5 +29,6 @@ if (address && "EventSource" in window) {
     };
   };
   document.querySelector(".reload").hidden = true;
+  const began = place.firstElementChild.dataset.state;
   follow();
 }

@@ -1,0 +1,1 @@
+"""Advertisers whose own forms take leads for us."""

@@ -1,0 +1,1 @@
+"""Shops: their carts and orders."""

@@ -1,0 +1,90 @@
+"""What we ask of the outside, in our words. No vendor's names, no TwiML.
+
+Each port has a real adapter and a local twin in `integrations/`; courier, web and actions see only these types.
+"""
+
+from router.ports.callers import (
+    CallArrived,
+    CallerMoved,
+    CallerTurned,
+    EnterRoom,
+    HangUp,
+    JoinOrder,
+    LeaveMessage,
+    Listen,
+    Media,
+    MessageSpoken,
+    Next,
+    Prompt,
+    TurnAway,
+)
+from router.ports.carrier import Carrier, CarrierEvent, LegFound, Participant, Webhook
+from router.ports.errors import OutsideError, Refused, Uncertain
+from router.ports.legs import LegMoved, LegOrder, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
+from router.ports.messages import Channel, MessageArrived, MessageMoved, MessageOrder, MessageStage
+from router.ports.parties import (
+    CartChange,
+    CartLine,
+    CartMoved,
+    LeadAnnounced,
+    LeadSource,
+    MailArrived,
+    Party,
+    PartyEvent,
+    PartyLead,
+    Phone,
+)
+from router.ports.trust import Authority, Check, Inspection, Sealed, SealKeys, SealOrder, TrustProvider
+
+__all__ = [
+    "Authority",
+    "CallArrived",
+    "CallerMoved",
+    "CallerTurned",
+    "Carrier",
+    "CarrierEvent",
+    "CartChange",
+    "CartLine",
+    "CartMoved",
+    "Channel",
+    "Check",
+    "EnterRoom",
+    "HangUp",
+    "Inspection",
+    "JoinOrder",
+    "LeadAnnounced",
+    "LeadSource",
+    "LeaveMessage",
+    "LegFound",
+    "LegMoved",
+    "LegOrder",
+    "LegOutcome",
+    "LegRole",
+    "LegStage",
+    "Listen",
+    "MailArrived",
+    "Media",
+    "MessageArrived",
+    "MessageMoved",
+    "MessageOrder",
+    "MessageSpoken",
+    "MessageStage",
+    "Next",
+    "OutsideError",
+    "Participant",
+    "Party",
+    "PartyEvent",
+    "PartyLead",
+    "Phone",
+    "Prompt",
+    "Refused",
+    "RoomChange",
+    "RoomMoved",
+    "SealKeys",
+    "SealOrder",
+    "Sealed",
+    "TrustProvider",
+    "TurnAway",
+    "Uncertain",
+    "Webhook",
+]

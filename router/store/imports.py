@@ -1,0 +1,256 @@
+"""Imports as queries: rows in bulk, the next ones to be done, what is known of their persons."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, delete, select, text
+
+from router.model.campaigns import Campaign, Queue
+from router.model.imports import CHUNK, WORKING, Import, ImportRow, ImportState
+from router.model.suppressions import Suppression
+from router.store.db import ReadSession, WriteSession
+
+_ADD = text(
+    """
+    insert into import_rows (import_id, number, cells, phone, reason)
+    select :import_id, r.number, array(select jsonb_array_elements_text(r.cells::jsonb)), '', ''
+    from unnest(:numbers, :cells) as r(number, cells)
+    """
+).bindparams(bindparam("numbers", type_=ARRAY(BigInteger)), bindparam("cells", type_=ARRAY(Text)))
+
+_CHECKED = text(
+    """
+    update import_rows set phone = r.phone, expected = r.outcome, reason = r.reason
+    from unnest(:numbers, :phones, :outcomes, :reasons) as r(number, phone, outcome, reason)
+    where import_rows.import_id = :import_id and import_rows.number = r.number
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in (
+    ("numbers", BigInteger), ("phones", Text), ("outcomes", Text), ("reasons", Text))))
+
+_DONE = text(
+    """
+    update import_rows set phone = r.phone, outcome = r.outcome, reason = r.reason, lead_id = r.lead_id
+    from unnest(:numbers, :phones, :outcomes, :reasons, :leads) as r(number, phone, outcome, reason, lead_id)
+    where import_rows.import_id = :import_id and import_rows.number = r.number
+    """
+).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in (
+    ("numbers", BigInteger), ("phones", Text), ("outcomes", Text), ("reasons", Text), ("leads", BigInteger))))
+
+# Who came from a list lately, in this campaign, by number.
+_LISTED = text(
+    """
+    select distinct c.phone from contacts c join leads l on l.contact_id = c.id
+    where c.campaign_id = :campaign_id and c.phone = any(:phones) and l.intent = 'list' and l.created_at > :since
+    """
+).bindparams(bindparam("phones", type_=ARRAY(Text)), bindparam("since", type_=DateTime(timezone=True)))
+
+_WAITING = text(
+    """
+    select distinct c.phone from contacts c join tasks t on t.contact_id = c.id
+    where c.campaign_id = :campaign_id and c.phone = any(:phones) and t.kind = 'call'
+      and t.state in ('queued', 'reserved', 'connecting', 'engaged')
+    """
+).bindparams(bindparam("phones", type_=ARRAY(Text)))
+
+# The first of a number in this file, by the row's own place; rows that were refused do not count.
+_EARLIER = text(
+    """
+    select distinct phone from import_rows
+    where import_id = :import_id and phone = any(:phones) and number < :before
+      and coalesce(outcome, expected) <> 'refused'
+    """
+).bindparams(bindparam("phones", type_=ARRAY(Text)))
+
+_QUEUES = select(Queue, Campaign).join(Campaign, Campaign.id == Queue.campaign_id).order_by(Campaign.name, Queue.name)
+
+# Tasks of lists that wait for agents outside the hours in which their persons may be called.
+_LIST_CAMPAIGNS = text(
+    """
+    with recursive waiting as (
+      (select campaign_id from tasks where state = 'queued' and tier = 4 order by campaign_id limit 1)
+      union all
+      select (select t.campaign_id from tasks t where t.state = 'queued' and t.tier = 4
+              and t.campaign_id > waiting.campaign_id order by t.campaign_id limit 1)
+      from waiting where waiting.campaign_id is not null
+    )
+    select campaign_id from waiting where campaign_id is not null
+    """
+)
+_PUT_OFF = text(
+    """
+    with chosen as (
+      select id from tasks where state = 'queued' and tier = 4 and campaign_id = :campaign_id order by id limit :most
+      for no key update skip locked
+    ), rested as (
+      update tasks set state = 'scheduled' from chosen where tasks.id = chosen.id returning tasks.id, tasks.lead_id
+    ), due as (
+      insert into alarms (kind, subject_id, due_at, state, failures)
+      select :alarm, id, :due_at, 'pending', 0 from rested
+    )
+    select id, lead_id from rested
+    """
+).bindparams(bindparam("due_at", type_=DateTime(timezone=True)))
+
+_FORGET = text(
+    """
+    with old as (
+      select r.import_id, r.number from import_rows r join imports i on i.id = r.import_id
+      where i.ended_at < :before and r.cells <> '{}' limit :most
+    )
+    update import_rows set cells = '{}' from old
+    where import_rows.import_id = old.import_id and import_rows.number = old.number
+    returning 1
+    """
+).bindparams(bindparam("before", type_=DateTime(timezone=True)))
+
+
+class Line(NamedTuple):
+    """What became of a row, or would."""
+
+    number: int
+    phone: str
+    outcome: str
+    reason: str
+    lead_id: int | None = None
+
+
+async def queues(session: ReadSession) -> list[tuple[Queue, Campaign]]:
+    """All lines, with their campaigns."""
+    return [(row[0], row[1]) for row in await session.rows(_QUEUES)]
+
+
+async def newest(session: ReadSession, limit: int = 50) -> Sequence[Import]:
+    return await session.scalars(
+        select(Import).where(Import.state != ImportState.receiving).order_by(Import.id.desc()).limit(limit)
+    )
+
+
+async def same_file(session: ReadSession, campaign_id: int, sha256: bytes) -> Import | None:
+    """An earlier import of this very file that was started."""
+    return await session.scalar(
+        select(Import)
+        .where(
+            Import.campaign_id == campaign_id, Import.sha256 == sha256,
+            Import.state.in_((ImportState.running, ImportState.paused, ImportState.done)),
+        )
+        .order_by(Import.id)
+        .limit(1)
+    )
+
+
+async def add_rows(session: WriteSession, import_id: int, first: int, rows: Sequence[Sequence[str]]) -> None:
+    """Stores rows, numbered from `first` on."""
+    await session.execute(_ADD, {
+        "import_id": import_id, "numbers": list(range(first, first + len(rows))),
+        "cells": [msgspec.json.encode(row).decode() for row in rows],
+    })
+
+
+async def claim(session: WriteSession) -> Import | None:
+    """An import with work to be done, locked; one that another replica is at is skipped."""
+    return await session.scalar(
+        select(Import).where(Import.state.in_(WORKING)).order_by(Import.id).limit(1).with_for_update(skip_locked=True)
+    )
+
+
+async def next_rows(session: ReadSession, import_id: int, after: int, limit: int = CHUNK) -> Sequence[ImportRow]:
+    return await session.scalars(
+        select(ImportRow)
+        .where(ImportRow.import_id == import_id, ImportRow.number > after)
+        .order_by(ImportRow.number)
+        .limit(limit)
+    )
+
+
+async def problems(session: ReadSession, import_id: int, limit: int = 100) -> Sequence[ImportRow]:
+    """The first rows that are not simply taken."""
+    told = ImportRow.outcome.is_distinct_from("taken")
+    return await session.scalars(
+        select(ImportRow)
+        .where(ImportRow.import_id == import_id, ImportRow.expected.is_distinct_from("taken"), told,
+               ImportRow.reason != "")
+        .order_by(ImportRow.number)
+        .limit(limit)
+    )
+
+
+async def all_rows(session: ReadSession, import_id: int) -> AsyncIterator[Sequence[ImportRow]]:
+    """All rows in their order, some thousands at a time."""
+    after = 0
+    while found := await next_rows(session, import_id, after, 2_000):
+        yield found
+        after = found[-1].number
+
+
+def _columns(lines: Sequence[Line]) -> dict[str, Any]:
+    return {
+        "numbers": [line.number for line in lines], "phones": [line.phone for line in lines],
+        "outcomes": [line.outcome for line in lines], "reasons": [line.reason for line in lines],
+    }
+
+
+async def checked(session: WriteSession, import_id: int, lines: Sequence[Line]) -> None:
+    await session.execute(_CHECKED, {"import_id": import_id, **_columns(lines)})
+
+
+async def done(session: WriteSession, import_id: int, lines: Sequence[Line]) -> None:
+    await session.execute(
+        _DONE, {"import_id": import_id, **_columns(lines), "leads": [line.lead_id for line in lines]}
+    )
+
+
+async def listed(session: ReadSession, campaign_id: int, phones: Sequence[str], since: datetime) -> set[str]:
+    """Which of these numbers came from a list since then (aware)."""
+    rows = await session.rows(_LISTED, {"campaign_id": campaign_id, "phones": list(phones), "since": since})
+    return {row[0] for row in rows}
+
+
+async def waiting(session: ReadSession, campaign_id: int, phones: Sequence[str]) -> set[str]:
+    """Which of these numbers belong to somebody who waits for a call, or is in one."""
+    return {row[0] for row in await session.rows(_WAITING, {"campaign_id": campaign_id, "phones": list(phones)})}
+
+
+async def earlier(session: ReadSession, import_id: int, phones: Sequence[str], before: int) -> set[str]:
+    """Which of these numbers stand in an earlier row of the same file."""
+    rows = await session.rows(_EARLIER, {"import_id": import_id, "phones": list(phones), "before": before})
+    return {row[0] for row in rows}
+
+
+async def list_campaigns(session: ReadSession) -> list[int]:
+    """The campaigns with tasks of lists in their queues."""
+    return [row[0] for row in await session.rows(_LIST_CAMPAIGNS)]
+
+
+async def put_off(
+    session: WriteSession, campaign_id: int, alarm: str, due_at: datetime, most: int = CHUNK
+) -> list[tuple[int, int]]:
+    """Schedules some queued tasks of the campaign's lists, with their alarms; (task, lead) of each. Those that a round
+    is just matching are skipped."""
+    rows = await session.execute(
+        _PUT_OFF, {"campaign_id": campaign_id, "alarm": alarm, "due_at": due_at, "most": most}
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def suppressed(session: ReadSession, phones: Sequence[str]) -> dict[str, str]:
+    """Which of these numbers may not be contacted, and why."""
+    rows = await session.rows(
+        select(Suppression.phone, Suppression.reason)
+        .where(Suppression.phone.in_(phones), Suppression.lifted_at.is_(None))
+        .order_by(Suppression.created_at.desc())
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def forget(session: WriteSession, before: datetime, most: int = 1_000) -> int:
+    """Empties cells of imports that ended before then (aware), some at a time; how many."""
+    return len(await session.execute(_FORGET, {"before": before, "most": most}))
+
+
+async def drop_broken(session: WriteSession, before: datetime) -> None:
+    """Forgets what was begun before then (aware) and never received completely."""
+    broken = select(Import.id).where(Import.state == ImportState.receiving, Import.created_at < before)
+    await session.execute(delete(ImportRow).where(ImportRow.import_id.in_(broken)))
+    await session.execute(delete(Import).where(Import.id.in_(broken)))

@@ -1,0 +1,138 @@
+"""Receipts of consent and their withdrawals as queries. Rows are only ever added."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, bindparam, select, text
+
+from router.model.campaigns import Campaign, Site
+from router.model.consent import Receipt, Withdrawal
+from router.model.leads import Lead
+from router.model.tasks import Task, TaskState
+from router.store.db import ReadSession, WriteSession
+
+FOR_THE_PERSON = "commercial"
+"""This consent is about the person, not about one request: taking it back takes it back wherever he gave it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A receipt with what was taken back of it, by purpose. `intact`: the text still has the SHA-256 it had then."""
+
+    receipt: Receipt
+    withdrawn: dict[str, Withdrawal]
+
+    @property
+    def recomputed(self) -> str:
+        return hashlib.sha256(self.receipt.text.encode()).hexdigest()
+
+    @property
+    def intact(self) -> bool:
+        return self.recomputed == self.receipt.text_sha256
+
+
+@dataclass(frozen=True)
+class Agreements:
+    """All that was agreed to with one request. `phone` is whom to call about it, E.164 or ""."""
+
+    lead: Lead
+    campaign: Campaign
+    phone: str
+    receipts: list[Kept]
+
+
+_LEAD = (
+    select(Lead, Campaign, Site)
+    .join(Campaign, Campaign.id == Lead.campaign_id)
+    .outerjoin(Site, Site.id == Lead.site_id)
+)
+
+
+async def of_lead(session: ReadSession, lead_id: int) -> Agreements | None:
+    """The receipts of this lead, in the order in which they were given."""
+    return await _agreements(session, await session.rows(_LEAD.where(Lead.id == lead_id)))
+
+
+async def of_status(session: ReadSession, token_hash: bytes) -> Agreements | None:
+    """The same behind the SHA-256 of a status link's token."""
+    return await _agreements(session, await session.rows(_LEAD.where(Lead.status_hash == token_hash)))
+
+
+async def _agreements(session: ReadSession, found: Any) -> Agreements | None:
+    if not found:
+        return None
+    lead, campaign, site = found[0]
+    rows = await session.rows(
+        select(Receipt, Withdrawal)
+        .outerjoin(Withdrawal, Withdrawal.receipt_id == Receipt.id)
+        .where(Receipt.lead_id == lead.id)
+        .order_by(Receipt.id, Withdrawal.id)
+    )
+    kept: dict[int, Kept] = {}
+    for receipt, withdrawal in rows:
+        one = kept.setdefault(receipt.id, Kept(receipt, {}))
+        if withdrawal is not None:
+            one.withdrawn[withdrawal.purpose] = withdrawal
+    phone = (site.phone if site else "") or str(campaign.company.get("phone", ""))
+    return Agreements(lead, campaign, phone, list(kept.values()))
+
+
+_WITHDRAW = text(
+    """
+    insert into withdrawals (receipt_id, purpose, method, at, agent_id)
+    select id, :purpose, :method, :now, :agent_id from receipts
+    where :purpose = any(purposes) and contact_id = :contact_id and (lead_id = any(:lead_ids) or :everywhere)
+    order by id
+    on conflict (receipt_id, purpose) do nothing
+    returning receipt_id
+    """
+).bindparams(bindparam("lead_ids", type_=ARRAY(BigInteger)), bindparam("agent_id", type_=BigInteger))
+
+
+_IN_FORCE = text(
+    """
+    select r.id from receipts r
+    where r.lead_id = any(:lead_ids) and :purpose = any(r.purposes)
+      and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = :purpose)
+    limit 1
+    """
+).bindparams(bindparam("lead_ids", type_=ARRAY(BigInteger)))
+
+
+async def in_force(session: ReadSession, lead: Lead, purpose: str) -> bool:
+    """Whether this was agreed to with the request and not taken back since."""
+    return bool(await session.rows(_IN_FORCE, {"lead_ids": list(requests_of(lead)), "purpose": purpose}))
+
+
+async def withdraw(session: WriteSession, lead: Lead, purpose: str, **how: Any) -> int:
+    """Takes a purpose back from the receipts it concerns; how many had it until now. `how`: method, now, agent_id."""
+    concerned = await session.execute(
+        _WITHDRAW,
+        {"purpose": purpose, "contact_id": lead.contact_id, "lead_ids": list(requests_of(lead)),
+         "everywhere": purpose == FOR_THE_PERSON, **how},
+    )
+    return len(concerned)
+
+
+def requests_of(lead: Lead) -> Iterable[int]:
+    """The request, and the earlier one whose task serves it."""
+    return {lead.id, lead.attached_to or lead.id}
+
+
+async def waiting_tasks(session: ReadSession, lead: Lead) -> list[int]:
+    """The tasks of this request that have not reached an agent."""
+    return list(await session.scalars(
+        select(Task.id)
+        .where(Task.lead_id.in_(requests_of(lead)), Task.state.in_([TaskState.queued, TaskState.scheduled]))
+        .order_by(Task.id)
+    ))
+
+
+async def person_of(session: ReadSession, lead: Lead) -> str:
+    """The number (E.164, or "") by which the guard locks this person."""
+    found = await session.rows(text("select phone from contacts where id = :id"), {"id": lead.contact_id})
+    return str(found[0][0]) if found else ""
+
+

@@ -1,0 +1,192 @@
+"""The programs' door described: `/openapi.json` for programs, `/docs` for people, both from the types that are read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from router.web.api import KeyedLead, LeadState, LeadTaken
+from router.web.doors import doors
+from router.web.lead_body import LeadBody
+from router.wording import negotiate
+
+routes = web.RouteTableDef()
+
+REF = "#/components/schemas/{name}"
+
+
+class Fault(msgspec.Struct):
+    """One field that is wrong: `pointer` (RFC 6901) names it."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """What every refusal answers (RFC 9457). `code` is stable, `detail` a sentence for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    language: str
+    errors: list[Fault] = []
+
+
+class WidgetTaken(msgspec.Struct):
+    """What a landing page is answered; for some intents there is more."""
+
+    lead: int
+    status_url: str
+    stream_url: str
+
+
+_FAULTS: Mapping[int, str] = {
+    400: "The body cannot be read.", 401: "No key, or an unknown one.", 403: "The key may not do this.",
+    404: "There is no such lead.", 413: "The body is too large.", 415: "The body is not of a type this door reads.",
+    422: "A field is wrong; its pointer says which.", 429: "Too often; Retry-After says when.",
+    503: "Try again in a moment.",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing a program can ask for. `scope` is what its key must be allowed; "" needs none."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answer: type[msgspec.Struct]
+    status: int
+    body: type[msgspec.Struct] | None = None
+    scope: str = ""
+    faults: Sequence[int] = ()
+    keyed: bool = False
+
+
+OPERATIONS = (
+    Operation(
+        "post", "/v1/campaigns/{key}/leads", "postKeyedLead", "Send a lead from your server.", LeadTaken, 201,
+        body=KeyedLead, scope="leads:write", faults=(400, 401, 403, 413, 415, 422, 503), keyed=True,
+    ),
+    Operation(
+        "get", "/v1/leads/{id}", "getLead", "Ask how a lead of your campaign stands.", LeadState, 200,
+        scope="leads:read", faults=(401, 403, 404),
+    ),
+    Operation(
+        "post", "/v1/leads", "postLead", "Send a lead from a landing page, with the page's public key.", WidgetTaken,
+        201, body=LeadBody, faults=(400, 403, 413, 415, 422, 429, 503), keyed=True,
+    ),
+)
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF.format(name=name)}}}
+
+
+def _described(one: Operation) -> dict[str, Any]:
+    names = [part.strip("{}") for part in one.path.split("/") if part.startswith("{")]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "integer" if name == "id" else "string"}}
+        for name in names
+    ]
+    if one.keyed:
+        parameters.append({
+            "name": "Idempotency-Key", "in": "header", "required": False,
+            "description": "The same key gives the same answer, and one lead.",
+            "schema": {"type": "string", "minLength": 8, "maxLength": 128},
+        })
+    problems = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
+    answers: dict[str, Any] = {str(one.status): {"description": "Done.", "content": _json(one.answer.__name__)}}
+    answers |= {str(fault): {"description": _FAULTS[fault], "content": problems} for fault in one.faults}
+    described: dict[str, Any] = {
+        "operationId": one.name, "summary": one.summary, "parameters": parameters, "responses": answers,
+        "security": [{"key": []}] if one.scope else [],
+    }
+    if one.body is not None:
+        described["requestBody"] = {"required": True, "content": _json(one.body.__name__)}
+    return described
+
+
+@cache
+def _shapes() -> dict[str, Any]:
+    types = [Problem, *(kind for one in OPERATIONS for kind in (one.body, one.answer) if kind is not None)]
+    _, shapes = msgspec.json.schema_components(types, ref_template=REF)
+    return dict(shapes)
+
+
+def document(public_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method] = _described(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "hablemos", "version": "1", "description": "Leads in, and how they stand."},
+        "servers": [{"url": public_url}],
+        "paths": paths,
+        "components": {
+            "schemas": _shapes(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of the campaign."}},
+        },
+    }
+
+
+@routes.get("/openapi.json")
+async def openapi(request: web.Request) -> web.Response:
+    body = msgspec.json.encode(document(doors(request).public_url))
+    return web.Response(body=body, content_type="application/json", headers={"Access-Control-Allow-Origin": "*"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a body, as people read it."""
+
+    name: str
+    kind: str
+    required: bool
+    about: str
+
+
+def _kind(shape: Mapping[str, Any]) -> str:
+    if "$ref" in shape:
+        return str(shape["$ref"]).rpartition("/")[2]
+    if "anyOf" in shape:
+        return " | ".join(_kind(one) for one in shape["anyOf"] if one.get("type") != "null")
+    if "enum" in shape:
+        return " | ".join(str(one) for one in shape["enum"])
+    kind = str(shape.get("type", "any"))
+    return f"{_kind(shape['items'])}[]" if kind == "array" and "items" in shape else kind
+
+
+def _limits(shape: Mapping[str, Any]) -> str:
+    words = {"minLength": "≥ {}", "maxLength": "≤ {}", "maxItems": "≤ {}", "maxProperties": "≤ {}", "pattern": "{}"}
+    return ", ".join(words[name].format(shape[name]) for name in words if name in shape)
+
+
+def fields_of(name: str) -> list[Field]:
+    """The fields of a shape in their order."""
+    shape = _shapes()[name]
+    needed = shape.get("required", [])
+    return [
+        Field(field, _kind(one), field in needed, _limits(one)) for field, one in shape.get("properties", {}).items()
+    ]
+
+
+@routes.get("/docs")
+async def docs(request: web.Request) -> web.Response:
+    """Plain HTML: readable without a script."""
+    locale = negotiate(request.headers.get("Accept-Language"))
+    bodies = sorted(
+        name for name, shape in _shapes().items() if shape.get("type") == "object" and shape.get("properties")
+    )
+    text = doors(request).wording.page(
+        "api/docs.html", locale, operations=OPERATIONS, public_url=doors(request).public_url,
+        shapes={name: (fields_of(name), _shapes()[name].get("description", "")) for name in bodies}, faults=_FAULTS,
+    )
+    return web.Response(text=text, content_type="text/html")

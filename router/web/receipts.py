@@ -1,0 +1,104 @@
+"""Receipts of consent: as evidence for supervisors, as JSON, and as the visitor's own page where he takes them back."""
+
+import msgspec
+from aiohttp import web
+
+from router.actions.withdrawing import PURPOSES, withdraw
+from router.model.agents import Role
+from router.model.api_keys import Scope
+from router.model.errors import Invalid, NotFound
+from router.model.phone import unbroken
+from router.model.vault import hash_token
+from router.store import receipts
+from router.store.receipts import Agreements, Kept
+from router.web.api import authorised
+from router.web.doors import doors
+from router.web.gate import page, require, same_origin
+from router.web.parsing import read_form
+
+routes = web.RouteTableDef()
+
+PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
+
+
+async def _of_lead(request: web.Request) -> Agreements:
+    """The lead's receipts. Raises NotFound, NotSignedIn, Forbidden."""
+    number = request.match_info["lead"]
+    async with doors(request).book.reading() as r:
+        found = await receipts.of_lead(r.session, int(number)) if len(number) < 19 else None
+    if found is None:
+        raise NotFound("There is no such lead.")
+    return found
+
+
+@routes.get(r"/receipts/{lead:\d+}")
+async def receipts_page(request: web.Request) -> web.Response:
+    signed = await require(request, Role.supervisor)
+    found = await _of_lead(request)
+    return page(
+        request, "receipts/lead.html", signed.agent.locale, headers=PRIVATE, agent=signed.agent, found=found,
+        zone=found.campaign.timezone,
+    )
+
+
+@routes.get(r"/v1/leads/{lead:\d+}/receipts")
+async def receipts_json(request: web.Request) -> web.Response:
+    """For a supervisor, or for a program with a key of the lead's campaign: another brand's lead is not there."""
+    keyed = await authorised(request, Scope.read) if "Authorization" in request.headers else None
+    if keyed is None:
+        await require(request, Role.supervisor)
+    found = await _of_lead(request)
+    if keyed is not None and keyed.campaign.id != found.campaign.id:
+        raise NotFound("There is no such lead.")
+    body = {"lead": found.lead.id, "receipts": [_as_json(one) for one in found.receipts]}
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json", headers=PRIVATE)
+
+
+def _as_json(kept: Kept) -> dict[str, object]:
+    receipt = kept.receipt
+    return {
+        "id": receipt.id, "purposes": receipt.purposes, "text": receipt.text, "text_sha256": receipt.text_sha256,
+        "text_sha256_recomputed": kept.recomputed, "intact": kept.intact, "version": receipt.version,
+        "locale": receipt.locale, "method": receipt.method, "address": receipt.address,
+        "user_agent": receipt.user_agent, "page": receipt.page, "given_at": receipt.given_at,
+        "client_at": receipt.client_at,
+        "withdrawn": [
+            {"purpose": purpose, "at": one.at, "method": one.method, "agent": one.agent_id}
+            for purpose, one in kept.withdrawn.items()
+        ],
+    }
+
+
+async def _of_visitor(request: web.Request) -> Agreements:
+    async with doors(request).book.reading() as r:
+        found = await receipts.of_status(r.session, hash_token(request.match_info["token"]))
+    if found is None:
+        raise NotFound("This link does not lead anywhere. It may be incomplete, or no longer valid.")
+    return found
+
+
+@routes.get("/s/{token}/consent")
+async def consent_page(request: web.Request) -> web.Response:
+    """What the visitor agreed to with this request. Looking changes nothing."""
+    found = await _of_visitor(request)
+    company = found.campaign.company
+    return page(
+        request, "receipts/mine.html", found.lead.locale, headers=PRIVATE, found=found, zone=found.campaign.timezone,
+        address=request.path, token=request.match_info["token"], brand=found.campaign.name,
+        company=str(company.get("name") or found.campaign.name), where=str(company.get("address", "")),
+        phone=found.phone, phone_shown=unbroken(found.phone),
+    )
+
+
+@routes.post("/s/{token}/consent")
+async def take_back(request: web.Request) -> web.Response:
+    """Takes one purpose back. Pressing twice is pressing once."""
+    same_origin(request)
+    form = await read_form(request)
+    purpose = form.get("purpose", "")
+    if purpose not in PURPOSES:
+        raise Invalid("This is not one of the choices.", pointer="/purpose")
+    found = await _of_visitor(request)
+    async with doors(request).book.writing() as w:
+        await withdraw(w, found.lead.id, purpose, method="link")
+    raise web.HTTPSeeOther(request.path)

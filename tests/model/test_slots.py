@@ -1,0 +1,132 @@
+"""Slots: never at a moment that hours, holidays, the law or the staff forbid, whatever the clock does that night."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.model.guard import PACKS, RulePack, next_open
+from router.model.hours import Opening, Windows, opening, public_holidays, week_of
+from router.model.slots import LATEST, LEAD_TIME, Rules, at, offered, shifts_of
+
+MADRID = ZoneInfo("Europe/Madrid")
+CHANGES = [datetime(2027, 3, 28, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC),
+           datetime(2025, 3, 30, 1, tzinfo=UTC), datetime(2028, 10, 29, 1, tzinfo=UTC)]
+STANDARD = PACKS["standard"]
+ONE = shifts_of([opening("Europe/Madrid", {})])
+
+
+def rules(**values: object) -> Rules:
+    known = {"opening": opening("Europe/Madrid", {}), "pack": PACKS["demo"], "zones": ("Europe/Madrid",),
+             "slot_minutes": 15, "handle_seconds": 600, **values}
+    return Rules(**known)  # type: ignore[arg-type]
+
+
+def shown(of: Rules, now: datetime) -> list[str]:
+    return [f"{slot.starts_at.astimezone(MADRID):%a %H:%M%z}" for slot in offered(of, ONE, {}, now)]
+
+
+def test_slots_begin_a_quarter_of_an_hour_ahead_and_on_the_clocks_quarters() -> None:
+    line = rules(opening=opening("Europe/Madrid", {"thu": [["09:10", "10:00"]]}))
+    assert shown(line, datetime(2026, 11, 26, 7, 0, tzinfo=UTC)) == ["Thu 09:15+0100", "Thu 09:30+0100",
+                                                                     "Thu 09:45+0100"]
+    assert shown(line, datetime(2026, 11, 26, 8, 16, tzinfo=UTC)) == ["Thu 09:45+0100"]
+
+
+def test_the_law_of_the_visitors_zone_binds_too() -> None:
+    line = rules(pack=STANDARD, zones=("Europe/Madrid", "America/New_York"))
+    day = {text[4:] for text in shown(line, datetime(2026, 11, 26, 0, 0, tzinfo=UTC)) if text.startswith("Thu")}
+    assert (min(day), max(day)) == ("16:00+0100", "19:45+0100")
+
+
+def test_capacity_is_four_fifths_of_the_staff_and_one_at_least() -> None:
+    assert [rules().capacity(staff) for staff in (0, 1, 2, 10)] == [0, 1, 2, 12]
+    assert rules(handle_seconds=7200).capacity(1) == 1
+
+
+def test_a_full_slot_is_not_shown() -> None:
+    now = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
+    first = offered(rules(), ONE, {}, now)[0]
+    assert offered(rules(), ONE, {first.starts_at: first.capacity}, now)[0].starts_at > first.starts_at
+
+
+def test_the_hour_that_comes_twice_has_slots_once_on_each_side() -> None:
+    seen = shown(rules(), datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
+    assert seen[:10] == ["Sun 01:45+0200", "Sun 02:00+0200", "Sun 02:15+0200", "Sun 02:30+0200", "Sun 02:45+0200",
+                         "Sun 02:00+0100", "Sun 02:15+0100", "Sun 02:30+0100", "Sun 02:45+0100", "Sun 03:00+0100"]
+
+
+minutes = st.integers(0, 288).map(lambda five: five * 5)
+texts = st.lists(minutes, min_size=2, max_size=4, unique=True).map(sorted).map(
+    lambda some: [[_text(left), _text(right)] for left, right in zip(some[::2], some[1::2], strict=False)]
+)
+weeks = st.dictionaries(st.sampled_from(["sat", "sun", "mon", "tue"]), texts, min_size=1)
+packs = st.builds(
+    lambda opens, closes, days: RulePack(
+        id="some", days=frozenset(days), opens=time(opens), closes=time(closes) if closes < 24 else time.max,
+        day_cap=2, week_cap=4, min_gap=timedelta(0),
+    ),
+    st.integers(0, 11), st.integers(12, 24), st.sets(st.integers(1, 7), min_size=1),
+)
+
+
+def _text(of: int) -> str:
+    return f"{of // 60:02d}:{of % 60:02d}"
+
+
+def _within(windows: Windows, wall: datetime) -> bool:
+    minute = wall.hour * 60 + wall.minute
+    return any(opens <= minute < closes for opens, closes in windows)
+
+
+def _allowed(of: Rules, moment: datetime) -> str:
+    """Why nobody may be called at this moment, asked of the wall clock alone; "" when he may."""
+    wall = moment.astimezone(MADRID)
+    if wall.date() in of.opening.closures or wall.date() in public_holidays("ES", "MD", wall.year):
+        return "holiday"
+    if not _within(of.opening.week[wall.weekday()], wall):
+        return "closed"
+    return next((zone for zone in of.zones if next_open(of.pack, zone, moment) != moment), "")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    change=st.sampled_from(CHANGES),
+    before=st.integers(0, 3 * 24 * 60),
+    hours=weeks | st.just({}),
+    shifts=st.lists(weeks | st.just({}), max_size=3),
+    pack=packs | st.just(STANDARD),
+    visitor=st.sampled_from(["", "Atlantic/Canary", "America/New_York", "Asia/Kathmandu", "Europe/Madrid"]),
+    slot_minutes=st.sampled_from([5, 15, 20, 30, 60, 90]),
+    closed=st.booleans(),
+)
+def test_no_slot_lies_where_hours_holidays_law_or_staff_forbid_and_each_can_be_held(
+    change: datetime, before: int, hours: dict[str, list[list[str]]], shifts: list[dict[str, list[list[str]]]],
+    pack: RulePack, visitor: str, slot_minutes: int, closed: bool,
+) -> None:
+    now = change - timedelta(minutes=before)
+    closure: list[str] = [date.isoformat(change.astimezone(MADRID).date())] if closed else []
+    of = Rules(
+        opening=opening("Europe/Madrid", hours, {"country": "ES", "subdivision": "MD"}, closure), pack=pack,
+        zones=("Europe/Madrid", visitor or "Europe/Madrid"), slot_minutes=slot_minutes, handle_seconds=600,
+    )
+    team = shifts_of(Opening("Europe/Madrid", week_of(one)) for one in shifts)
+    last = now
+    for slot in offered(of, team, {}, now):
+        assert slot.starts_at >= max(last, now + LEAD_TIME), "overlapping, or too soon"
+        assert slot.ends_at <= now + LATEST
+        assert slot.ends_at - slot.starts_at == timedelta(minutes=slot_minutes)
+        held = at(of, team, slot.starts_at, now)
+        assert held is not None
+        assert held.capacity == slot.capacity >= slot.remaining > 0
+        staffed = len(shifts)
+        for minute in range(slot_minutes):
+            moment = slot.starts_at + timedelta(minutes=minute)
+            assert _allowed(of, moment) == ""
+            wall = moment.astimezone(MADRID)
+            there = sum(_within(week_of(one)[wall.weekday()], wall) for one in shifts)
+            staffed = min(staffed, there)
+            assert there, "nobody is at work"
+        assert slot.capacity <= of.capacity(staffed)
+        last = slot.ends_at
