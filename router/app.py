@@ -187,7 +187,8 @@ async def service(
         stack.push_async_callback(quick.dispose)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
-            intake=Batcher(book, intake.take_in), public_url=public_url, root_certificate=root, softphone=softphone,
+            intake=Batcher(book, intake.take_in, name="intake"), public_url=public_url, root_certificate=root,
+            softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
             gatekeeper=Batcher(book.hasty(quick), protecting.weigh),
             turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,

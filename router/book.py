@@ -233,16 +233,18 @@ class Batcher(Generic[Q, A]):
     """Group commit: whatever waits while the last commit runs is written in the next transaction.
 
     `write(w, questions)` answers all in order. A failing batch is tried again one by one, so that one poisoned
-    request never fails its neighbours. An answer is given only after its commit.
+    request never fails its neighbours. An answer is given only after its commit. `name` is what its
+    failpoints are called.
     """
 
     def __init__(
         self, book: Book, write: Callable[[Writing, Sequence[Q]], Awaitable[Sequence[A]]], *, most: int = 64,
-        longest_queue: int = 5_000,
+        longest_queue: int = 5_000, name: str = "batch",
     ) -> None:
         self._book = book
         self._write = write
         self._most = most
+        self._written, self._committed = f"{name}.written", f"{name}.committed"
         self._queue: asyncio.Queue[tuple[Q, asyncio.Future[A]]] = asyncio.Queue(longest_queue)
 
     async def ask(self, question: Q) -> A:
@@ -269,8 +271,8 @@ class Batcher(Generic[Q, A]):
         try:
             async with self._book.writing() as w:
                 answers = list(await self._write(w, [question for question, _ in batch]))
-                fail_here("batch.written")
-            fail_here("batch.committed")
+                fail_here(self._written)
+            fail_here(self._committed)
             for (_, future), answer in zip(batch, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)

@@ -53,13 +53,13 @@ def worker_database(admin_url: str, run_folder: Path) -> str:
     return databases.clone(admin_url, f"house_{worker}", run_folder)
 
 
-_USED = " union all ".join(
-    f"select '{table.name}' where exists (select from {table.name})"  # noqa: S608  our own names
-    for table in Base.metadata.sorted_tables
-)
-
-
-_NUMBERED = frozenset(table.name for table in Base.metadata.sorted_tables if "id" in table.c and table.c.id.identity)
+_NUMBERED = {
+    f"{table.name}_id_seq": table.name for table in Base.metadata.sorted_tables
+    if "id" in table.c and table.c.id.identity
+}
+_OTHERS = [table.name for table in Base.metadata.sorted_tables if table.name not in _NUMBERED.values()]
+_USED = "select sequencename from pg_sequences where last_value is not null"
+"""Numbers tell which tables were written to: looking into each of them takes ten times as long."""
 
 
 @pytest.fixture
@@ -70,13 +70,11 @@ async def database_url(worker_database: str) -> str:
     """
     connection = await asyncpg.connect(worker_database.replace("+asyncpg", ""))
     try:
-        used = [row[0] for row in await connection.fetch(_USED)]
-        if used:
-            script = ["set session_replication_role = replica"]
-            script += [f"delete from {name}" for name in used]  # noqa: S608  our own names
-            script += [f"select setval(pg_get_serial_sequence('{name}', 'id'), 1, false)" for name in used
-                       if name in _NUMBERED]
-            await connection.execute(";".join(script))
+        numbers = [row[0] for row in await connection.fetch(_USED) if row[0] in _NUMBERED]
+        script = ["set session_replication_role = replica"]
+        script += [f"delete from {name}" for name in (*_OTHERS, *map(_NUMBERED.__getitem__, numbers))]  # noqa: S608
+        script += [f"select setval('{name}', 1, false)" for name in numbers]
+        await connection.execute(";".join(script))
     finally:
         await connection.close()
     return worker_database

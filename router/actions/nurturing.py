@@ -42,6 +42,7 @@ async def ask_guard(
         suppressed=await attempts.suppression(w.session, contact.phone),
         paused=campaign.paused and purpose is Purpose.commercial,
         consents=await attempts.consents(w.session, contact.id),
+        countries=frozenset(campaign.countries or [campaign.country]),
         taken_back=await attempts.taken_back(w.session, lead_id) if lead_id else frozenset(),
         commercial=[one.at for one in tries if one.purpose == Purpose.commercial],
         codes=[one.at for one in tries if one.purpose == Purpose.code],

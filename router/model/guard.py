@@ -11,6 +11,8 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from router.model.protection import kind_of, refused_number
+
 
 class Purpose(StrEnum):
     requested = "requested"
@@ -62,7 +64,8 @@ a day and four a week. `demo` is always open and only for numbers reserved for d
 class Snapshot:
     """What the guard looks at. `commercial`, `codes` and `anything` are the times (aware) of tries to this number in
     the last 30 days that were not refunded; `consents` the purposes agreed to; `taken_back` those agreed to with this
-    very request and withdrawn since; `zone` the callee's time zone (IANA)."""
+    very request and withdrawn since; `zone` the callee's time zone (IANA); `countries` those whose numbers are called
+    at all (ISO 3166), none meaning any."""
 
     pack: RulePack
     phone: str
@@ -72,6 +75,7 @@ class Snapshot:
     paused: bool = False
     consents: frozenset[str] = frozenset()
     taken_back: frozenset[str] = frozenset()
+    countries: frozenset[str] = frozenset()
     commercial: Sequence[datetime] = ()
     codes: Sequence[datetime] = ()
     anything: Sequence[datetime] = ()
@@ -97,6 +101,8 @@ def may_contact(snapshot: Snapshot, at: datetime) -> Verdict:
         return Verdict("deny", (f"suppressed.{snapshot.suppressed}",))
     if snapshot.pack.only_numbers and not re.fullmatch(snapshot.pack.only_numbers, snapshot.phone):
         return Verdict("deny", (f"{snapshot.pack.id}.number",))
+    if snapshot.countries and (why := refused_number(kind_of(snapshot.phone), snapshot.countries)) is not None:
+        return Verdict("deny", (f"number.{why.value}",))
     if snapshot.paused:
         return Verdict("deny", ("campaign.paused",))
     if snapshot.purpose is Purpose.requested and "requested" in snapshot.taken_back:

@@ -144,3 +144,22 @@ def test_a_deferral_is_always_in_the_future(minutes: list[int], pack: str) -> No
     tries = [WEDNESDAY - timedelta(minutes=minute) for minute in minutes]
     verdict = ask(pack, commercial=tries, anything=tries)
     assert verdict.allowed or (verdict.until is not None and verdict.until > WEDNESDAY)
+
+
+@pytest.mark.parametrize(
+    ("phone", "countries", "rule"),
+    [
+        ("+34600000001", {"ES"}, ""),
+        ("+12025550101", {"ES"}, "number.country"),
+        ("+34803123456", {"ES"}, "number.number_type"),
+        ("", {"ES"}, "number.number_type"),
+        ("+12025550101", set(), ""),
+    ],
+)
+def test_numbers_of_other_countries_and_dear_ones_are_called_for_no_purpose(
+    phone: str, countries: set[str], rule: str
+) -> None:
+    for purpose in Purpose:
+        verdict = ask(purpose=purpose, phone=phone, countries=frozenset(countries))
+        assert verdict.allowed == (not rule)
+        assert not rule or verdict.rules == (rule,)

@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from router.book import Book, Writing
 from router.model import Base
 from router.model.base import Numbered, State
+from router.model.carts import Cart
+from router.model.connectors import Connector
 from router.model.merges import Merge
 from router.model.quotes import Quote
 from router.model.tasks import Task, TaskState
@@ -111,6 +113,8 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
     ids["tasks"] = (await making.task(w, queue, lead)).id
     if noun is Task:
         return ids["tasks"]
+    if noun is Cart:
+        ids["connectors"] = await _fill(w, Connector, ids)
     if noun is Merge:
         # Into the one known before: two persons, in this order.
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)

@@ -46,6 +46,7 @@ key = "luz"
 name = "Luz Clara"
 caller_id = "+12025550100"
 sender = "+12025550100"
+countries = ["ES", "US"]
 
   [campaigns.company]
   name = "Luz Clara SL"

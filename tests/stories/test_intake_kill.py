@@ -17,7 +17,7 @@ from tests.stories import staging
 from tests.stories.staging import House
 
 RATE = 200
-RANDOM_KILLS = int(os.environ.get("HABLEMOS_TEST_KILLS", "2"))
+RANDOM_KILLS = int(os.environ.get("HABLEMOS_TEST_KILLS", "1"))
 """How often it is killed at a moment nobody chose. Fifty take a few minutes."""
 
 LOST = (aiohttp.ClientError, OSError, TimeoutError)
@@ -64,14 +64,14 @@ class Crowd:
             assert ended is None or isinstance(ended, LOST), ended
 
     async def all_again(self) -> None:
-        """Everybody presses once more, eight at a time."""
+        """Everybody presses once more, many at a time."""
         keys = iter(list(self.asked))
 
         async def some() -> None:
             for key in keys:
                 await self.ask(key)
 
-        await asyncio.gather(*(some() for _ in range(8)))
+        await asyncio.gather(*(some() for _ in range(32)))
 
 
 async def leads_of(book: Book) -> list[int]:
@@ -90,7 +90,7 @@ async def die(crowd: Crowd, after: float) -> None:
     await process.wait()
 
 
-@pytest.mark.parametrize("moment", ["batch.written:9", "batch.committed:9", *["any"] * RANDOM_KILLS])
+@pytest.mark.parametrize("moment", ["intake.written:9", "intake.committed:9", *["any"] * RANDOM_KILLS])
 async def test_every_answered_lead_is_there_once_and_asking_again_makes_nothing_new(
     moment: str, database_url: str
 ) -> None:

@@ -1,5 +1,6 @@
 """One Chromium for a worker's tests, where one is installed; every test has a profile of its own in it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
+
+from router.wording import LOCALES
+
+LANGUAGES = LOCALES if os.environ.get("HABLEMOS_TEST_EVERYTHING") else ("es", "ru")
+"""In which languages pages are looked at: the commonest and the longest, unless everything is asked for."""
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

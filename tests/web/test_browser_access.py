@@ -9,8 +9,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from router.book import Book
-from router.wording import LOCALES, wording
-from tests.web.browsing import CHROMIUM
+from router.wording import wording
+from tests.web.browsing import CHROMIUM, LANGUAGES
 from tests.web.visitor import Visit, on_the_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
@@ -48,7 +48,7 @@ async def _way(visit: Visit, lang: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(320, False), (1280, True)])
-@pytest.mark.parametrize("lang", LOCALES)
+@pytest.mark.parametrize("lang", LANGUAGES)
 async def test_axe_finds_nothing_in_any_state(book: Book, browser: Browser, lang: str, width: int, dark: bool) -> None:
     async with on_the_page(book, browser, lang=lang, width=width, dark=dark, fields=FIELDS) as visit:
         shot = f"{lang}-{width}"
@@ -74,7 +74,7 @@ async def test_axe_finds_nothing_in_any_state(book: Book, browser: Browser, lang
         await judge(visit.page, f"{shot}-chat")
 
 
-@pytest.mark.parametrize("lang", LOCALES)
+@pytest.mark.parametrize("lang", LANGUAGES)
 async def test_axe_finds_nothing_while_a_call_is_awaited(book: Book, browser: Browser, lang: str) -> None:
     async with on_the_page(book, browser, lang=lang) as visit:
         await visit.page.evaluate("hablemos('open', 'call')")

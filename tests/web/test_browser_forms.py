@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from router.book import Book
 from tests import making
 from tests.conftest import Clock
-from tests.web.browsing import CHROMIUM
+from tests.web.browsing import CHROMIUM, LANGUAGES
 from tests.web.visiting import House, visiting
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
@@ -25,7 +25,6 @@ FIELDS = [
 ]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RULES = {"runOnly": {"type": "tag", "values": TAGS}}
-LANGUAGES = ("en", "es", "it", "ru")
 
 
 @pytest.fixture

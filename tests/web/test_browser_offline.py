@@ -10,9 +10,8 @@ from playwright.async_api import Browser, Page, expect
 from router.book import Book
 from router.model.agents import Role
 from router.model.vault import new_token
-from router.wording import LOCALES
 from tests import making
-from tests.web.browsing import CHROMIUM
+from tests.web.browsing import CHROMIUM, LANGUAGES
 from tests.web.desking import PASSWORD, PASSWORD_HASH
 from tests.web.offline import make_link
 from tests.web.test_receipts import agreed
@@ -43,7 +42,7 @@ async def looked_at(page: Page, where: str) -> None:
         assert wide <= 0, f"{where} at {width}: {wide} px too wide"
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("locale", LANGUAGES)
 async def test_customers_pages_are_readable_by_everybody(house: House, browser: Browser, locale: str) -> None:
     token = new_token()
     lead = await agreed(house, token)
@@ -63,7 +62,7 @@ async def test_customers_pages_are_readable_by_everybody(house: House, browser: 
     await looked_at(page, f"the form with an error in {locale}")
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("locale", LANGUAGES)
 async def test_supervisors_pages_are_readable_by_everybody(house: House, browser: Browser, locale: str) -> None:
     lead = await agreed(house, new_token(), "Otro texto")
     await make_link(house, "promoter-with-a-very-long-name-" + "x" * 25, name="Öffentlicher Aushang " * 4)
