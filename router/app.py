@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import uvloop
 
 from integrations.ads.google import GoogleAds
 from integrations.ads.meta import Graph, Meta
@@ -73,8 +75,11 @@ from router.web.turn import Turn
 from router.wording import wording
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CONNECTIONS = 12
+GARBAGE = 20_000
+"""How many new objects make the collector look. The usual 700 make it look hundreds of times a second."""
 LEG_SECONDS = 5.0
 """How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
 
@@ -110,6 +115,11 @@ def prepare_logs(level: str, file: Path | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     logs.set_up(level, os.fdopen(descriptor, "a", buffering=1))
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs the program on the quicker of the event loops."""
+    return uvloop.run(main)
 
 
 async def until_told_to_stop() -> None:
@@ -187,8 +197,8 @@ async def service(
         stack.push_async_callback(quick.dispose)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
-            intake=Batcher(book, intake.take_in, name="intake"), public_url=public_url, root_certificate=root,
-            softphone=softphone,
+            intake=Batcher(book, intake.take_in, most=32, writers=2, name="intake"), public_url=public_url,
+            root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
             gatekeeper=Batcher(book.hasty(quick), protecting.weigh),
             turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,
@@ -239,7 +249,7 @@ async def _working(
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
     await tail.watch(RingTimes(rings))
-    tail.follow(merging.READER, merging.follow)
+    tail.follow(merging.READER, merging.follow, calm=True)
     hub.on("facts", tail.poke_soon)
     async with _background(
         *_writers(doors), book.hinter.run(), Listener(database_url, hub).run(), tail.run()
@@ -249,6 +259,7 @@ async def _working(
         # What stands at the start stays: collecting it anew each time would stop the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GARBAGE, 20, 50)
         try:
             yield
         finally:

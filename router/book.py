@@ -239,11 +239,12 @@ class Batcher(Generic[Q, A]):
 
     def __init__(
         self, book: Book, write: Callable[[Writing, Sequence[Q]], Awaitable[Sequence[A]]], *, most: int = 64,
-        longest_queue: int = 5_000, name: str = "batch",
+        longest_queue: int = 5_000, writers: int = 1, name: str = "batch",
     ) -> None:
         self._book = book
         self._write = write
         self._most = most
+        self._writers = writers
         self._written, self._committed = f"{name}.written", f"{name}.committed"
         self._queue: asyncio.Queue[tuple[Q, asyncio.Future[A]]] = asyncio.Queue(longest_queue)
 
@@ -255,17 +256,25 @@ class Batcher(Generic[Q, A]):
 
     async def run(self) -> None:
         """Until cancelled. What is not answered then is refused with Busy: asked again, another process answers."""
+        try:
+            async with asyncio.TaskGroup() as writers:
+                for _ in range(self._writers):
+                    writers.create_task(self._write_on())
+        finally:
+            _refuse(self._taken(self._queue.qsize()), Busy("The service is stopping. Please try again."))
+
+    async def _write_on(self) -> None:
         batch: list[tuple[Q, asyncio.Future[A]]] = []
         try:
             while True:
                 batch = [await self._queue.get()]
-                while len(batch) < self._most and not self._queue.empty():
-                    batch.append(self._queue.get_nowait())
+                batch += self._taken(self._most - 1)
                 await self._answer(batch)
         finally:
-            while not self._queue.empty():
-                batch.append(self._queue.get_nowait())
             _refuse(batch, Busy("The service is stopping. Please try again."))
+
+    def _taken(self, most: int) -> list[tuple[Q, asyncio.Future[A]]]:
+        return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
 
     async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]], *, again: bool = True) -> None:
         try:

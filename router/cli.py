@@ -50,14 +50,14 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. What a person can mend is said in one sentence, without a stack trace."""
-    from router.app import Refusal
+    from router.app import Refusal, run
     from router.embedded import EmbeddedError
     from router.model.configuration import WrongFile
     from router.settings import WrongSetting
 
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_run(options))
+        return run(_run(options))
     except (WrongSetting, WrongFile, EmbeddedError, Refusal) as error:
         print(f"hablemos: {error}", file=sys.stderr)
         return 2

@@ -92,6 +92,7 @@ class _Look(NamedTuple):
 
 class _Reader(Protocol):
     name: str
+    calm: bool
 
     async def look(self) -> _Look: ...
 
@@ -99,8 +100,9 @@ class _Reader(Protocol):
 class _Durable:
     """Its place is a row: it goes on where it stopped, in whichever replica."""
 
-    def __init__(self, book: Book, name: str, handler: Follower) -> None:
+    def __init__(self, book: Book, name: str, handler: Follower, *, calm: bool) -> None:
         self.name = name
+        self.calm = calm
         self._book = book
         self._handler = handler
         self._enrolled = False
@@ -132,6 +134,7 @@ class _Passing:
 
     def __init__(self, book: Book, cursor: Cursor, handler: Watching) -> None:
         self.name = "watching"
+        self.calm = False
         self._book = book
         self._cursor = cursor
         self._handler = handler
@@ -155,11 +158,12 @@ class Tail:
         self._group: asyncio.TaskGroup | None = None
         self._soon: asyncio.TimerHandle | None = None
 
-    def follow(self, name: str, handler: Follower) -> None:
-        """A durable reader from the journal's beginning. Each batch, what the handler does with it, and the new place
-        are one transaction; of several replicas following one name, one at a time reads. A handler that raises gets
-        the same batch again, after a pause."""
-        self._add(_Durable(self._book, name, handler))
+    def follow(self, name: str, handler: Follower, *, calm: bool = False) -> None:
+        """A durable reader from the journal's beginning; a `calm` one looks once a second, whatever happens.
+
+        Each batch, what the handler does with it, and the new place are one transaction; of several replicas following
+        one name, one at a time reads. A handler that raises gets the same batch again, after a pause."""
+        self._add(_Durable(self._book, name, handler, calm=calm))
 
     async def watch(self, handler: Watching) -> None:
         """A reader from the present end, for as long as the process runs. The handler must not block."""
@@ -209,6 +213,9 @@ async def _read_on(reader: _Reader, poked: asyncio.Event) -> None:
             continue
         if look.read:
             pause = SOONEST
+            continue
+        if reader.calm:
+            await asyncio.sleep(POLL_SECONDS)
             continue
         wait = pause if look.held else POLL_SECONDS
         pause = min(pause * 2, LATEST) if look.held else SOONEST

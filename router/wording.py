@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +28,7 @@ LOCALES = ("en", "es", "it", "ru")
 """Languages in which every text exists; the first is the one the sources are written in."""
 
 
+@lru_cache(2_000)
 def negotiate(*wanted: str | None) -> str:
     """The best of our languages for an Accept-Language header or a tag; several are tried in turn."""
     for text in wanted:

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
@@ -25,7 +26,36 @@ REFUSED = frozenset(
 """Types nobody is called back on: they cost the caller, or reach no person."""
 
 
+class Number(NamedTuple):
+    """What a number is: its country (ISO 3166; "" for none, such as satellites), its type in the numbering plan, and
+    how it is written in E.164."""
+
+    country: str
+    type: int
+    e164: str
+
+
 @lru_cache(2_000)
+def _looked_up(written: str, country: str | None) -> Number | None:
+    """None for what is no number at all. Kept for a while: one request asks several times."""
+    try:
+        number = phonenumbers.parse(written, country)
+    except phonenumbers.NumberParseException:
+        return None
+    kind = PhoneNumberType.UNKNOWN if number.extension else phonenumbers.number_type(number)
+    region = phonenumbers.region_code_for_number(number) or ""
+    return Number(
+        "" if region == "001" else region, kind,
+        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+    )
+
+
+def look_up(written: str, country: str | None = None) -> Number | None:
+    """What a number is that is written with its country, or in `country`. The type is unknown when no such number can
+    exist. None for what is no number at all."""
+    return _looked_up(written, None if written.startswith("+") else country) if len(written) <= 40 else None
+
+
 def e164(written: str, country: str) -> str:
     """The number in E.164. `country` (ISO 3166) is assumed where none is written.
 
@@ -33,18 +63,14 @@ def e164(written: str, country: str) -> str:
     personal numbers, and for numbers of no country (satellite and international networks, which the numbering plan
     counts as ordinary mobiles).
     """
-    if len(written) > 40:
+    number = look_up(written, country)
+    if number is None:
         raise Invalid("This is not a telephone number.", pointer="/phone")
-    try:
-        number = phonenumbers.parse(written, country)
-    except phonenumbers.NumberParseException as error:
-        raise Invalid("This is not a telephone number.", pointer="/phone") from error
-    kind = phonenumbers.number_type(number)  # unknown when it is no valid number
-    if kind == PhoneNumberType.UNKNOWN or number.extension:
+    if number.type == PhoneNumberType.UNKNOWN:
         raise Invalid("This telephone number does not exist.", pointer="/phone")
-    if kind in REFUSED or phonenumbers.region_code_for_number(number) in (None, "001"):
+    if number.type in REFUSED or not number.country:
         raise NumberRefused("We cannot call this kind of number.", pointer="/phone")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return number.e164
 
 
 def masked(phone: str) -> str:

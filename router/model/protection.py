@@ -10,12 +10,12 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
-import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from router.model.phone import REFUSED
+from router.model.phone import REFUSED, look_up
 from router.model.rates import Counted, Limits
 
 
@@ -72,12 +72,8 @@ class Kind(NamedTuple):
 
 def kind_of(phone: str) -> Kind:
     """What an E.164 number is. A number of no country (satellites, international networks) has country ""."""
-    try:
-        number = phonenumbers.parse(phone, None)
-    except phonenumbers.NumberParseException:
-        return Kind("", PhoneNumberType.UNKNOWN)
-    country = phonenumbers.region_code_for_number(number) or ""
-    return Kind("" if country == "001" else country, phonenumbers.number_type(number))
+    number = look_up(phone)
+    return Kind("", PhoneNumberType.UNKNOWN) if number is None else Kind(number.country, number.type)
 
 
 def refused_number(kind: Kind, countries: frozenset[str]) -> Why | None:
@@ -92,6 +88,7 @@ def prefix_of(phone: str) -> str:
     return phone[:-PREFIX_DIGITS]
 
 
+@lru_cache(10_000)
 def network_of(address: str) -> str:
     """The network that is counted: IPv4 /24, IPv6 /64 (what one line is given). An IPv4 address in IPv6's clothes is
     IPv4. A port or brackets, as some proxies write them, do not count. What is no address shares one place."""

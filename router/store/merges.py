@@ -72,14 +72,17 @@ class Claimed(NamedTuple):
     email: str
 
 
+_EMAILS = text(
+    """
+    select id, campaign_id, contact_id, lower(btrim(claims->>'email')) from leads
+    where id = any(:ids) and claims->>'email' like '%_@_%' order by id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
 async def emails_of(session: ReadSession, lead_ids: Sequence[int]) -> list[Claimed]:
     """The addresses these leads' persons gave, in lower case."""
-    email = func.lower(func.btrim(Lead.claims["email"].astext))
-    rows = await session.rows(
-        select(Lead.id, Lead.campaign_id, Lead.contact_id, email)
-        .where(Lead.id.in_(lead_ids), Lead.claims["email"].astext.like("%_@_%"))
-        .order_by(Lead.id)
-    )
+    rows = await session.rows(_EMAILS, {"ids": list(lead_ids)})
     return [Claimed(*tuple(row)) for row in rows]
 
 

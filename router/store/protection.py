@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, DateTime, Float, Integer, bindparam, delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, DateTime, Float, Integer, Text, bindparam, delete, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from router.model.budgets import Budget, hour_scope, site_scope
 from router.model.campaigns import Campaign, Site
@@ -71,14 +71,18 @@ async def silences(session: ReadSession, now: datetime) -> Sequence[Silence]:
     return sorted(latest.values(), key=lambda row: (-row.tried, row.prefix))
 
 
+_SILENT = text("select prefix from silences where prefix = any(:prefixes) and seen_at > :since").bindparams(
+    bindparam("prefixes", type_=ARRAY(Text)), bindparam("since", type_=DateTime(timezone=True)),
+)
+
+
 async def silent_among(session: ReadSession, prefixes: Iterable[str], now: datetime) -> frozenset[str]:
     """Those of the prefixes that are silent now."""
     wanted = sorted(set(prefixes))
     if not wanted:
         return frozenset()
-    return frozenset(await session.scalars(
-        select(Silence.prefix).where(Silence.prefix.in_(wanted), Silence.seen_at > now - SEEN_FOR)
-    ))
+    rows = await session.rows(_SILENT, {"prefixes": wanted, "since": now - SEEN_FOR})
+    return frozenset(row[0] for row in rows)
 
 
 async def set_closed(session: WriteSession, site_id: int, closed: bool) -> Site | None:

@@ -140,9 +140,10 @@ async def house(request: web.Request, handler: Handler) -> web.StreamResponse:
         status = redirect.status
         raise
     finally:
-        milliseconds = round((time.perf_counter() - began) * 1000, 1)
-        log.info("request", extra={"method": request.method, "route": _route(request), "status": status,
-                                   "ms": milliseconds})
+        if log.isEnabledFor(logging.INFO):
+            milliseconds = round((time.perf_counter() - began) * 1000, 1)
+            log.info("request", extra={"method": request.method, "route": _route(request), "status": status,
+                                       "ms": milliseconds})
         request_id.reset(marker)
 
 
@@ -150,8 +151,11 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
     """On every response, streams included, before its head is sent; a handler's own value wins."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.path == "/v1/leads" or (request.path.startswith(("/s/", "/v1/sites/")) and response.status >= 400):
+    path = request.path
+    if path == "/v1/leads" or (path.startswith(("/s/", "/v1/sites/")) and response.status >= 400):
         allow_origin(request, response)  # errors too: the page has to read them
-    if request.path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges")):
+    if path.startswith("/static/"):
+        response.headers.setdefault("Cache-Control", "public, max-age=300")
+    elif path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges")):
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, "-"))

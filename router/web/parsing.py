@@ -31,6 +31,15 @@ async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> byt
         raise UnknownType("Compressed bodies are not read here.")
     if (request.content_length or 0) > max_bytes:
         raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
+    if request.content.is_eof():  # small ones are here with their head
+        body = request.content.read_nowait()
+        if len(body) > max_bytes:
+            raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
+        return body
+    return await _arriving(request, max_bytes)
+
+
+async def _arriving(request: web.Request, max_bytes: int) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(SECONDS):

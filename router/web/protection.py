@@ -139,7 +139,7 @@ def _asked(request: web.Request, landing: Landing, posted: Posted) -> Asked:
     if refused is not None:
         return Asked(site.id, limits, refused=refused)
     proven = read_proof(vault, site.key, posted.proof, now) if posted.proof else None
-    key = vault.token("passed", site.key, posted.key, phone) if posted.key else ""
+    key = vault.mac("passed", site.key, posted.key, phone).hex() if posted.key else ""
     return Asked(
         site_id=site.id,
         limits=limits,
@@ -173,14 +173,14 @@ def _at_home(request: web.Request, landing: Landing) -> bool:
 
 
 def _counted(house: Doors, network: str, phone: str, site_id: int) -> tuple[Counted, ...]:
-    limits, token = house.limits, house.book.vault.token
-    found = [Counted("address", f"address:{token('rate', network)}", limits.address)]
+    limits, mac = house.limits, house.book.vault.mac
+    found = [Counted("address", f"address:{mac('rate', network).hex()}", limits.address)]
     if phone:
-        number = token("rate", phone)
+        number = mac("rate", phone).hex()
         found += [
             Counted("number_hour", f"number_hour:{number}", limits.number_hour),
             Counted("number_day", f"number_day:{number}", limits.number_day),
-            Counted("prefix", f"prefix:{token('rate', prefix_of(phone))}", limits.prefix),
+            Counted("prefix", f"prefix:{mac('rate', prefix_of(phone)).hex()}", limits.prefix),
         ]
     return (*found, Counted("site", f"site:{site_id}", limits.site))
 

@@ -1,7 +1,6 @@
 """All doors of the service in one application."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from router.paths import STATIC
 from router.web import (
@@ -47,21 +46,13 @@ _MODULES = (
 )
 
 
-@web.middleware
-async def _static_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    response: web.StreamResponse = await handler(request)
-    if request.path.startswith("/static/"):
-        response.headers.setdefault("Cache-Control", "public, max-age=300")
-    return response
-
-
 async def home(request: web.Request) -> web.Response:
     raise web.HTTPFound("/desk")
 
 
 def make_app(doors: Doors) -> web.Application:
     """The application. Bodies are bounded by each door; the bound here is the widest of them."""
-    app = web.Application(middlewares=[middleware.house, _static_headers], client_max_size=WEBHOOK_BYTES)
+    app = web.Application(middlewares=[middleware.house], client_max_size=WEBHOOK_BYTES)
     app[DOORS] = doors
     for module in _MODULES:
         app.add_routes(module.routes)

@@ -312,6 +312,6 @@ if __name__ == "__main__":
     options = parser.parse_args()
     if options.server:
         servers: dict[str, Any] = {"bare": bare_server, "house": house_server}
-        asyncio.run(servers[options.server[0]](*options.server[1:]))
+        app.run(servers[options.server[0]](*options.server[1:]))
     else:
-        sys.exit(asyncio.run(main(options.quick)))
+        sys.exit(app.run(main(options.quick)))

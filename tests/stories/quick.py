@@ -1,6 +1,5 @@
 """The demonstration with a quote that goes quiet sooner; plays the walk so many times and prints each report's JSON."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -24,4 +23,6 @@ async def main(data_dir: Path, times: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    from router.app import run
+
+    run(main(Path(sys.argv[1]), int(sys.argv[2])))
