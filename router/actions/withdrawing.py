@@ -1,9 +1,9 @@
 """Withdrawing: consent is taken back as easily as it was given, and counts no more from that moment."""
 
+from router.actions import keeping
 from router.book import Writing
 from router.model.base import vouched
 from router.model.leads import Lead
-from router.model.tasks import Task, TaskState
 from router.store import receipts
 
 PURPOSES = ("requested", "commercial", "recording", "measurement")
@@ -19,11 +19,8 @@ async def withdraw(w: Writing, lead_id: int, purpose: str, *, method: str, agent
     if purpose == "requested" and await receipts.in_force(w.session, lead, purpose):
         # Before the number's lock: who calls holds the task first, too.
         for task_id in await receipts.waiting_tasks(w.session, lead):
-            await w.move(
-                Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
-                data={"reason": "consent"},
-            )
-        w.hint("wallboard")
+            await keeping.withdraw_task(w, task_id, "consent")
+            await keeping.withdrawn(w, task_id, "consent")
     if phone := await receipts.person_of(w.session, lead):
         # The guard asks under the same lock: what it allows after this, it allows knowing of it.
         await w.session.lock_word(phone)
