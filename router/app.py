@@ -122,12 +122,17 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     return uvloop.run(main)
 
 
-async def until_told_to_stop() -> None:
-    """Waits for SIGTERM or SIGINT."""
+def told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT, from now on."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
+
+
+async def until_told_to_stop() -> None:
+    """Waits for SIGTERM or SIGINT."""
+    await told_to_stop().wait()
 
 
 @asynccontextmanager
@@ -341,10 +346,11 @@ async def serve(settings: Settings, *, limits: Limits = STRICT) -> int:
     async with database(settings) as url, service(
         settings, url, server, kind="service", limits=limits
     ) as book:
+        stop = told_to_stop()
         print(f"hablemos serves {server.url}", flush=True)
         if link := await _setup_link(book):
             print(f"Nobody works here yet. The first administrator signs up once at {link}", flush=True)
-        await until_told_to_stop()
+        await stop.wait()
     return 0
 
 

@@ -62,6 +62,10 @@ _USED = "select sequencename from pg_sequences where last_value is not null"
 """Numbers tell which tables were written to: looking into each of them takes ten times as long."""
 
 
+PATIENT = {"idle_in_transaction_session_timeout": "20000", "statement_timeout": "20000"}
+"""Three browsers on two processors keep a test's event loop waiting for longer than a server's ever should."""
+
+
 @pytest.fixture
 async def database_url(worker_database: str) -> str:
     """The worker's database, empty, its numbers beginning at 1 again.
@@ -82,7 +86,7 @@ async def database_url(worker_database: str) -> str:
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url)
+    engine = make_engine(database_url, limits=PATIENT)
     yield engine
     await engine.dispose()
 

@@ -21,6 +21,7 @@ from router.model.vault import new_token
 from router.store import facts, merges, screens
 from router.store.facts import START
 from tests import making
+from tests.conftest import until
 from tests.invariants import check
 
 MINE, HIS = "+12025550101", "+12025550199"
@@ -46,6 +47,12 @@ async def posts(book: Book, queue: Queue, phone: str, email: str = "ana@example.
 
 
 async def read_on(book: Book) -> None:
+    """Reads all there is: an open transaction of any neighbour on the server holds the journal's end back."""
+    async def settled() -> bool:
+        async with book.reading() as r:
+            return await facts.held_back_seconds(r.session, r.now) == 0
+
+    await until(settled, "the journal's end to be readable")
     async with book.writing() as w:
         await merging.follow(w, await facts.after(w.session, START, 1_000))
 

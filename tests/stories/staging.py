@@ -119,13 +119,14 @@ async def said(process: Process, until: str) -> str:
 
 @dataclass
 class House:
-    """`hablemos serve` at one address over one database, started as often as need be."""
+    """`hablemos serve` at one address over one database, started as often as need be. Its public doors take everything
+    from one address, unless it is the `program` itself."""
 
     database_url: str
     carrier_url: str
     port: int = field(default_factory=free_port)
     process: Process | None = None
-    program: tuple[str, ...] = ("router", "serve")
+    program: tuple[str, ...] = ("tests.stories.open_doors",)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property

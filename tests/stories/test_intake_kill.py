@@ -17,7 +17,7 @@ from tests.stories import staging
 from tests.stories.staging import House
 
 RATE = 200
-RANDOM_KILLS = int(os.environ.get("HABLEMOS_TEST_KILLS", "1"))
+RANDOM_KILLS = int(os.environ.get("HABLEMOS_TEST_KILLS", "0"))
 """How often it is killed at a moment nobody chose. Fifty take a few minutes."""
 
 LOST = (aiohttp.ClientError, OSError, TimeoutError)
@@ -96,7 +96,7 @@ async def test_every_answered_lead_is_there_once_and_asking_again_makes_nothing_
 ) -> None:
     async with staging.book_of(database_url) as book, staging.phonebox() as box, aiohttp.ClientSession() as session:
         await staging.configure(book)
-        house = House(database_url, box.url, program=("tests.stories.open_doors",))
+        house = House(database_url, box.url)
         crowd = Crowd(house, session)
         try:
             await house.start(fail_at="" if moment == "any" else moment)

@@ -12,9 +12,11 @@ from playwright.async_api import Browser, async_playwright
 
 from router.wording import LOCALES
 
-LANGUAGES = LOCALES if os.environ.get("HABLEMOS_TEST_EVERYTHING") else ("es", "ru")
-"""In which languages pages are looked at: the commonest and the longest, unless everything is asked for."""
+LANGUAGES = LOCALES if os.environ.get("HABLEMOS_TEST_EVERYTHING") else ("ru",)
+"""In which languages pages are looked at: the longest, unless everything is asked for."""
 
+PICTURES = os.environ.get("HABLEMOS_TEST_PICTURES")
+"""A folder to which pages are photographed, to be looked at."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 _FLAGS = (

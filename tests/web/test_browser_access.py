@@ -1,6 +1,5 @@
 """The widget for everybody: judged by axe in every state and language, by keyboard alone, on the narrowest screen."""
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +9,11 @@ from playwright.async_api import Browser, Page, expect
 
 from router.book import Book
 from router.wording import wording
-from tests.web.browsing import CHROMIUM, LANGUAGES
+from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
 from tests.web.visitor import Visit, on_the_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 
-PICTURES = os.environ.get("HABLEMOS_TEST_PICTURES")
-"""A folder to which the states are photographed, to be looked at."""
 FIELDS = [{"key": "plan", "labels": {"es": "Tarifa", "en": "Plan"}, "kind": "choice", "choices": {"a": {"es": "Fija"}}}]
 
 

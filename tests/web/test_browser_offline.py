@@ -33,11 +33,12 @@ async def house(book: Book) -> AsyncIterator[House]:
 
 
 async def looked_at(page: Page, where: str) -> None:
-    """No violation that axe knows, nothing wider than the window, whatever the width."""
+    """No violation that axe knows on the narrow page, nothing wider than the window at any width."""
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 800})
-        found = await Axe().run(page)
-        assert found.violations_count == 0, f"{where} at {width}: {found.generate_report()}"
+        if width == WIDTHS[0]:
+            found = await Axe().run(page)
+            assert found.violations_count == 0, f"{where}: {found.generate_report()}"
         wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{where} at {width}: {wide} px too wide"
 

@@ -1,7 +1,6 @@
 """The pages behind the desk: lists, keys, merging, a lead by hand; as pages, by keyboard, and judged by axe."""
 
 import io
-import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +23,7 @@ from router.model.merges import ClaimKind, Merge, MergeState
 from router.model.tasks import Task, TaskState
 from router.store.merges import Claimed
 from tests import making
-from tests.web.browsing import CHROMIUM, connected
+from tests.web.browsing import CHROMIUM, PICTURES, connected
 from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
 
@@ -185,9 +184,8 @@ PAGES = {"lists": "/imports", "list": "/imports/1", "keys": "/keys", "merges": "
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 class TestInABrowser:
     async def test_the_pages_pass_axe_and_fit_a_telephone(
-        self, house: House, chromium: str, tmp_path: Path
+        self, house: House, chromium: str
     ) -> None:
-        pictures = Path(os.environ.get("HABLEMOS_PICTURES", tmp_path))
         await _alike(house)
         async with connected(chromium) as running:
             page = await _signed_in(running, house, "root")
@@ -209,7 +207,7 @@ class TestInABrowser:
                     if name == "keys":
                         await page.fill("[name=name]", "CRM")
                         await page.get_by_role("button", name="Make the key").press("Enter")
-                    await _judge(page, pictures / f"{name}-{width}.png")
+                    await _judge(page, f"{name}-{width}.png")
 
 
 async def _signed_in(running: Chromium, house: House, login: str) -> Page:
@@ -222,8 +220,11 @@ async def _signed_in(running: Chromium, house: House, login: str) -> Page:
     return page
 
 
-async def _judge(page: Page, picture: Path) -> None:
-    await page.screenshot(path=picture, full_page=True)
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
+async def _judge(page: Page, picture: str) -> None:
+    """axe looks once, at the narrow page; nothing is too wide at any width."""
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES) / picture, full_page=True)
+    if page.viewport_size and page.viewport_size["width"] < 1000:
+        found = await Axe().run(page)
+        assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is too wide"
