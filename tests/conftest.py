@@ -118,6 +118,14 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: 
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stories first, all in one worker: they mostly wait, and three of them at once would leave the processors idle."""
+    stories = [item for item in items if "/stories/" in item.nodeid]
+    for item in stories:
+        item.add_marker(pytest.mark.xdist_group("stories"))
+    items[:] = [*stories, *(item for item in items if "/stories/" not in item.nodeid)]
+
+
 def pytest_xdist_auto_num_workers() -> int:
-    """`-n auto`: half as many workers again as processors, because many tests wait for a process or a browser."""
-    return max(2, (os.cpu_count() or 2) * 3 // 2)
+    """`-n auto`: twice as many workers as processors, because many tests wait for a process or a browser."""
+    return max(2, (os.cpu_count() or 2) * 2)
