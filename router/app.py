@@ -200,15 +200,16 @@ async def service(
         # Nor does a lost count of the public doors.
         quick = make_engine(database_url, connections=3, limits={"synchronous_commit": "off"})
         stack.push_async_callback(quick.dispose)
+        hasty = book.hasty(quick)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
             intake=Batcher(book, intake.take_in, most=32, writers=2, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
-            gatekeeper=Batcher(book.hasty(quick), protecting.weigh),
+            gatekeeper=Batcher(hasty, protecting.weigh),
             turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,
         )
-        rounds = Rounds(book.hasty(quick))
+        rounds = Rounds(hasty)
         await stack.enter_async_context(_working(
             doors, server, database_url, rounds=rounds, pool=engine.pool,
             sources={"meta": Graph(session, settings.graph_url)},

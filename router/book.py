@@ -149,7 +149,7 @@ class Book:
 
     def __init__(
         self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, reading: AsyncEngine | None = None,
-        clock: Callable[[], datetime] | None = None,
+        clock: Callable[[], datetime] | None = None, hinter: "Hinter | None" = None,
     ) -> None:
         self._engine = engine
         self._reading = reading or engine.execution_options(postgresql_readonly=True)
@@ -158,13 +158,13 @@ class Book:
         self.public_url = public_url
         self._clock = clock
         self.hub = hub
-        self.hinter = Hinter(engine, hub.replica)
+        self.hinter = hinter or Hinter(engine, hub.replica)
 
     def hasty(self, engine: AsyncEngine) -> "Book":
         """The same book over another engine, e.g. one whose commits do not wait for the disk; the hints are shared."""
-        other = Book(engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock)
-        other.hinter = self.hinter
-        return other
+        return Book(
+            engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock, hinter=self.hinter
+        )
 
     async def _now(self, session: AsyncSession) -> datetime:
         if self._clock is not None:

@@ -1,11 +1,12 @@
 """Intake: leads become contacts, consent receipts and tasks, many requests in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from router.actions import conversing, keeping, promising
 from router.book import Writing
+from router.model.errors import Busy
 from router.model.intake import Taken, Wanted, Work
 from router.model.leads import Intent
 from router.model.tasks import Task, TaskState, lane_of
@@ -15,6 +16,20 @@ from router.store import intake, tasks
 
 class Raced(Exception):
     """Another replica took the same key in the same moment; asking again finds its answer."""
+
+
+T = TypeVar("T")
+
+
+async def unraced(tell: Callable[[], Awaitable[T]], tries: int = 5) -> T:
+    """What `tell` answers, in a transaction of its own each time; told again while another replica is sooner. Raises
+    Busy when that goes on."""
+    for _ in range(tries):
+        try:
+            return await tell()
+        except Raced:
+            continue
+    raise Busy("The same request is being answered elsewhere. Please try again.")
 
 
 NO_WORK = Work()

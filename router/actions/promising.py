@@ -219,9 +219,9 @@ async def _tell(w: Writing, promise: Promise, template: str, subject: str) -> No
     if not contact.phone or not await budgets.room_for(w.session, w.now.date(), MESSAGE_COST, scopes):
         return
     values = {
-        "company": str(campaign.company.get("name") or campaign.name),
+        "company": campaign.company_name,
         "when": brief(promise.starts_at, promise.zone, promise.locale),
-        "phone": international(str(campaign.company.get("phone") or campaign.caller_id)),
+        "phone": international(campaign.phone_for(None) or campaign.caller_id),
     }
     body, shown = (
         wording().text(template, promise.locale, what=what, **values)

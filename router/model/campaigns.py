@@ -45,6 +45,21 @@ class Campaign(Numbered):
     keep_address: Mapped[str] = mapped_column(default="truncated")
 
     @property
+    def company_name(self) -> str:
+        """Who the customer deals with: the company, or the brand where none is named."""
+        return str(self.company.get("name") or self.name)
+
+    def phone_for(self, site: "Site | None") -> str:
+        """The number to call (E.164): the landing page's own, or the company's; "" when there is none."""
+        return (site.phone if site else "") or str(self.company.get("phone", ""))
+
+    @property
+    def privacy_url(self) -> str:
+        """Its privacy policy; "" for what is no address of the web."""
+        address = str(self.company.get("privacy_url", ""))
+        return address if address.startswith(("https://", "http://")) else ""
+
+    @property
     def stale_after(self) -> timedelta:
         return timedelta(seconds=self.stale_seconds)
 

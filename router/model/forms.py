@@ -91,7 +91,7 @@ def consents(campaign: Campaign, locale: str, say: Callable[[str, str], str]) ->
 
     A campaign without texts of its own asks for the call, and for offers.
     """
-    company = str(campaign.company.get("name") or campaign.name)
+    company = campaign.company_name
     if campaign.consents:
         return [
             ConsentText(

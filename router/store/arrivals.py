@@ -68,12 +68,6 @@ async def waiting_for(session: WriteSession, task_id: int) -> Arrival | None:
     return found
 
 
-async def somebody_waits(session: ReadSession, task_id: int) -> bool:
-    """Whether anybody waits on the line for this task."""
-    found = select(Arrival.id).where(Arrival.task_id == task_id, Arrival.state == ArrivalState.waiting).limit(1)
-    return await session.scalar(found) is not None
-
-
 async def calls_since(session: ReadSession, caller: str, since: datetime) -> int:
     """How often this number has called since then."""
     return await session.scalar(

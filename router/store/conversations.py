@@ -230,10 +230,6 @@ class Visit:
     origins: Sequence[str]
     phone: str
 
-    @property
-    def company(self) -> str:
-        return str(self.campaign.company.get("name") or self.campaign.name)
-
 
 _NEWEST_OWN = (
     select(Task.id)
@@ -275,7 +271,7 @@ async def visit(session: ReadSession, token_hash: bytes) -> Visit | None:
     held = task is not None and task.state in (TaskState.engaged, TaskState.wrapping)
     return Visit(
         lead, contact, campaign, queue, task, next(iter((agent or "").split()), "") if held else "", thread,
-        list(site.origins) if site else [], (site.phone if site else "") or str(campaign.company.get("phone", "")),
+        list(site.origins) if site else [], campaign.phone_for(site),
     )
 
 

@@ -1,6 +1,6 @@
 """Imports as queries: rows in bulk, the next ones to be done, what is known of their persons."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -174,14 +174,6 @@ async def problems(session: ReadSession, import_id: int, limit: int = 100) -> Se
         .order_by(ImportRow.number)
         .limit(limit)
     )
-
-
-async def all_rows(session: ReadSession, import_id: int) -> AsyncIterator[Sequence[ImportRow]]:
-    """All rows in their order, some thousands at a time."""
-    after = 0
-    while found := await next_rows(session, import_id, after, 2_000):
-        yield found
-        after = found[-1].number
 
 
 def _columns(lines: Sequence[Line]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _status(row: Rows) -> LeadStatus:
         locale=lead.locale,
         brand=campaign.name,
         company=campaign.company,
-        phone=(site.phone if site else "") or campaign.company.get("phone", ""),
+        phone=campaign.phone_for(site),
         caller_id=campaign.caller_id,
         origins=list(site.origins) if site else [],
         pool=pool,

@@ -75,8 +75,7 @@ async def _agreements(session: ReadSession, found: Any) -> Agreements | None:
         one = kept.setdefault(receipt.id, Kept(receipt, {}))
         if withdrawal is not None:
             one.withdrawn[withdrawal.purpose] = withdrawal
-    phone = (site.phone if site else "") or str(campaign.company.get("phone", ""))
-    return Agreements(lead, campaign, phone, list(kept.values()))
+    return Agreements(lead, campaign, campaign.phone_for(site), list(kept.values()))
 
 
 _WITHDRAW = text(

@@ -1,6 +1,5 @@
 """The door of programs: leads from server to server, with a key of the campaign."""
 
-import hashlib
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,12 +9,12 @@ from aiohttp import web
 from msgspec import Meta
 
 from router.actions import keys
-from router.actions.intake import Raced
+from router.actions.intake import unraced
 from router.model.api_keys import PREFIX, Scope
 from router.model.campaigns import Campaign, Queue
-from router.model.errors import Busy, Forbidden, Invalid, NotFound, NotSignedIn
-from router.model.forms import plain, plain_lines, read_answers
-from router.model.intake import Wanted, Work
+from router.model.errors import Forbidden, Invalid, NotFound, NotSignedIn
+from router.model.forms import plain, read_answers
+from router.model.intake import Taken, Wanted, Work
 from router.model.leads import Intent
 from router.model.phone import e164
 from router.model.progress import progress
@@ -24,13 +23,23 @@ from router.model.vault import hash_token, new_token
 from router.store import api_keys, configuration
 from router.store.api_keys import Keyed
 from router.web.doors import doors
-from router.web.lead_body import Consent, Key, Long, Preferred, Short, Source, Touches, agreed, sealed
-from router.web.parsing import read_json, understand
+from router.web.lead_body import (
+    Consent,
+    Long,
+    Preferred,
+    Short,
+    Source,
+    Touches,
+    agreed,
+    claims_of,
+    digest_of,
+    idempotency_key,
+    sealed,
+)
+from router.web.parsing import read_json, row_id, understand
 from router.wording import negotiate
 
 routes = web.RouteTableDef()
-
-TRIES = 5
 
 
 class KeyedLead(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,15 +116,12 @@ async def post_lead(request: web.Request) -> web.Response:
     body = understand(raw, KeyedLead)
     queue = await _queue(request, keyed, body.queue)
     wanted = _wanted(request, keyed.campaign, queue, body, raw)
-    for _ in range(TRIES):
-        try:
-            async with doors(request).book.writing() as w:
-                taken = await keys.take(w, keyed.key.id, wanted, body.external_id.strip())
-            break
-        except Raced:
-            continue
-    else:
-        raise Busy("The same request is being answered elsewhere. Please try again.")
+
+    async def take() -> Taken:
+        async with doors(request).book.writing() as w:
+            return await keys.take(w, keyed.key.id, wanted, body.external_id.strip())
+
+    taken = await unraced(take)
     if taken.mismatch:
         raise Invalid("This key was already used for another request.", pointer="/idempotency_key")
     answer = LeadTaken(
@@ -142,16 +148,16 @@ def _wanted(request: web.Request, campaign: Campaign, queue: Queue, body: KeyedL
     _agreed_enough(body)
     open_answers, secret_answers = read_answers(campaign, body.fields)
     vault = doors(request).book.vault
-    key, scope = _idempotency_key(request), f"campaign:{campaign.id}"
+    key, scope = idempotency_key(request, "/idempotency_key"), f"campaign:{campaign.id}"
     wanted = Wanted(
         campaign_id=campaign.id, queue_id=queue.id, pool=queue.pool, skills=list(queue.skills), phone=phone,
         name=plain(body.name), locale=negotiate(body.locale, campaign.locale), intent=Intent(body.intent),
         method="api", status_token=vault.token("status", scope, key) if key else new_token(),
         work=None if body.test else _WORK.get(body.intent, Work(tier=TIER_FRESH)), agreed=agreed(body.consent),
-        claims=_claims(body), source=_source(body), page=body.page, fields=open_answers,
+        claims=claims_of(body), source=_source(body), page=body.page, fields=open_answers,
         sealed_fields=sealed(vault, secret_answers),
         client_at=body.consented_at if body.consented_at and body.consented_at.tzinfo else None,
-        scope=scope, key=key, request_sha256=hashlib.sha256(msgspec.json.encode(raw, order="sorted")).digest(),
+        scope=scope, key=key, request_sha256=digest_of(raw),
     )
     # Without a number there is nobody to call, unless the sender's own id of the person tells it.
     return wanted if phone or body.external_id.strip() else replace(wanted, work=None)
@@ -166,24 +172,6 @@ def _agreed_enough(body: KeyedLead) -> None:
         raise Invalid("The person has not agreed to this kind of contact.", pointer="/consent/purposes")
 
 
-def _idempotency_key(request: web.Request) -> str | None:
-    header = request.headers.get("Idempotency-Key")
-    if header is None:
-        return None
-    try:
-        return msgspec.convert(header, Key)
-    except msgspec.ValidationError as error:
-        raise Invalid("Idempotency-Key should be 8 to 128 visible characters.", pointer="/idempotency_key") from error
-
-
-def _claims(body: KeyedLead) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "name": plain(body.name), "email": plain(body.email), "message": plain_lines(body.message),
-        "preferred": msgspec.to_builtins(body.preferred),
-    }
-    return {name: value for name, value in said.items() if value}
-
-
 def _source(body: KeyedLead) -> dict[str, Any]:
     source: dict[str, Any] = {**msgspec.to_builtins(body.source), **msgspec.to_builtins(body.touch), "party": "api"}
     source |= {name: value for name in ("page", "referrer") if (value := getattr(body, name))}
@@ -194,9 +182,9 @@ def _source(body: KeyedLead) -> dict[str, Any]:
 async def get_lead(request: web.Request) -> web.Response:
     """How a lead of the key's own campaign stands; any other is not found."""
     keyed = await authorised(request, Scope.read)
-    number = int(request.match_info["id"])
+    number = row_id(request, NotFound("There is no such lead."))
     async with doors(request).book.reading() as r:
-        found = await api_keys.lead_of(r.session, keyed.campaign.id, number) if number < 2**63 else None
+        found = await api_keys.lead_of(r.session, keyed.campaign.id, number)
     if found is None:
         raise NotFound("There is no such lead.")
     lead, task = found

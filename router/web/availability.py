@@ -16,17 +16,17 @@ from msgspec import Meta
 
 from router.actions import promising
 from router.actions.promising import Holder
-from router.model.errors import Forbidden, NotFound
+from router.model.errors import Forbidden
 from router.model.hours import is_open, next_open
 from router.model.promises import HOLD, QUEUED_BEFORE
 from router.model.protection import network_of
 from router.model.slots import Slot
 from router.store.sites import Landing
 from router.store.staffing import Staffing, estimate, staffing
-from router.web.doors import Doors, doors
+from router.web.doors import Doors, doors, landing_here
 from router.web.gate import from_our_page, peer
 from router.web.parsing import read_json, understand
-from router.web.widget import cors
+from router.web.widget import cors, may_post
 from router.wording import brief, moment, negotiate
 
 routes = web.RouteTableDef()
@@ -74,9 +74,7 @@ async def look(house: Doors, landing: Landing, zone: str = "") -> Availability:
 
 async def _landing(request: web.Request) -> Landing:
     """The landing page of this address. Raises NotFound, and Forbidden for a page that is not the site's."""
-    landing = await doors(request).landings.by_key(request.match_info["key"])
-    if landing is None:
-        raise NotFound("No landing page has this key.")
+    landing = await landing_here(request)
     origin = request.headers.get("Origin")
     if origin is not None and origin not in landing.site.origins and not from_our_page(request, origin):
         raise Forbidden("This page may not use this site's widget.")
@@ -126,11 +124,7 @@ class HoldBody(msgspec.Struct, forbid_unknown_fields=True):
 
 @routes.options("/v1/sites/{key}/holds")
 async def preflight(request: web.Request) -> web.Response:
-    landing = await _landing(request)
-    return web.Response(status=204, headers={
-        **cors(request, landing.site.origins), "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "600",
-    })
+    return may_post(request, (await _landing(request)).site.origins)
 
 
 @routes.post("/v1/sites/{key}/holds")

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from router.actions import byhand
 from router.actions.byhand import Told
-from router.actions.intake import Raced
+from router.actions.intake import unraced
 from router.model.agents import Role
 from router.model.campaigns import Campaign, Queue
-from router.model.errors import Busy, Forbidden, HouseError, Invalid, NotAllowedNow
+from router.model.errors import Forbidden, HouseError, Invalid, NotAllowedNow
 from router.model.forms import ConsentText, consents, plain, plain_lines
 from router.model.intake import Agreed, Taken
 from router.model.phone import e164
@@ -71,18 +71,17 @@ async def new_lead(request: web.Request) -> web.StreamResponse:
 async def _make(request: web.Request, signed: Signed, verb: str) -> Taken:
     queue, campaign = await _line(request, signed)
     told = _told(request, signed, campaign)
-    for _ in range(TRIES):
-        try:
-            async with doors(request).book.writing() as w:
-                one = byhand.wanted(w, signed.agent, queue, campaign, told)
-                if verb == "dial":
-                    return await byhand.dial(w, one, signed.agent.id)
-                if verb not in VERBS:
-                    raise Invalid("This is not one of the choices.", pointer="/do")
-                return await VERBS[verb](w, one)
-        except Raced:
-            continue
-    raise Busy("The same request is being answered elsewhere. Please try again.")
+
+    async def make() -> Taken:
+        async with doors(request).book.writing() as w:
+            one = byhand.wanted(w, signed.agent, queue, campaign, told)
+            if verb == "dial":
+                return await byhand.dial(w, one, signed.agent.id)
+            if verb not in VERBS:
+                raise Invalid("This is not one of the choices.", pointer="/do")
+            return await VERBS[verb](w, one)
+
+    return await unraced(make, TRIES)
 
 
 async def _line(request: web.Request, signed: Signed) -> tuple[Queue, Campaign]:

@@ -4,13 +4,11 @@ Whoever holds the link sees what was written by this link, on any device; a tele
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,7 +18,7 @@ from msgspec import Meta
 from router.actions import conversing, replying
 from router.actions.conversing import Heard
 from router.book import Reading, Writing
-from router.live import Closing, Hub, Watcher
+from router.live import Closing, Watcher
 from router.model.conversations import LONGEST_TEXT, Channel, ConversationState, Direction, Message
 from router.model.errors import Conflict, Forbidden, NotFound, TooMany
 from router.model.phone import unbroken
@@ -33,17 +31,17 @@ from router.store.staffing import Staffing, staffing
 from router.web.doors import Doors, doors
 from router.web.gate import FORM, from_our_page
 from router.web.parsing import read_form, read_json, understand
-from router.web.widget import cors
+from router.web.places import Places
+from router.web.widget import cors, may_post
 
 routes = web.RouteTableDef()
 
 PING_SECONDS = 15
-STREAMS_PER_LEAD = 6
 A_MINUTE, MOST_A_MINUTE, MOST_EVER = timedelta(minutes=1), 20, 1_000
 """How much may be written by one link: people type slower."""
 NOWHERE = "This link does not lead anywhere. It may be incomplete, or no longer valid."
 
-_open: WeakKeyDictionary[Hub, Counter[int]] = WeakKeyDictionary()
+_streams = Places()
 
 
 class Posted(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,10 +144,7 @@ def _after(request: web.Request) -> int:
 async def preflight(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         visit = await visit_of(r, request)
-    return web.Response(status=204, headers={
-        **cors(request, visit.origins), "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "600",
-    })
+    return may_post(request, visit.origins, "GET, POST")
 
 
 @routes.get("/s/{token}/messages")
@@ -206,7 +201,8 @@ async def get_page(request: web.Request) -> web.Response:
     visit = seen.visit
     text = house.wording.page(
         "chat/page.html", visit.lead.locale, **seen.values(), messages=seen.messages, after=seen.last,
-        token=request.match_info["token"], company=visit.company, address=visit.campaign.company.get("address", ""),
+        token=request.match_info["token"], company=visit.campaign.company_name,
+        address=visit.campaign.company.get("address", ""),
         phone=visit.phone, phone_shown=unbroken(visit.phone), longest=LONGEST_TEXT, client_id=new_token(),
         zone=ZoneInfo(visit.campaign.timezone), incoming=Direction.incoming,
     )
@@ -220,28 +216,14 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     async with house.book.reading() as r:
         visit = await visit_of(r, request)
     # Watched before it is read again: what changes in between is not missed.
-    with seat(house.hub, visit.lead.id), house.hub.watch(f"lead:{visit.lead.id}") as watcher:
+    full = TooMany("This conversation is already followed in too many places.", retry_after=30)
+    with _streams.take(house.hub, visit.lead.id, full), house.hub.watch(f"lead:{visit.lead.id}") as watcher:
         headers = headers_for(request, visit) | {"Content-Type": "text/event-stream; charset=utf-8"}
         response = web.StreamResponse(headers={**headers, "X-Accel-Buffering": "no"})
         await response.prepare(request)
         with suppress(ConnectionError, Closing):
             await _follow(request, response, watcher, after)
         return response
-
-
-@contextmanager
-def seat(hub: Hub, lead_id: int) -> Iterator[None]:
-    """One of the few streams a link may have in this process. Raises TooMany; the page then asks by itself."""
-    counts = _open.setdefault(hub, Counter())
-    if counts[lead_id] >= STREAMS_PER_LEAD:
-        raise TooMany("This conversation is already followed in too many places.", retry_after=30)
-    counts[lead_id] += 1
-    try:
-        yield
-    finally:
-        counts[lead_id] -= 1
-        if not counts[lead_id]:
-            del counts[lead_id]
 
 
 async def _follow(request: web.Request, response: web.StreamResponse, watcher: Watcher, after: int) -> None:

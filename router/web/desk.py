@@ -15,7 +15,7 @@ from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
 from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
-from router.model.errors import Conflict, Invalid, NotFound
+from router.model.errors import Conflict, Invalid
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.tasks import BY_AGENT, Disposition, Task
@@ -23,6 +23,7 @@ from router.store import screens
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
 from router.web.middleware import CONTENT_POLICY
+from router.web.parsing import row_id
 from router.web.quote_form import read_lines
 
 routes = web.RouteTableDef()
@@ -112,14 +113,6 @@ async def _desk_now(request: web.Request, signed: Signed) -> web.Response:
     return web.Response(text=partials(parts), content_type="text/html")
 
 
-def _id(request: web.Request) -> int:
-    """The number in the address. Raises NotFound for what no row can have."""
-    number = int(request.match_info["id"])
-    if number >= 2**63:
-        raise NotFound("There is no such thing.")
-    return number
-
-
 def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
     try:
         return kind(form.get(name, ""))
@@ -136,7 +129,7 @@ async def set_state(request: web.Request) -> web.Response:
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")
 async def accept(request: web.Request) -> web.Response:
     async def action(w: Writing, signed: Signed) -> None:
-        await dispatch.accept(w, _id(request), signed.agent.id)
+        await dispatch.accept(w, row_id(request), signed.agent.id)
         fail_here("accept.before_commit")
 
     answer = await _act(request, action)
@@ -146,46 +139,47 @@ async def accept(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/reject")
 async def reject(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: dispatch.reject(w, _id(request), signed.agent.id))
+    return await _act(request, lambda w, signed: dispatch.reject(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/hangup")
 async def hang_up(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: calling.hang_up(w, _id(request), signed.agent.id))
+    return await _act(request, lambda w, signed: calling.hang_up(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/hold")
 async def hold(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: calling.hold(
-        w, _id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
+        w, row_id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
 async def dispose(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: wrapping.dispose(
-        w, _id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
+        w, row_id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")
 async def finish(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.finish(w, _id(request), signed.agent.id))
+    return await _act(request, lambda w, signed: replying.finish(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/call")
 async def call_instead(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.call_instead(w, _id(request), signed.agent.id))
+    return await _act(request, lambda w, signed: replying.call_instead(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/write")
 async def write_instead(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: replying.write_instead(
-        w, _id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
+        w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
 @routes.post(r"/desk/conversations/{id:\d{1,19}}/say")
 async def say(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: replying.say(
-        w, _id(request), signed.agent.id, signed.form.get("text", ""), signed.form.get("client_id", "")[:64] or None))
+        w, row_id(request), signed.agent.id, signed.form.get("text", ""),
+        signed.form.get("client_id", "")[:64] or None))
 
 
 @routes.post(r"/desk/conversations/{id:\d{1,19}}/read")
@@ -195,7 +189,7 @@ async def read(request: web.Request) -> web.Response:
     given = signed.form.get("up_to", "")
     up_to = int(given) if given.isdecimal() and len(given) < 19 else 0
     async with doors(request).book.writing() as w:
-        await replying.read(w, _id(request), signed.agent.id, up_to)
+        await replying.read(w, row_id(request), signed.agent.id, up_to)
     return web.Response(status=204)
 
 
@@ -205,7 +199,7 @@ async def send_quote(request: web.Request) -> web.Response:
     signed, house = await require(request, Role.agent), doors(request)
     lines = read_lines(signed.form)
     async with house.book.writing() as w:
-        task = await w.session.get(Task, _id(request))
+        task = await w.session.get(Task, row_id(request))
         if task is None or task.agent_id != signed.agent.id or task.state.final:
             raise Conflict("This task is not yours any more. Nothing was sent.")
         quote = await quoting.draft(w, agent_id=signed.agent.id, lead_id=task.lead_id, lines=lines)

@@ -9,10 +9,12 @@ from aiohttp import web
 
 from router.book import Batcher, Book
 from router.live import Hub
+from router.model.errors import NotFound
 from router.model.intake import Taken, Wanted
 from router.model.protection import Asked, Verdict
 from router.model.rates import STRICT, Limits
 from router.ports import Carrier, Party, TrustProvider
+from router.store.sites import Landing
 from router.web.landings import Landings
 from router.web.sources import Sources
 from router.web.turn import Turn
@@ -64,3 +66,11 @@ DOORS = web.AppKey("doors", Doors)
 
 def doors(request: web.Request) -> Doors:
     return request.app[DOORS]
+
+
+async def landing_here(request: web.Request, missing: NotFound | None = None) -> Landing:
+    """The landing page whose key stands in the address. Raises `missing`, or a NotFound for programs."""
+    landing = await doors(request).landings.by_key(request.match_info["key"])
+    if landing is None:
+        raise missing or NotFound("No landing page has this key.")
+    return landing

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from router.model.errors import Forbidden, HouseError, Invalid, NotFound
+from router.model.errors import Forbidden, HouseError, Invalid
 from router.model.forms import MISSING, ConsentText, Question, consents, questions, read_answers
 from router.model.phone import unbroken
 from router.model.vault import new_token
 from router.store.sites import Landing
 from router.web.availability import Availability, look
 from router.web.choosing import by_day, city, read_value
-from router.web.doors import doors
+from router.web.doors import doors, landing_here
 from router.web.gate import from_our_page
 from router.web.lead_body import LeadBody, Source, from_form, number_of
 from router.web.leads import take_lead
@@ -49,16 +49,9 @@ class Filled:
     retry_after: str = ""
 
 
-async def _landing(request: web.Request) -> Landing:
-    landing = await doors(request).landings.by_key(request.match_info["key"])
-    if landing is None:
-        raise NotFound("No landing page has this key.")
-    return landing
-
-
 @routes.get("/f/{key}")
 async def get_form(request: web.Request) -> web.Response:
-    landing = await _landing(request)
+    landing = await landing_here(request)
     locale = negotiate(request.query.get("lang"), request.headers.get("Accept-Language"), landing.campaign.locale)
     given = {f"source.{name}": request.query[name][:200] for name in SOURCES if name in request.query}
     came_from = {"referrer": _referrer(request)[:2000]}
@@ -73,7 +66,7 @@ def _referrer(request: web.Request) -> str:
 
 @routes.post("/f/{key}")
 async def post_form(request: web.Request) -> web.StreamResponse:
-    landing = await _landing(request)
+    landing = await landing_here(request)
     origin = request.headers.get("Origin")
     # "null": a browser that keeps to itself where its form stood. The form token says that it is ours.
     if origin not in (None, "null") and origin not in landing.site.origins and not from_our_page(request, origin or ""):
@@ -166,12 +159,11 @@ async def _page(request: web.Request, landing: Landing, locale: str, filled: Fil
     house, campaign = doors(request), landing.campaign
     seen = await look(house, landing)
     asked, boxes = questions(campaign, locale), consents(campaign, locale, house.wording.say)
-    phone = landing.site.phone or str(campaign.company.get("phone", ""))
-    privacy = str(campaign.company.get("privacy_url", ""))
+    phone = campaign.phone_for(landing.site)
     text = house.wording.page(
         "widget/form.html", locale, brand=campaign.name, company=campaign.company, site=landing.site,
-        company_name=str(campaign.company.get("name") or campaign.name), phone=phone, phone_shown=unbroken(phone),
-        privacy=privacy if privacy.startswith(("https://", "http://")) else "", address=request.path,
+        company_name=campaign.company_name, phone=phone, phone_shown=unbroken(phone),
+        privacy=campaign.privacy_url, address=request.path,
         languages=[(one, language(one)) for one in LOCALES], questions=asked, consents=boxes, filled=filled,
         hidden=_hidden(request, landing, filled), **_times(seen, locale), summary=_summary(filled, asked, boxes),
     )

@@ -13,12 +13,13 @@ from router.actions import importing
 from router.book import Writing
 from router.model.agents import Role
 from router.model.campaigns import Campaign, Queue
-from router.model.errors import HouseError, Invalid, NotFound, TooLarge, TooSlow, UnknownType
+from router.model.errors import HouseError, Invalid, NotFound, TooLarge
 from router.model.imports import MOST_BYTES, MOST_ROWS, WORKING, Import, ImportRow, ImportState
 from router.model.sheets import FIELDS, Sheet, read_sheet, written
 from router.store import imports, merges
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
+from router.web.parsing import read_bytes, row_id
 
 routes = web.RouteTableDef()
 
@@ -28,10 +29,7 @@ STORED_AT_ONCE = 500
 
 
 def _id(request: web.Request) -> int:
-    number = int(request.match_info["id"])
-    if number >= 2**63:
-        raise NotFound("There is no such import.")
-    return number
+    return row_id(request, NotFound("There is no such import."))
 
 
 @routes.get("/imports")
@@ -60,18 +58,10 @@ async def upload(request: web.Request) -> web.Response:
 
 
 async def _file(request: web.Request) -> bytes:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnknownType("Compressed bodies are not read here.")
-    body = bytearray()
     try:
-        async with asyncio.timeout(UPLOAD_SECONDS):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    raise TooLarge("The file is larger than 10 MB. Split it.")
-    except TimeoutError as error:
-        raise TooSlow("The body did not arrive within %(seconds)s seconds.", seconds=UPLOAD_SECONDS) from error
-    return bytes(body)
+        return await read_bytes(request, MOST_BYTES, seconds=UPLOAD_SECONDS)
+    except TooLarge as error:
+        raise TooLarge("The file is larger than 10 MB. Split it.") from error
 
 
 async def _stored(request: web.Request, signed: Signed, sheet: Sheet, name: str, sha256: bytes) -> int:

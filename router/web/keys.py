@@ -8,10 +8,11 @@ from router.actions import keys
 from router.model.agents import Role
 from router.model.api_keys import ApiKey, Scope
 from router.model.campaigns import Queue
-from router.model.errors import Invalid, NotFound
+from router.model.errors import Invalid
 from router.store import api_keys, imports
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
+from router.web.parsing import row_id
 
 routes = web.RouteTableDef()
 
@@ -55,9 +56,7 @@ async def make_key(request: web.Request) -> web.Response:
 @routes.post(r"/keys/{id:\d{1,19}}/revoke")
 async def revoke_key(request: web.Request) -> web.Response:
     signed = await require(request, Role.admin)
-    number = int(request.match_info["id"])
-    if number >= 2**63:
-        raise NotFound("There is no such thing.")
+    number = row_id(request)
     async with doors(request).book.writing() as w:
         await keys.revoke(w, number, signed.agent.id)
     raise web.HTTPSeeOther("/keys")

@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from aiohttp import web
@@ -202,6 +202,22 @@ def reference_of(token: str) -> str:
     return "".join(digits[number // len(digits) ** place % len(digits)] for place in range(8))
 
 
+def digest_of(asked: Any) -> bytes:
+    """What guards an idempotency key: the same for the same request, in whatever order it names its fields."""
+    return hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
+
+
+def idempotency_key(request: web.Request, pointer: str) -> str | None:
+    """The key in the request's header. Raises Invalid with the pointer its door gives to the key."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    try:
+        return msgspec.convert(header, Key)
+    except msgspec.ValidationError as error:
+        raise Invalid("Idempotency-Key should be 8 to 128 visible characters.", pointer=pointer) from error
+
+
 def user_agent(request: web.Request) -> str:
     """A header may hold any bytes; those that are no UTF-8 arrive as surrogates, which no database takes."""
     return request.headers.get("User-Agent", "")[:300].encode("utf-8", "replace").decode()
@@ -230,7 +246,7 @@ def understood(
         agreed=agreed(body.consent),
         method=method,
         status_token=token,
-        claims=_claims(body),
+        claims=claims_of(body),
         source=_source(body, token),
         fields=open_answers,
         sealed_fields=sealed(vault, secret_answers),
@@ -254,12 +270,22 @@ def sealed(vault: Vault, answers: Mapping[str, str]) -> bytes | None:
     return vault.seal(FIELDS, msgspec.json.encode(answers)) if answers else None
 
 
-def _claims(body: LeadBody) -> dict[str, Any]:
-    said = {"name": plain(body.name), "email": plain(body.email), "message": plain_lines(body.message)}
-    claims: dict[str, Any] = {name: value for name, value in said.items() if value}
-    if preferred := msgspec.to_builtins(body.preferred):
-        claims["preferred"] = preferred
-    return claims
+class Claiming(Protocol):
+    """The part of a body in which somebody says who he is and what he wants."""
+
+    name: str
+    email: str
+    message: str
+    preferred: Preferred
+
+
+def claims_of(body: Claiming) -> dict[str, Any]:
+    """What he says, as a lead keeps it; without what he left empty."""
+    said: dict[str, Any] = {
+        "name": plain(body.name), "email": plain(body.email), "message": plain_lines(body.message),
+        "preferred": msgspec.to_builtins(body.preferred),
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _source(body: LeadBody, token: str) -> dict[str, Any]:

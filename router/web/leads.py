@@ -1,7 +1,6 @@
 """`POST /v1/leads`: the door of landing pages. 201 is said after the commit, and means it."""
 
 import asyncio
-import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,14 +9,14 @@ import msgspec
 from aiohttp import web
 
 from router.actions import promising
-from router.actions.intake import Raced
+from router.actions.intake import unraced
 from router.actions.promising import Holder
 from router.model.errors import Busy, Conflict, Forbidden, Invalid
 from router.model.intake import Taken, Wanted
 from router.model.leads import Intent
 from router.store.sites import Landing
 from router.web.doors import doors
-from router.web.lead_body import Key, LeadBody, from_form, reference_of, understood
+from router.web.lead_body import LeadBody, digest_of, from_form, idempotency_key, reference_of, understood
 from router.web.parsing import read_json, read_pairs, understand
 from router.web.protection import Posted, counting, protect
 
@@ -87,11 +86,10 @@ async def take_lead(
 
     Raises Invalid with a pointer, Conflict when the chosen time is gone, Busy, and what `protect` raises.
     """
-    key = _key(request, body)
+    key = idempotency_key(request, "/client_request_id") or body.client_request_id
     asked = {name: value for name, value in raw.items() if name not in OF_THIS_TRY}
-    digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).digest()
     async with counting(request, landing):
-        wanted = understood(request, body, landing, method=method, key=key, digest=digest)
+        wanted = understood(request, body, landing, method=method, key=key, digest=digest_of(asked))
     if piece := await doors(request).sources.of(body.source.offline, landing.campaign.id):
         wanted = replace(wanted, source={**wanted.source, "offline": piece})
     await protect(request, landing, Posted(
@@ -123,14 +121,10 @@ async def _promised(request: web.Request, landing: Landing, body: LeadBody, want
 
 async def ask(request: web.Request, wanted: Wanted) -> Taken:
     intake = doors(request).intake
-    for _ in range(5):
-        try:
-            return await intake.ask(wanted)
-        except Raced:
-            continue
-        except asyncio.QueueFull as error:
-            raise Busy("Too many requests are waiting. Nothing was stored; please try again.") from error
-    raise Busy("The same request is being answered elsewhere. Please try again.")
+    try:
+        return await unraced(lambda: intake.ask(wanted))
+    except asyncio.QueueFull as error:
+        raise Busy("Too many requests are waiting. Nothing was stored; please try again.") from error
 
 
 def answer_of(request: web.Request, landing: Landing, wanted: Wanted, taken: Taken) -> dict[str, Any]:
@@ -147,13 +141,3 @@ def answer_of(request: web.Request, landing: Landing, wanted: Wanted, taken: Tak
     elif wanted.intent is Intent.whatsapp:
         answer["reference"] = reference_of(taken.token)
     return answer
-
-
-def _key(request: web.Request, body: LeadBody) -> str | None:
-    header = request.headers.get("Idempotency-Key")
-    if header is None:
-        return body.client_request_id
-    try:
-        return msgspec.convert(header, Key)
-    except msgspec.ValidationError as error:
-        raise Invalid("Idempotency-Key should be 8 to 128 visible characters.", pointer="/client_request_id") from error

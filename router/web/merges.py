@@ -7,12 +7,12 @@ from aiohttp import web
 from router.actions import merging
 from router.book import Writing
 from router.model.agents import Role
-from router.model.errors import NotFound
 from router.model.merges import MergeState
 from router.model.phone import unbroken
 from router.store import merges
 from router.web.doors import doors
 from router.web.gate import page, require
+from router.web.parsing import row_id
 
 routes = web.RouteTableDef()
 
@@ -33,9 +33,7 @@ async def merges_page(request: web.Request) -> web.Response:
 
 async def _decide(request: web.Request, action: Callable[[Writing, int, int], Awaitable[object]]) -> web.Response:
     signed = await require(request, Role.agent)
-    number = int(request.match_info["id"])
-    if number >= 2**63:
-        raise NotFound("There is no such thing.")
+    number = row_id(request)
     async with doors(request).book.writing() as w:
         await action(w, number, signed.agent.id)
     raise web.HTTPSeeOther("/merges")

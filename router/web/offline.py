@@ -4,12 +4,10 @@ Both work without script. The counter's form is filled by whoever stands there, 
 nobody touches it. A purchase is only kept; who wants to be called about it ticks that box.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from router.model.errors import HouseError, Invalid, NotFound, ProofNeeded
@@ -21,9 +19,9 @@ from router.model.short_links import read_short_code
 from router.model.tasks import TIER_FRESH
 from router.model.vault import TOKEN_LENGTH, new_token
 from router.store.sites import Landing
-from router.web.doors import doors
+from router.web.doors import doors, landing_here
 from router.web.gate import page, peer
-from router.web.lead_body import kept, sealed, user_agent
+from router.web.lead_body import digest_of, kept, sealed, user_agent
 from router.web.leads import ask
 from router.web.middleware import STATUS
 from router.web.parsing import read_pairs
@@ -54,9 +52,7 @@ class Sheet:
 
 async def _sheet(request: web.Request) -> Sheet:
     """The form, with what the request brings. Raises NotFound for an unknown key."""
-    landing = await doors(request).landings.by_key(request.match_info["key"])
-    if landing is None:
-        raise NotFound("There is no such page.")
+    landing = await landing_here(request, NotFound("There is no such page."))
     pairs = await read_pairs(request) if request.method == "POST" else list(request.query.items())
     values = {name: value for name, value in pairs if name != "consent"}
     locale = negotiate(values.get("lang"), request.headers.get("Accept-Language"), landing.campaign.locale)
@@ -71,7 +67,7 @@ async def _show(
     request: web.Request, template: str, sheet: Sheet, *, fault: HouseError | None = None
 ) -> web.Response:
     house, landing = doors(request), sheet.landing
-    company, phone = landing.campaign.company, landing.site.phone or str(landing.campaign.company.get("phone", ""))
+    campaign, phone = landing.campaign, landing.campaign.phone_for(landing.site)
     code = read_short_code(sheet.get("r")) if await house.sources.of(sheet.get("r"), landing.campaign.id) else ""
     given = issue(house, landing.site.key) if fault is None or not isinstance(fault, ProofNeeded) else fault.members
     asked: list[Question] = questions(landing.campaign, sheet.locale)
@@ -80,9 +76,8 @@ async def _show(
         sheet=sheet, fault=fault, asked=asked, consents=_texts(request, sheet), given=given,
         proof_needed=isinstance(fault, ProofNeeded), request_id=sheet.get("client_request_id") or new_token(),
         languages=[(one, language(one)) for one in LOCALES], code=code, again=_again(request),
-        brand=landing.campaign.name, company=str(company.get("name") or landing.campaign.name),
-        where=str(company.get("address", "")), phone=phone, phone_shown=unbroken(phone) if phone else "",
-        privacy_url=_web(str(company.get("privacy_url", ""))), longest=LONGEST,
+        brand=campaign.name, company=campaign.company_name, where=str(campaign.company.get("address", "")),
+        phone=phone, phone_shown=unbroken(phone) if phone else "", privacy_url=campaign.privacy_url, longest=LONGEST,
     )
     if fault is not None and fault.retry_after is not None:
         response.headers["Retry-After"] = str(fault.retry_after)
@@ -92,10 +87,6 @@ async def _show(
 def _again(request: web.Request) -> str:
     """The path of the form itself, from its page or from the page after it."""
     return request.path.removesuffix("/done")
-
-
-def _web(address: str) -> str:
-    return address if address.startswith(("https://", "http://")) else ""
 
 
 @routes.get("/kiosk/{key}")
@@ -233,7 +224,7 @@ async def _take(request: web.Request, sheet: Sheet, wanted: Wanted) -> Taken:
 def _digest(sheet: Sheet) -> bytes:
     """What was written, without what each page is given anew."""
     told = {name: value for name, value in sheet.values.items() if name not in {"form_token", "proof", "website"}}
-    return hashlib.sha256(msgspec.json.encode([told, sorted(sheet.ticked)], order="sorted")).digest()
+    return digest_of([told, sorted(sheet.ticked)])
 
 
 def _key(sheet: Sheet) -> str:

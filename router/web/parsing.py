@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from router.model.errors import Invalid, TooLarge, TooSlow, UnknownType, Unreadable
+from router.model.errors import Invalid, NotFound, TooLarge, TooSlow, UnknownType, Unreadable
 
 PUBLIC_BYTES = 64 * 1024
 WEBHOOK_BYTES = 256 * 1024
@@ -25,8 +25,8 @@ _POISON = re.compile("[\x00\ud800-\udfff]")
 S = TypeVar("S")
 
 
-async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> bytes:
-    """The raw body. Raises TooLarge, TooSlow (after SECONDS), UnknownType for a compressed one."""
+async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES, *, seconds: float | None = None) -> bytes:
+    """The raw body. Raises TooLarge, TooSlow (after `seconds`, or SECONDS), UnknownType for a compressed one."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnknownType("Compressed bodies are not read here.")
     if (request.content_length or 0) > max_bytes:
@@ -36,19 +36,19 @@ async def read_bytes(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> byt
         if len(body) > max_bytes:
             raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
         return body
-    return await _arriving(request, max_bytes)
+    return await _arriving(request, max_bytes, SECONDS if seconds is None else seconds)
 
 
-async def _arriving(request: web.Request, max_bytes: int) -> bytes:
+async def _arriving(request: web.Request, max_bytes: int, seconds: float) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > max_bytes:
                     raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
     except TimeoutError as error:
-        raise TooSlow("The body did not arrive within %(seconds)s seconds.", seconds=SECONDS) from error
+        raise TooSlow("The body did not arrive within %(seconds)s seconds.", seconds=seconds) from error
     return bytes(body)
 
 
@@ -169,6 +169,14 @@ async def read_pairs(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> lis
 async def read_form(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, str]:
     """The body as a form's fields, strictly read; a field given twice keeps its last value."""
     return dict(await read_pairs(request, max_bytes))
+
+
+def row_id(request: web.Request, missing: NotFound | None = None) -> int:
+    """The number in the address. Raises `missing`, or a general NotFound, for what no row can have."""
+    number = int(request.match_info["id"])
+    if number >= 2**63:
+        raise missing or NotFound("There is no such thing.")
+    return number
 
 
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)

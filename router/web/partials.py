@@ -11,21 +11,21 @@ from aiohttp import web
 from msgspec import Meta
 
 from router.actions import partials
-from router.actions.intake import Raced
-from router.model.errors import Busy, Invalid, NotFound
+from router.actions.intake import unraced
+from router.model.errors import Invalid
 from router.model.forms import plain
 from router.model.intake import Wanted
 from router.model.leads import Intent
 from router.model.phone import e164
 from router.store.partials import scope_of
 from router.store.sites import Landing
-from router.web.doors import doors
+from router.web.doors import doors, landing_here
 from router.web.gate import peer
 from router.web.lead_body import Consent, Key, Long, Short, Source, Touches, agreed, kept, user_agent
 from router.web.leads import landing_of
 from router.web.parsing import read_json, understand
 from router.web.protection import Posted, protect
-from router.web.widget import cors
+from router.web.widget import cors, may_post
 from router.wording import negotiate
 
 routes = web.RouteTableDef()
@@ -56,11 +56,7 @@ class PartialBody(msgspec.Struct, forbid_unknown_fields=True):
 
 @routes.options("/v1/sites/{key}/partial")
 async def preflight(request: web.Request) -> web.Response:
-    landing = await _landing(request)
-    return web.Response(status=204, headers={
-        **cors(request, landing.site.origins), "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "600",
-    })
+    return may_post(request, (await landing_here(request)).site.origins)
 
 
 @routes.post("/v1/sites/{key}/partial")
@@ -74,13 +70,6 @@ async def post_partial(request: web.Request) -> web.Response:
         ))
         await _keep(request, await _wanted(request, body, landing, phone), body.visitor)
     return web.Response(status=204, headers={**cors(request, landing.site.origins), "Cache-Control": "no-store"})
-
-
-async def _landing(request: web.Request) -> Landing:
-    landing = await doors(request).landings.by_key(request.match_info["key"])
-    if landing is None:
-        raise NotFound("No landing page has this key.")
-    return landing
 
 
 def _number(body: PartialBody, landing: Landing) -> str:
@@ -110,11 +99,8 @@ async def _wanted(request: web.Request, body: PartialBody, landing: Landing, pho
 
 
 async def _keep(request: web.Request, wanted: Wanted, visitor: str) -> None:
-    for _ in range(TRIES):
-        try:
-            async with doors(request).book.writing() as w:
-                await partials.begun(w, wanted, visitor)
-            return
-        except Raced:  # the same beacon, sent twice
-            continue
-    raise Busy("The same request is being answered elsewhere. Please try again.")
+    async def tell() -> None:
+        async with doors(request).book.writing() as w:
+            await partials.begun(w, wanted, visitor)
+
+    await unraced(tell, TRIES)  # the same beacon may be sent twice at once

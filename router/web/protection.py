@@ -188,7 +188,7 @@ def _counted(house: Doors, network: str, phone: str, site_id: int) -> tuple[Coun
 def _refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
     """Says it with what the visitor can do next: the number to call, and when to come again."""
     campaign, limits = landing.campaign, house.limits
-    number = landing.site.phone or str(campaign.company.get("phone", "")) or campaign.caller_id
+    number = campaign.phone_for(landing.site) or campaign.caller_id
     phone = international(number)
     seconds = HONEYPOT_SECONDS if verdict.why is Why.honeypot else verdict.retry_after
     match verdict.why:

@@ -81,11 +81,10 @@ async def _of_visitor(request: web.Request) -> Agreements:
 async def consent_page(request: web.Request) -> web.Response:
     """What the visitor agreed to with this request. Looking changes nothing."""
     found = await _of_visitor(request)
-    company = found.campaign.company
     return page(
         request, "receipts/mine.html", found.lead.locale, headers=PRIVATE, found=found, zone=found.campaign.timezone,
         address=request.path, token=request.match_info["token"], brand=found.campaign.name,
-        company=str(company.get("name") or found.campaign.name), where=str(company.get("address", "")),
+        company=found.campaign.company_name, where=str(found.campaign.company.get("address", "")),
         phone=found.phone, phone_shown=unbroken(found.phone),
     )
 

@@ -75,9 +75,7 @@ async def _gone(request: web.Request, placed: Placed | None) -> web.Response:
     """A page for a person with a poster before him: whom to call."""
     async with doors(request).book.reading() as r:
         campaign = placed.landing.campaign if placed else await short_links.only_campaign(r.session)
-    phone = str(campaign.company.get("phone", "")) if campaign else ""
-    if placed and placed.landing.site.phone:
-        phone = placed.landing.site.phone
+    phone = campaign.phone_for(placed.landing.site if placed else None) if campaign else ""
     locale = negotiate(request.headers.get("Accept-Language"), campaign.locale if campaign else None)
     return page(
         request, "links/gone.html", locale, status=410 if placed else 404, known=placed is not None,

@@ -1,18 +1,15 @@
 """`/s/{token}`: how the visitor's request stands, as a page, as JSON and as a stream. A GET changes nothing."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 from aiohttp import web
 
 from router.actions import promising
 from router.book import Reading
-from router.live import Closing, Hub, Watcher
+from router.live import Closing, Watcher
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.errors import NotAllowedNow, NotFound
@@ -29,15 +26,15 @@ from router.store.resuming import queue_of
 from router.store.staffing import Staffing, staffing
 from router.web.choosing import by_day, city
 from router.web.doors import Doors, doors
+from router.web.places import Places
 from router.web.widget import cors
 from router.wording import moment
 
 routes = web.RouteTableDef()
 
 PING_SECONDS = 15
-STREAMS_PER_LEAD = 6
 
-_open: WeakKeyDictionary[Hub, Counter[int]] = WeakKeyDictionary()
+_streams = Places()
 
 
 async def status_behind(session: ReadSession, token: str) -> LeadStatus:
@@ -157,28 +154,14 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     if status.progress.final and request.headers.get("Last-Event-ID") == status.version:
         return web.Response(status=204, headers=headers)
     # Watched before it is read again: what changes in between is not missed.
-    with _place(house.hub, status.lead_id), house.hub.watch(f"lead:{status.waits_as}") as watcher:
+    full = NotAllowedNow("This request is already being followed in too many places.")
+    with _streams.take(house.hub, status.lead_id, full), house.hub.watch(f"lead:{status.waits_as}") as watcher:
         headers |= {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         with suppress(ConnectionError):
             await _follow(request, response, watcher)
         return response
-
-
-@contextmanager
-def _place(hub: Hub, lead_id: int) -> Iterator[None]:
-    """One of the few streams a lead may have in this process. Raises NotAllowedNow; the widget then asks by itself."""
-    counts = _open.setdefault(hub, Counter())
-    if counts[lead_id] >= STREAMS_PER_LEAD:
-        raise NotAllowedNow("This request is already being followed in too many places.")
-    counts[lead_id] += 1
-    try:
-        yield
-    finally:
-        counts[lead_id] -= 1
-        if not counts[lead_id]:
-            del counts[lead_id]
 
 
 async def _follow(request: web.Request, response: web.StreamResponse, watcher: Watcher) -> None:

@@ -21,7 +21,7 @@ from router.live import Closing, Watcher
 from router.model.agents import Agent, Role
 from router.model.base import vouched
 from router.model.conversations import ROOM_LIFE, Room, Side
-from router.model.errors import Conflict, NotFound
+from router.model.errors import Conflict, NotFound, TooMany
 from router.model.phone import unbroken
 from router.model.tasks import Task, TaskKind, TaskState
 from router.model.vault import new_token
@@ -29,12 +29,14 @@ from router.store import rooms
 from router.store.conversations import Visit
 from router.store.db import lost_connection
 from router.web import gate
-from router.web.chat import headers_for, seat, visit_of
+from router.web.chat import headers_for, visit_of
 from router.web.doors import Doors, doors
 from router.web.gate import not_embedded, require, same_origin, secure
-from router.web.parsing import read_json, understand
+from router.web.parsing import read_json, row_id, understand
+from router.web.places import Places
 
 routes = web.RouteTableDef()
+_streams = Places()
 
 COOKIE = "hablemos-room"
 PING_SECONDS, LOOK_SECONDS = 5.0, 2.0
@@ -104,7 +106,7 @@ async def visitors_page(request: web.Request) -> web.Response:
     inside = room is not None and not over and meeting.claimed_by(room, _claim(request))
     text = house.wording.page(
         "video/visitor.html", visit.lead.locale, token=request.match_info["token"], brand=visit.campaign.name,
-        company=visit.company, address=visit.campaign.company.get("address", ""), phone=visit.phone,
+        company=visit.campaign.company_name, address=visit.campaign.company.get("address", ""), phone=visit.phone,
         phone_shown=unbroken(visit.phone), over=over, inside=inside, side="visitor",
         busy="busy" in request.query, ice=_ice(house, f"visitor-{room.id}", now) if room and inside else "[]",
         **_stands(room, visit.task, Side.visitor, visit.agent, now),
@@ -183,7 +185,7 @@ async def _agents(request: web.Request) -> tuple[Place, gate.Signed]:
     """The agent's place in the room of the task he holds. Raises Conflict when he does not hold it."""
     signed = await require(request, Role.agent)
     async with doors(request).book.reading() as r:
-        task = await r.session.get(Task, _number(request))
+        task = await r.session.get(Task, row_id(request))
         room = await rooms.find(r.session, task.id) if task else None
     if (
         task is None or room is None or task.agent_id != signed.agent.id or task.kind is not TaskKind.video
@@ -191,13 +193,6 @@ async def _agents(request: web.Request) -> tuple[Place, gate.Signed]:
     ):
         raise Conflict("This video call is over, or somebody else has it.")
     return Place(room, Side.agent, signed.agent.locale), signed
-
-
-def _number(request: web.Request) -> int:
-    number = int(request.match_info["id"])
-    if number >= 2**63:
-        raise NotFound("There is no such thing.")
-    return number
 
 
 @routes.get(r"/desk/tasks/{id:\d{1,19}}/video")
@@ -239,7 +234,7 @@ async def agents_leave(request: web.Request) -> web.Response:
     """The agent hangs up."""
     _, signed = await _agents(request)
     async with doors(request).book.writing() as w:
-        await replying.finish(w, _number(request), signed.agent.id)
+        await replying.finish(w, row_id(request), signed.agent.id)
     return web.Response(status=303, headers={"Location": "/desk"})
 
 
@@ -290,8 +285,8 @@ async def _stream(request: web.Request, place: Place) -> web.StreamResponse:
     """Events: `room` says how it stands, `signal` is a word of the other side, `ping` wants an answer, `over` is the
     last. Who comes in now does not hear what was said before."""
     house = doors(request)
-    # A negative number, so that rooms and leads have seats of their own.
-    with seat(house.hub, -place.room.id), house.hub.watch(f"room:{place.room.id}") as watcher:
+    full = TooMany("This conversation is already followed in too many places.", retry_after=30)
+    with _streams.take(house.hub, place.room.id, full), house.hub.watch(f"room:{place.room.id}") as watcher:
         async with house.book.reading() as r:
             after = _last_heard(request) or await rooms.latest(r.session, place.room.id)
         response = web.StreamResponse(headers={

@@ -13,6 +13,7 @@ from router.store import protection, screens
 from router.web.desk import Partial, partials, regions
 from router.web.doors import Doors, doors
 from router.web.gate import page, require
+from router.web.parsing import row_id
 
 routes = web.RouteTableDef()
 
@@ -63,9 +64,7 @@ async def open_site(request: web.Request) -> web.Response:
 async def _switch(request: web.Request, *, closed: bool) -> web.Response:
     """Closes a landing page, or opens it; the answer is the board as it is after it."""
     signed, house = await require(request, Role.supervisor), doors(request)
-    site_id = int(request.match_info["id"])
-    if site_id >= 2**63:
-        raise NotFound("There is no such landing page.")
+    site_id = row_id(request, NotFound("There is no such landing page."))
     async with house.book.writing() as w:
         await protecting.set_closed(w, site_id, closed, signed.agent.id)
     async with house.book.reading() as r:

@@ -10,14 +10,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from router.actions import clicking
-from router.model.errors import Forbidden, NotFound
+from router.model.errors import Forbidden
 from router.model.forms import ConsentText, Question, consents, in_language, questions
 from router.model.phone import unbroken
 from router.model.protection import network_of
 from router.store.sites import Landing
 from router.store.staffing import Staffing, staffing
 from router.web import widget_scripts
-from router.web.doors import doors
+from router.web.doors import doors, landing_here
 from router.web.gate import peer
 from router.web.parsing import read_json, understand
 from router.web.protection import issue
@@ -40,6 +40,14 @@ def cors(request: web.Request, origins: Sequence[str]) -> dict[str, str]:
     if origin is not None and origin in origins:
         headers |= {"Access-Control-Allow-Origin": origin, "Cross-Origin-Resource-Policy": "cross-origin"}
     return headers
+
+
+def may_post(request: web.Request, origins: Sequence[str], methods: str = "POST") -> web.Response:
+    """What a browser asks before it posts JSON from one of the site's pages."""
+    return web.Response(status=204, headers={
+        **cors(request, origins), "Access-Control-Allow-Methods": methods,
+        "Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "600",
+    })
 
 
 def _send(request: web.Request, script: Script, keep: str) -> web.Response:
@@ -75,9 +83,7 @@ async def get_script(request: web.Request) -> web.Response:
 
 async def landing_for(request: web.Request) -> Landing:
     """The landing page of this address. Raises NotFound; Forbidden for a page that is none of the site's."""
-    landing = await doors(request).landings.by_key(request.match_info["key"])
-    if landing is None:
-        raise NotFound("No landing page has this key.")
+    landing = await landing_here(request)
     origin = request.headers.get("Origin")
     if origin is not None and origin not in landing.site.origins:
         raise Forbidden("This page may not use this site's widget.")
@@ -120,13 +126,11 @@ async def post_click(request: web.Request) -> web.Response:
 def config(wording: Wording, landing: Landing, people: Staffing, locale: str) -> dict[str, Any]:
     """Everything the panel shows, in `locale`; nothing in it is secret."""
     site, campaign, company = landing.site, landing.campaign, landing.campaign.company
-    phone = site.phone or str(company.get("phone", ""))
-    values = {"company": str(company.get("name") or campaign.name)}
-    privacy = str(company.get("privacy_url", ""))
+    phone, values = campaign.phone_for(site), {"company": campaign.company_name}
     return {
         "campaign": campaign.name,
         "company": {"name": values["company"], "address": company.get("address", "")},
-        "privacy_url": privacy if privacy.startswith(("https://", "http://")) else "",
+        "privacy_url": campaign.privacy_url,
         "locale": locale,
         "zone": campaign.timezone,
         "phone": phone,

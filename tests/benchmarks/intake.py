@@ -17,8 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +46,7 @@ from router.settings import Settings
 from router.store.db import make_engine
 from router.store.migrations import migrate
 from router.web.server import Server
+from tests.benchmarks.serving import running
 
 CONNECTIONS = 64
 GOAL, GOAL_P99, GOAL_FLAT = 0.5, 8.0, 1.3
@@ -134,20 +134,6 @@ async def house_server(url: str, folder: str) -> None:
     async with app.service(settings, url, server, kind="service", plan=read(PLAN), limits=LENIENT):
         print(server.url, flush=True)
         await app.until_told_to_stop()
-
-
-@asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[str]:
-    """One of the servers, in a process of its own; its address."""
-    command = (sys.executable, "-m", "tests.benchmarks.intake", "--server", *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
 
 
 # --- the load --------------------------------------------------------------------------------------------------------
@@ -310,7 +296,7 @@ async def settled(url: str) -> None:
 async def measure(url: str, folder: str, seconds: float, rounds: int) -> dict[str, list[Seen]]:
     """The house and its limit in alternation."""
     found: dict[str, list[Seen]] = {"house": []} | {f"pgbench {n}": [] for n in (8, 24, 64)}
-    async with running("house", url, folder) as address:
+    async with running("tests.benchmarks.intake", "house", url, folder) as address:
         await load(address, 1.0)
         for _ in range(rounds):
             for clients in (8, 24, 64):
@@ -327,7 +313,7 @@ async def beside(url: str, seconds: float) -> dict[str, Seen]:
     await connection.close()
     found: dict[str, Seen] = {}
     for what in ("nothing", "orm", "bare"):
-        async with running(what, url) as address:
+        async with running("tests.benchmarks.intake", what, url) as address:
             await load(address, 1.0)
             found[what] = await load(address, seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
@@ -348,7 +334,7 @@ async def main(quick: bool) -> int:
     rates: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, EmbeddedPostgres(Path(folder)) as server:
         await migrate(server.url)
-        async with running("house", server.url, folder):
+        async with running("tests.benchmarks.intake", "house", server.url, folder):
             pass  # its plan is applied
         filled = 0
         others: dict[str, Seen] = {}

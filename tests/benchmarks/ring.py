@@ -13,8 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from router.settings import Settings
 from router.store import sessions
 from router.store.db import make_engine
 from router.web.server import Server
+from tests.benchmarks.serving import running
 
 AGENTS, RATE = 50, 20
 GOAL_P50, GOAL_P99 = 8.0, 12.0
@@ -115,20 +115,6 @@ async def house_server(url: str, folder: str) -> None:
         await app.until_told_to_stop()
 
 
-@asynccontextmanager
-async def running(what: str, *arguments: str) -> AsyncIterator[str]:
-    """One of the servers, in a process of its own; its address."""
-    command = (sys.executable, "-m", "tests.benchmarks.ring", "--server", what, *arguments)
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-
-
 # --- the load --------------------------------------------------------------------------------------------------------
 
 
@@ -183,7 +169,7 @@ async def measure_bare(url: str, seconds: float) -> list[float]:
     async def nothing(*_: object) -> None:
         return
 
-    async with running("bare", url) as address, aiohttp.ClientSession() as session:
+    async with running("tests.benchmarks.ring", "bare", url) as address, aiohttp.ClientSession() as session:
         async def post(n: int) -> int:
             async with session.post(address, data=json.dumps(body_of(n))) as response:
                 return int((await response.json())["lead"])
@@ -235,7 +221,7 @@ async def measure_house(url: str, folder: str, seconds: float) -> tuple[list[flo
     measure = Measure()
     engine = make_engine(url, connections=4)
     book = Book(engine, Hub(), Vault("x" * 32), "")
-    async with running("house", url, folder) as address, aiohttp.ClientSession() as session:
+    async with running("tests.benchmarks.ring", "house", url, folder) as address, aiohttp.ClientSession() as session:
         async with book.writing() as w:
             rows = await w.session.rows(text("select id from agents where login like 'agent%' order by id"))
             opened = {row[0]: await sessions.open_session(w.session, row[0], w.now) for row in rows}

@@ -14,7 +14,7 @@ from router.model.leads import Lead
 from router.model.progress import Progress, progress
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.model.vault import hash_token, new_token
-from router.web.status import STREAMS_PER_LEAD
+from router.web.places import STREAMS_PER_LEAD
 from tests import making
 from tests.web.visiting import House, visiting
 
