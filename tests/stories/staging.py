@@ -57,7 +57,7 @@ countries = ["ES", "US"]
   [[campaigns.queues]]
   key = "ventas"
   name = "Ventas"
-  connect_seconds = 12
+  connect_seconds = 40
   exclude_seconds = 1
 
   [[campaigns.sites]]
