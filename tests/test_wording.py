@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ NOT_OURS = {
 }
 
 
+@cache
 def translated(locale: str) -> dict[Key, list[Message]]:
     found: dict[Key, list[Message]] = defaultdict(list)
     for path in _catalogues(locale):
@@ -78,10 +80,11 @@ def _places(text: str) -> set[str]:
     return set(re.findall(r"%\((\w+)\)", text)) | set(re.findall(r"(?<![{%])\{(\w+)\}", text))
 
 
-def in_templates() -> Iterator[tuple[str, Key]]:
+@cache
+def in_templates() -> list[tuple[str, Key]]:
     options = {"**": {"encoding": "utf-8"}}
-    for name, line, words, _, context in extract_from_dir(TEMPLATES, method_map=MAKERS, options_map=options):
-        yield f"{name}:{line}", (context, _first(words))
+    found = extract_from_dir(TEMPLATES, method_map=MAKERS, options_map=options)
+    return [(f"{name}:{line}", (context, _first(words))) for name, line, words, _, context in found]
 
 
 def _sentence(node: ast.expr, constants: dict[str, str]) -> str | None:
@@ -100,8 +103,13 @@ def _constants(tree: ast.Module) -> dict[str, str]:
     }
 
 
-def in_errors() -> Iterator[tuple[str, str | None, str]]:
+@cache
+def in_errors() -> list[tuple[str, str | None, str]]:
     """Where an error of the house is made, its sentence (None when it is put together there), and the source of it."""
+    return list(_made_errors())
+
+
+def _made_errors() -> Iterator[tuple[str, str | None, str]]:
     trees = {path: ast.parse(path.read_text()) for path in sorted(ROUTER.rglob("*.py"))}
     constants = {name: text for tree in trees.values() for name, text in _constants(tree).items()}
     for path, tree in trees.items():
@@ -126,14 +134,14 @@ def _makes_an_error(called: ast.expr, names: set[str]) -> bool:
 @pytest.mark.parametrize("locale", TRANSLATED)
 def test_every_text_of_a_template_is_translated(locale: str) -> None:
     known = translated(locale)
-    found = list(in_templates())
+    found = in_templates()
     assert len(found) > 300
     missing = [f"{place}: {key[1]!r}" for place, key in found if key not in known]
     assert not missing, f"These have no translation to {locale}:\n" + "\n".join(missing)
 
 
 def test_every_sentence_of_an_error_is_a_constant() -> None:
-    found = list(in_errors())
+    found = in_errors()
     assert len(found) > 60
     put_together = [f"{place}: {source}" for place, said, source in found if said is None and source not in NOT_OURS]
     assert not put_together, "A sentence must be a constant to be translated:\n" + "\n".join(put_together)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from router.actions import merging
 from router.actions.intake import take_in
@@ -13,7 +13,6 @@ from router.model.campaigns import Queue
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.errors import Conflict
-from router.model.facts import Fact
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.merges import Claim, ClaimKind, Merge, MergeState
@@ -22,8 +21,8 @@ from router.model.vault import new_token
 from router.store import facts, merges, screens
 from router.store.facts import START
 from tests import making
-from tests.conftest import until
 from tests.invariants import check
+from tests.journal import read_on
 
 MINE, HIS = "+12025550101", "+12025550199"
 
@@ -45,18 +44,6 @@ async def posts(book: Book, queue: Queue, phone: str, email: str = "ana@example.
         )])
     await read_on(book)
     return taken
-
-
-async def read_on(book: Book) -> None:
-    """Reads all there is: an open transaction of any neighbour on the server holds the journal's end back."""
-    async def settled() -> bool:
-        async with book.reading() as r:
-            written = await r.session.scalar(select(func.count()).select_from(Fact))
-            return len(await facts.after(r.session, START, 1_000)) == written
-
-    await until(settled, "the journal's end to be readable")
-    async with book.writing() as w:
-        await merging.follow(w, await facts.after(w.session, START, 1_000))
 
 
 async def all_of(book: Book, noun: Any) -> Sequence[Any]:

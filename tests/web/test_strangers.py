@@ -7,16 +7,15 @@ import aiohttp
 import pytest
 from sqlalchemy import select
 
-from router.actions import merging
 from router.book import Book
 from router.model.campaigns import Site
 from router.model.leads import Lead
 from router.model.merges import Merge, MergeState
 from router.model.quotes import Quote, QuoteState
 from router.model.tasks import Task, TaskState
-from router.store import facts, screens
-from router.store.facts import START
+from router.store import screens
 from tests import making
+from tests.journal import read_on
 from tests.web.visiting import House, visiting
 
 MINE, HIS, EMAIL = "+12025550101", "+12025550199", "carmen@example.org"
@@ -69,8 +68,7 @@ async def test_he_gets_a_contact_of_his_own_and_sees_nothing_of_mine(house: Hous
     await posts(house, MINE, "Carmen Ruiz")
     await my_offer(house)
     status_url = await posts(house, HIS, "Mallory")
-    async with house.book.writing() as w:
-        await merging.follow(w, await facts.after(w.session, START, 1_000))
+    await read_on(house.book)
     for accept in ("text/html", "application/json"):
         shown = await read(status_url, accept)
         assert not [word for word in ("Carmen", "Q-1", "49,90", "49.90", MINE[-4:], "/q/") if word in shown]
@@ -86,8 +84,8 @@ async def test_the_agent_he_talks_with_does_not_see_mine_either_until_somebody_m
     await posts(house, MINE, "Carmen Ruiz")
     await my_offer(house)
     await posts(house, HIS, "Mallory")
+    await read_on(house.book)
     async with house.book.writing() as w:
-        await merging.follow(w, await facts.after(w.session, START, 1_000))
         await w.move(Task, 2, TaskState.reserved, agent_id=1)
     async with house.book.reading() as r:
         view = await screens.desk(r.session, 1, r.now)
