@@ -1,13 +1,18 @@
 """Rounds: runs dispatch rounds while tasks wait and agents are free, and takes rings back from agents who left."""
 
+import time
 from datetime import timedelta
 
 from router.actions import dispatch
 from router.book import Book
+from router.model.agents import HEARTBEAT_LEASE
 from router.store import tasks
 
 MOST_ROUNDS = 20
 """Rounds of one pool in a sweep; the next sweep follows at once if more could be matched."""
+
+IN_VAIN_SECONDS = 0.1
+"""A round that follows one in vain so soon is probably in vain too."""
 
 REMIND_FROM, REMIND_UNTIL = timedelta(seconds=0.8), timedelta(seconds=2.0)
 
@@ -17,9 +22,23 @@ class Rounds:
 
     def __init__(self, book: Book) -> None:
         self._book = book
+        self._in_vain = -IN_VAIN_SECONDS
 
     async def sweep(self) -> int:
-        """One round after another in each pool with waiting tasks, until one matches nothing; reservations made."""
+        """One round after another in each pool with waiting tasks, until one matches nothing; reservations made.
+
+        When many leads come while every agent is busy, it first looks whether anybody is free, without a transaction.
+        """
+        if time.monotonic() - self._in_vain < IN_VAIN_SECONDS:
+            async with self._book.reading() as r:
+                if not await tasks.anybody_free(r.session, r.now, HEARTBEAT_LEASE):
+                    self._in_vain = time.monotonic()
+                    return 0
+        total = await self._rounds()
+        self._in_vain = time.monotonic() if total == 0 else -IN_VAIN_SECONDS
+        return total
+
+    async def _rounds(self) -> int:
         async with self._book.writing() as w:
             pools, ours = await tasks.waiting_pools(w.session)
             total = await dispatch.match_all(w, pools[0]) if ours else 0

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """The net under lost hints."""
-BATCH = 200
+BATCH = 500
 SOONEST, LATEST = 0.005, 0.2
 """Facts held back by an open writer are looked at again after 5 ms, doubled up to 200 ms, in seconds."""
 PROBE_SECONDS = 10.0
@@ -28,7 +28,7 @@ RECONNECT_SECONDS = 5.0
 Follower = Callable[[Writing, Sequence[Entry]], Awaitable[object]]
 Watching = Callable[[Sequence[Entry]], None]
 
-SOON_SECONDS = 0.1
+SOON_SECONDS = 0.25
 
 
 class Listener:

@@ -18,7 +18,7 @@ async def clicked(w: Writing, landing: Landing, action: str, network: str) -> bo
         Counted("click", f"click:{network}", OF_NETWORK),
         Counted("click_site", f"click_site:{landing.site.id}", OF_SITE),
     )
-    standing = await rates.draw(w.session, scopes([counted]), w.now)
+    standing, _ = await rates.draw(w.session, scopes([counted]), w.now)
     if full(counted, standing) is not None:
         await rates.give_back(w.session, {one.scope: 1 for one in counted})
         return False

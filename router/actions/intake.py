@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from router.actions import conversing, keeping, promising
 from router.book import Writing
 from router.model.errors import Busy
-from router.model.intake import Taken, Wanted, Work
+from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
 from router.model.tasks import Task, TaskState, lane_of
 from router.model.vault import hash_token
@@ -61,7 +61,11 @@ async def take_in(w: Writing, asked: Sequence[Wanted]) -> list[Taken]:
 async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
     """The answers by their places: what was known already is answered again, the rest is stored."""
     ones = list(asked.values())
-    found = await intake.take_in(w.session, _columns(ones) | _receipts(ones), TASK_DUE, w.now)
+    rows = [_row(n, one) for n, one in enumerate(ones)]
+    receipts = [
+        _receipt(row["status_hex"], one, each) for row, one in zip(rows, ones, strict=True) for each in one.agreed
+    ]
+    found = await intake.take_in(w.session, rows, receipts, TASK_DUE, w.now)
     if len(found) != len(ones):
         raise Raced
     answers: dict[int, Taken] = {}
@@ -91,50 +95,47 @@ async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
     return answers
 
 
-def _columns(wanted: list[Wanted]) -> dict[str, list[Any]]:
-    works = [one.work or NO_WORK for one in wanted]
+def _row(n: int, one: Wanted) -> dict[str, Any]:
+    work = one.work or NO_WORK
     return {
-        "campaign_ids": [one.campaign_id for one in wanted],
-        "site_ids": [one.site_id for one in wanted],
-        "queue_ids": [one.queue_id for one in wanted],
-        "pools": [one.pool for one in wanted],
-        "skills": [" ".join(one.skills) for one in wanted],
-        "lanes": [
-            lane_of(one.campaign_id, one.queue_id, work.tier, one.skills)
-            for one, work in zip(wanted, works, strict=True)
-        ],
-        "phones": [one.phone for one in wanted],
-        "names": [one.name for one in wanted],
-        "locales": [one.locale for one in wanted],
-        "intents": [one.intent.value for one in wanted],
-        "claims": [intake.as_json(one.claims) for one in wanted],
-        "sources": [intake.as_json(one.source) for one in wanted],
-        "fields": [intake.as_json(one.fields) for one in wanted],
-        "sealed": [one.sealed_fields for one in wanted],
-        "status_hashes": [hash_token(one.status_token) for one in wanted],
-        "kinds": [one.work.kind.value if one.work else "" for one in wanted],
-        "tiers": [work.tier for work in works],
-        "dues": [work.due_at for work in works],
-        "scopes": [_scope(one) for one in wanted],
-        "keys": [one.key for one in wanted],
-        "request_sha256s": [one.request_sha256 for one in wanted],
+        "n": n,
+        "campaign_id": one.campaign_id,
+        "site_id": one.site_id,
+        "queue_id": one.queue_id,
+        "pool": one.pool,
+        "skills": " ".join(one.skills),
+        "lane": lane_of(one.campaign_id, one.queue_id, work.tier, one.skills),
+        "phone": one.phone,
+        "name": one.name,
+        "locale": one.locale,
+        "intent": one.intent.value,
+        "claims": one.claims,
+        "source": one.source,
+        "fields": one.fields,
+        "sealed": one.sealed_fields.hex() if one.sealed_fields is not None else None,
+        "status_hex": hash_token(one.status_token).hex(),
+        "kind": one.work.kind.value if one.work else "",
+        "tier": work.tier,
+        "due_at": work.due_at,
+        "scope": _scope(one),
+        "key": one.key,
+        "request_hex": one.request_sha256.hex(),
     }
 
 
-def _receipts(wanted: list[Wanted]) -> dict[str, list[Any]]:
-    rows = [(one, agreed) for one in wanted for agreed in one.agreed]
+def _receipt(status_hex: str, one: Wanted, agreed: Agreed) -> dict[str, Any]:
     return {
-        "receipt_hashes": [hash_token(one.status_token) for one, _ in rows],
-        "purposes": [" ".join(agreed.purposes) for _, agreed in rows],
-        "texts": [agreed.text for _, agreed in rows],
-        "sha256s": [agreed.sha256 for _, agreed in rows],
-        "versions": [agreed.version for _, agreed in rows],
-        "methods": [one.method for one, _ in rows],
-        "addresses": [one.address for one, _ in rows],
-        "user_agents": [one.user_agent for one, _ in rows],
-        "pages": [one.page for one, _ in rows],
-        "receipt_locales": [one.locale for one, _ in rows],
-        "client_ats": [one.client_at for one, _ in rows],
+        "status_hex": status_hex,
+        "purposes": " ".join(agreed.purposes),
+        "words": agreed.text,
+        "sha256": agreed.sha256,
+        "version": agreed.version,
+        "method": one.method,
+        "address": one.address,
+        "user_agent": one.user_agent,
+        "page": one.page,
+        "locale": one.locale,
+        "client_at": one.client_at,
     }
 
 

@@ -72,12 +72,9 @@ async def weigh(w: Writing, asked: Sequence[Asked]) -> list[Verdict]:
     Who is refused has thus used nothing up, and the same idempotency key counts once.
     """
     drawn = scopes([_drawn(one) for one in asked])
-    standing = await rates.draw(w.session, drawn, w.now)
+    standing, silent = await rates.draw(w.session, drawn, w.now, (one.prefix for one in asked if one.prefix))
     capped = {one.site_id for one in asked if one.daily_cap or one.hourly_cap}
-    scales = _Scales(
-        w.now, standing, await protection.spent(w.session, capped, w.now),
-        await protection.silent_among(w.session, (one.prefix for one in asked if one.prefix), w.now),
-    )
+    scales = _Scales(w.now, standing, await protection.spent(w.session, capped, w.now), silent)
     verdicts = [scales.weigh(one) for one in asked]
     await rates.give_back(w.session, {scope: times - scales.let[scope] for scope, (times, _) in drawn.items()})
     seen = Counter(

@@ -72,7 +72,10 @@ class Vault:
 
     def mac(self, purpose: str, *parts: str) -> bytes:
         """HMAC-SHA256 over the parts, each with its length, so that no two lists read alike."""
-        message = b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+        message = b""
+        for part in parts:
+            encoded = part.encode()
+            message += len(encoded).to_bytes(4, "big") + encoded
         return hmac.digest(self._key(purpose), message, "sha256")
 
     def token(self, purpose: str, *parts: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Executable, Row, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -47,6 +48,7 @@ def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | Non
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
+        json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
     )
 

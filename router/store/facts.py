@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, DateTime, Text, bindparam, select, text
+from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.facts import Fact, Noted
@@ -24,32 +24,26 @@ class Cursor(NamedTuple):
 
 START = Cursor(0, 0)
 
+# As JSON, which costs this process a tenth of what arrays do.
 _APPEND = text(
     """
-    with wanted as (
-      select lead_id, count(*) as n from unnest(:lead_id, :seq) as f(lead_id, seq)
-      where lead_id is not null and seq is null group by lead_id
+    with noted as materialized (
+      select * from json_to_recordset(cast(:facts as json)) as f(n integer, at timestamptz, kind text,
+        campaign_id bigint, lead_id bigint, seq integer, place integer, subject_id bigint, agent_id bigint, data jsonb)
+    ), wanted as (
+      select lead_id, count(*) as n from noted where lead_id is not null and seq is null group by lead_id
     ), counted as (
-      update leads set seq = leads.seq + wanted.n from wanted where leads.id = wanted.lead_id
+      update leads set seq = leads.seq + wanted.n from wanted
+      where leads.id = wanted.lead_id and leads.id = any(array(select lead_id from wanted))
       returning leads.id, leads.seq - wanted.n as before
     )
     insert into facts (at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data)
     select f.at, f.kind, f.campaign_id, f.lead_id, coalesce(f.seq, counted.before + f.place), f.subject_id, f.agent_id,
-      f.data::jsonb
-    from unnest(:at, :kind, :campaign_id, :lead_id, :seq, :place, :subject_id, :agent_id, :data)
-      with ordinality as f(at, kind, campaign_id, lead_id, seq, place, subject_id, agent_id, data, n)
-    left join counted on counted.id = f.lead_id
+      f.data
+    from noted f left join counted on counted.id = f.lead_id
     order by f.n
     """
-).bindparams(
-    bindparam("at", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("kind", type_=ARRAY(Text)),
-    *(
-        bindparam(name, type_=ARRAY(BigInteger))
-        for name in ("campaign_id", "lead_id", "seq", "place", "subject_id", "agent_id")
-    ),
-    bindparam("data", type_=ARRAY(Text)),
-)
+).bindparams(bindparam("facts", type_=Text))
 
 _LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no key update").bindparams(
     bindparam("ids", type_=ARRAY(BigInteger))
@@ -104,23 +98,23 @@ async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
 
     Leads are locked by rising id, so that two writers cannot wait for each other.
     """
-    values: dict[str, list[Any]] = dict(zip(Noted._fields, map(list, zip(*facts, strict=True)), strict=True))
     places: Counter[int] = Counter()
-    values["place"] = []
-    for fact in facts:
+    rows: list[dict[str, Any]] = []
+    for n, fact in enumerate(facts):
+        place = None
         if fact.lead_id is not None and fact.seq is None:
             places[fact.lead_id] += 1
-        values["place"].append(places[fact.lead_id] if fact.lead_id is not None else None)
-    values["data"] = [_JSON.encode(fact.data).decode() for fact in facts]
+            place = places[fact.lead_id]
+        rows.append({"n": n, "place": place, **fact._asdict()})
     if len(places) > 1:
         await session.execute(_LOCK_LEADS, {"ids": sorted(places)})
-    await session.execute(_APPEND, values)
+    await session.execute(_APPEND, {"facts": _JSON.encode(rows).decode()})
 
 
 async def after(session: ReadSession, cursor: Cursor, limit: int = 500) -> list[Entry]:
     """The facts behind the cursor in commit order, as far as no open writer may still come in between."""
     rows = await session.rows(_AFTER, {"xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit})
-    return [Entry(*tuple(row)) for row in rows]
+    return [Entry._make(row) for row in rows]
 
 
 async def end(session: ReadSession) -> Cursor:

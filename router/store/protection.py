@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, DateTime, Float, Integer, Text, bindparam, delete, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import BigInteger, DateTime, Float, Integer, bindparam, delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from router.model.budgets import Budget, hour_scope, site_scope
 from router.model.campaigns import Campaign, Site
@@ -14,6 +14,7 @@ from router.model.protection import PREFIX_DIGITS, SILENT_SHARE, SILENT_TRIES
 from router.model.refusals import Silence
 from router.store import refusals
 from router.store.db import ReadSession, WriteSession
+from router.store.rates import SEEN_FOR
 
 MOST_SITES = 40
 
@@ -60,29 +61,11 @@ async def note_silence(session: WriteSession, tried: Tried, country: str, now: d
     return bool(rows)
 
 
-SEEN_FOR = timedelta(minutes=5)
-"""A silence counts as long as the sweep, which looks every minute, has lately found it."""
-
-
 async def silences(session: ReadSession, now: datetime) -> Sequence[Silence]:
     """The prefixes that are silent now, the most tried first."""
     rows = await session.scalars(select(Silence).where(Silence.seen_at > now - SEEN_FOR).order_by(Silence.day))
     latest = {row.prefix: row for row in rows}  # around midnight a prefix may stand there for both days
     return sorted(latest.values(), key=lambda row: (-row.tried, row.prefix))
-
-
-_SILENT = text("select prefix from silences where prefix = any(:prefixes) and seen_at > :since").bindparams(
-    bindparam("prefixes", type_=ARRAY(Text)), bindparam("since", type_=DateTime(timezone=True)),
-)
-
-
-async def silent_among(session: ReadSession, prefixes: Iterable[str], now: datetime) -> frozenset[str]:
-    """Those of the prefixes that are silent now."""
-    wanted = sorted(set(prefixes))
-    if not wanted:
-        return frozenset()
-    rows = await session.rows(_SILENT, {"prefixes": wanted, "since": now - SEEN_FOR})
-    return frozenset(row[0] for row in rows)
 
 
 async def set_closed(session: WriteSession, site_id: int, closed: bool) -> Site | None:

@@ -32,6 +32,15 @@ _POOLS = text(
     """
 )
 
+_ANY_FREE = text(
+    """
+    select exists (
+      select from agents where wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
+        and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now)
+        and idle_since is not null)
+    """
+)
+
 # Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
 _FREE = text(
     """
@@ -152,6 +161,12 @@ async def waiting_pools(session: WriteSession) -> tuple[list[int], bool]:
     """The pools in which a task waits, and whether the first one is now ours for a round (see `run_round`)."""
     row = (await session.execute(_POOLS))[0]
     return row[0] or [], bool(row[1])
+
+
+async def anybody_free(session: ReadSession, now: datetime, lease: timedelta) -> bool:
+    """Whether any agent could be given work at all."""
+    rows = await session.rows(_ANY_FREE, {"now": now, "alive_since": now - lease})
+    return bool(rows[0][0])
 
 
 async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:

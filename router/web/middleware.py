@@ -1,6 +1,7 @@
 """What every request passes: a request id, security headers, one translation of errors, one log line."""
 
 import logging
+import os
 import time
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +12,6 @@ from aiohttp.typedefs import Handler
 
 from router.logs import request_id
 from router.model import errors
-from router.model.vault import new_token
 from router.store.db import contended, lost_connection
 from router.web.doors import doors
 from router.web.leads import allow_origin
@@ -117,7 +117,7 @@ def _route(request: web.Request) -> str:
 @web.middleware
 async def house(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, translates errors, sets headers, writes one line without anything personal."""
-    name = new_token()
+    name = os.urandom(8).hex()
     marker = request_id.set(name)
     request[REQUEST_ID] = name
     began = time.perf_counter()

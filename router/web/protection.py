@@ -17,6 +17,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ from router.model.protection import (
     risk_of_form,
 )
 from router.model.rates import Counted, Limit
+from router.model.vault import Vault
 from router.store.db import cut_connection
 from router.store.sites import Landing
 from router.web.doors import Doors, doors
@@ -98,9 +100,14 @@ async def counting(request: web.Request, landing: Landing) -> AsyncIterator[None
     try:
         yield
     except (Forbidden, NumberRefused) as error:
-        why = Why.origin if isinstance(error, Forbidden) else Why.number_type
-        await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
+        await count(request, landing, error)
         raise
+
+
+async def count(request: web.Request, landing: Landing, error: Forbidden | NumberRefused) -> None:
+    """Counts a refusal on the wallboard."""
+    why = Why.origin if isinstance(error, Forbidden) else Why.number_type
+    await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
 
 
 async def _weigh(house: Doors, asked: Asked) -> Verdict:
@@ -173,16 +180,25 @@ def _at_home(request: web.Request, landing: Landing) -> bool:
 
 
 def _counted(house: Doors, network: str, phone: str, site_id: int) -> tuple[Counted, ...]:
-    limits, mac = house.limits, house.book.vault.mac
-    found = [Counted("address", f"address:{mac('rate', network).hex()}", limits.address)]
-    if phone:
-        number = mac("rate", phone).hex()
-        found += [
-            Counted("number_hour", f"number_hour:{number}", limits.number_hour),
-            Counted("number_day", f"number_day:{number}", limits.number_day),
-            Counted("prefix", f"prefix:{mac('rate', prefix_of(phone)).hex()}", limits.prefix),
-        ]
-    return (*found, Counted("site", f"site:{site_id}", limits.site))
+    limits, vault = house.limits, house.book.vault
+    address = Counted("address", f"address:{_hidden(vault, network)}", limits.address)
+    site = Counted("site", f"site:{site_id}", limits.site)
+    if not phone:
+        return address, site
+    number = vault.mac("rate", phone).hex()
+    return (
+        address,
+        Counted("number_hour", f"number_hour:{number}", limits.number_hour),
+        Counted("number_day", f"number_day:{number}", limits.number_day),
+        Counted("prefix", f"prefix:{_hidden(vault, prefix_of(phone))}", limits.prefix),
+        site,
+    )
+
+
+@lru_cache(5_000)
+def _hidden(vault: Vault, counted: str) -> str:
+    """What a scope says of a network or a prefix, which come again and again: an HMAC, never themselves."""
+    return vault.mac("rate", counted).hex()
 
 
 def _refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
