@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from router.failpoints import fail_here
 from router.live import Hub
@@ -166,18 +166,22 @@ class Book:
             engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock, hinter=self.hinter
         )
 
-    async def _now(self, session: AsyncSession) -> datetime:
+    async def _now(self, connection: AsyncConnection) -> datetime:
         if self._clock is not None:
             return self._clock()
-        return await self._database_clock.now(session)
+        return await self._database_clock.now(connection)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writing]:
         """A transaction: committed on leaving, rolled back on an exception. Hints go out after the commit."""
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=True) as session, session.begin():
-            writing = Writing(WriteSession(session), await self._now(session), self.vault, self.public_url)
-            yield writing
-            await writing.close()
+        async with self._engine.begin() as connection:
+            session = WriteSession(connection)
+            try:
+                writing = Writing(session, await self._now(connection), self.vault, self.public_url)
+                yield writing
+                await writing.close()
+            finally:
+                await session.close()
         if writing.recorded:
             self.hub.tell(("facts",))
         self.tell(writing.audiences)
@@ -185,8 +189,12 @@ class Book:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Reading]:
         """For looking only; the database refuses anything else. Keep it short."""
-        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session, session.begin():
-            yield Reading(ReadSession(session), await self._now(session))
+        async with self._reading.connect() as connection:
+            session = ReadSession(connection)
+            try:
+                yield Reading(session, await self._now(connection))
+            finally:
+                await session.close()
 
     def tell(self, audiences: Iterable[str]) -> None:
         """Hints at once to this process, coalesced to the other replicas."""

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Executable, Row, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql import Select
+from sqlalchemy.sql.elements import TextClause
 
 ASK_AGAIN_SECONDS = 1.0
 
@@ -98,22 +100,39 @@ class DatabaseClock:
         self._moment: datetime | None = None
         self._asked = 0.0
 
-    async def now(self, session: AsyncSession) -> datetime:
+    async def now(self, connection: AsyncConnection) -> datetime:
         """Aware UTC."""
         since = time.monotonic() - self._asked
         if self._moment is not None and since < ASK_AGAIN_SECONDS:
             return self._moment + timedelta(seconds=since)
-        moment = await session.scalar(select(func.clock_timestamp()))
+        moment = await connection.scalar(select(func.clock_timestamp()))
         assert isinstance(moment, datetime)  # noqa: S101
         self._moment, self._asked = moment, time.monotonic()
         return moment
 
 
 class ReadSession:
-    """May look, not touch: its transaction is read-only in the database too."""
+    """May look, not touch: its transaction is read-only in the database too.
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    Statements in SQL go to the connection by the short way; mapped classes get a session on it when they are asked for.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def _session(self) -> AsyncSession:
+        return AsyncSession(self._connection, expire_on_commit=False, autoflush=True)
+
+    async def close(self) -> None:
+        """Lets go of the mapped objects; the transaction is its maker's."""
+        if "_session" in self.__dict__:
+            await self._session.close()
+
+    async def _run(self, statement: Executable, values: Any) -> Any:
+        if isinstance(statement, TextClause):
+            return await self._connection.execute(statement, values)
+        return await self._session.execute(statement, values)
 
     async def get(self, noun: type[T], key: object) -> T | None:
         return await self._session.get(noun, key)
@@ -125,7 +144,7 @@ class ReadSession:
         return (await self._session.scalars(select, values)).all()
 
     async def rows(self, statement: Executable, values: dict[str, Any] | None = None) -> Sequence[Rows]:
-        return (await self._session.execute(statement, values)).all()
+        return list((await self._run(statement, values)).all())
 
 
 class WriteSession(ReadSession):
@@ -135,11 +154,13 @@ class WriteSession(ReadSession):
         self._session.add(noun)
 
     async def flush(self) -> None:
-        await self._session.flush()
+        """Writes what was changed on mapped objects."""
+        if "_session" in self.__dict__:
+            await self._session.flush()
 
     async def execute(self, statement: Executable, values: Any = None) -> Sequence[Rows]:
         """Runs a statement; its rows, if it returns any."""
-        result: Any = await self._session.execute(statement, values)
+        result = await self._run(statement, values)
         return result.all() if getattr(result, "returns_rows", True) else []
 
     async def locked(self, noun: type[T], key: object) -> T | None:
@@ -156,11 +177,11 @@ class WriteSession(ReadSession):
 
     async def lock_word(self, word: str) -> None:
         """Waits for the transaction-long advisory lock on a word, e.g. a telephone number."""
-        await self._session.execute(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
+        await self._run(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
 
     async def try_lock_word(self, word: str) -> bool:
         """Takes the transaction-long advisory lock on a word if nobody has it."""
-        row = await self._session.execute(
+        row = await self._run(
             text("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word}
         )
         return bool(row.scalar_one())
