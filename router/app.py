@@ -27,6 +27,7 @@ from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
 from router.actions import (
+    admitting,
     calling,
     configuring,
     dispatch,
@@ -203,7 +204,7 @@ async def service(
         hasty = book.hasty(quick)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
-            intake=Batcher(book, intake.take_in, most=32, writers=2, name="intake"), public_url=public_url,
+            intake=Batcher(book, admitting.admit, most=32, writers=2, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
             gatekeeper=Batcher(hasty, protecting.weigh),

@@ -14,7 +14,7 @@ from integrations.carrier.webhooks import Webhooks
 from integrations.http import client_session
 from integrations.phonebox import Phonebox
 from router.actions import calling, dispatch
-from router.actions.intake import take_in
+from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.courier import Courier
 from router.inbox import Inbox
@@ -146,7 +146,7 @@ async def running(book: Book, **options: Any) -> AsyncIterator[House]:
         app = web.Application(middlewares=[middleware.house])
         app[DOORS] = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=RecordingTrust(),
-            intake=Batcher(book, take_in), public_url=server.url, root_certificate=b"",
+            intake=Batcher(book, admit), public_url=server.url, root_certificate=b"",
         )
         for module in (hooks, attachments, login):
             app.add_routes(module.routes)

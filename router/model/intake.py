@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from router.model.leads import Intent
+from router.model.protection import Asked
 from router.model.tasks import TIER_NOW, TaskKind
 
 
@@ -68,6 +69,15 @@ class Wanted:
     scope: str = ""
     key: str | None = None
     request_sha256: bytes = b""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a public door brings: the lead, and what is weighed before it is let in; None when it was weighed already.
+    """
+
+    wanted: Wanted
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)

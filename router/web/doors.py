@@ -10,7 +10,7 @@ from aiohttp import web
 from router.book import Batcher, Book
 from router.live import Hub
 from router.model.errors import NotFound
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
 from router.model.protection import Asked, Verdict
 from router.model.rates import STRICT, Limits
 from router.ports import Carrier, Party, TrustProvider
@@ -38,7 +38,7 @@ class Doors:
     wording: Wording
     carrier: Carrier
     trust: TrustProvider
-    intake: Batcher[Wanted, Taken]
+    intake: Batcher[Brought, Taken | Verdict]
     public_url: str
     root_certificate: bytes
     softphone: str = ""

@@ -12,13 +12,14 @@ from router.actions import promising
 from router.actions.intake import unraced
 from router.actions.promising import Holder
 from router.model.errors import Busy, Conflict, Forbidden, Invalid, NumberRefused
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken, Wanted
 from router.model.leads import Intent
+from router.model.protection import Verdict
 from router.store.sites import Landing
 from router.web.doors import doors
 from router.web.lead_body import LeadBody, digest_of, from_form, idempotency_key, reference_of, understood
 from router.web.parsing import read_json, read_pairs, understand
-from router.web.protection import Posted, count, protect
+from router.web.protection import Posted, asked_of, count, protect, refuse
 
 routes = web.RouteTableDef()
 
@@ -95,12 +96,15 @@ async def take_lead(
         raise
     if piece := await doors(request).sources.of(body.source.offline, landing.campaign.id):
         wanted = replace(wanted, source={**wanted.source, "offline": piece})
-    await protect(request, landing, Posted(
+    posted = Posted(
         phone=wanted.phone, form_token=body.form_token, proof=body.proof, website=body.website, key=key or "",
-    ))
+    )
     if body.intent is Intent.call_later:
+        await protect(request, landing, posted)
         wanted = await _promised(request, landing, body, wanted)
-    taken = await ask(request, wanted)
+        taken = await ask(request, wanted)
+    else:
+        taken = await ask_protected(request, landing, wanted, posted)
     if taken.mismatch:
         raise Invalid("This key was already used for another request.", pointer="/client_request_id")
     return wanted, taken
@@ -122,10 +126,25 @@ async def _promised(request: web.Request, landing: Landing, body: LeadBody, want
     return replace(wanted, hold=hold, work=work)
 
 
+async def ask_protected(request: web.Request, landing: Landing, wanted: Wanted, posted: Posted) -> Taken:
+    """Takes it in if it may come in, in one transaction. Raises what `protect` raises, and Busy."""
+    answer = await _brought(request, Brought(wanted, asked_of(request, landing, posted)))
+    if isinstance(answer, Verdict):
+        refuse(doors(request), landing, answer)
+    return answer
+
+
 async def ask(request: web.Request, wanted: Wanted) -> Taken:
+    """Takes in what `protect` has let through. Raises Busy."""
+    answer = await _brought(request, Brought(wanted))
+    assert isinstance(answer, Taken)  # noqa: S101  nothing of it is weighed
+    return answer
+
+
+async def _brought(request: web.Request, brought: Brought) -> Taken | Verdict:
     intake = doors(request).intake
     try:
-        return await unraced(lambda: intake.ask(wanted))
+        return await unraced(lambda: intake.ask(brought))
     except asyncio.QueueFull as error:
         raise Busy("Too many requests are waiting. Nothing was stored; please try again.") from error
 

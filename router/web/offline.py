@@ -22,10 +22,10 @@ from router.store.sites import Landing
 from router.web.doors import doors, landing_here
 from router.web.gate import page, peer
 from router.web.lead_body import digest_of, kept, sealed, user_agent
-from router.web.leads import ask
+from router.web.leads import ask, ask_protected
 from router.web.middleware import STATUS
 from router.web.parsing import read_pairs
-from router.web.protection import Posted, issue, protect
+from router.web.protection import Posted, issue
 from router.wording import LOCALES, language, negotiate
 
 routes = web.RouteTableDef()
@@ -208,11 +208,10 @@ def _agreed(request: web.Request, sheet: Sheet, work: Work | None) -> tuple[Agre
 
 async def _take(request: web.Request, sheet: Sheet, wanted: Wanted) -> Taken:
     """Stores it, once for each form that was opened, however often its button is pressed."""
-    await protect(request, sheet.landing, Posted(
+    taken = await ask_protected(request, sheet.landing, wanted, Posted(
         phone=wanted.phone, form_token=sheet.get("form_token"), proof=sheet.get("proof"), website=sheet.get("website"),
         country=sheet.landing.campaign.country, key=wanted.key or "",
     ))
-    taken = await ask(request, wanted)
     if not taken.mismatch:
         return taken
     # The next person on the same page, called back from the browser's memory.

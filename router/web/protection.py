@@ -87,10 +87,10 @@ async def protect(request: web.Request, landing: Landing, posted: Posted) -> Non
     """Lets the request through, or raises Closed, Forbidden, NumberRefused, TooMany, SpendCapped, ProofNeeded; Invalid
     for what is no number; Busy. To be asked last, when the request is otherwise in order: what is let through counts.
     """
-    asked = _asked(request, landing, posted)
+    asked = asked_of(request, landing, posted)
     verdict = await _weigh(doors(request), asked)
     if verdict.why is not None:
-        _refuse(doors(request), landing, verdict)
+        refuse(doors(request), landing, verdict)
 
 
 @asynccontextmanager
@@ -129,7 +129,8 @@ async def _weigh_alone(house: Doors, asked: Asked) -> Verdict:
         return (await protecting.weigh(w, [asked]))[0]
 
 
-def _asked(request: web.Request, landing: Landing, posted: Posted) -> Asked:
+def asked_of(request: web.Request, landing: Landing, posted: Posted) -> Asked:
+    """What is weighed of this request. Raises Invalid for what is no number."""
     house, site, campaign = doors(request), landing.site, landing.campaign
     limits, vault, now = house.limits, house.book.vault, house.clock()
     form = read_form_token(vault, site.key, posted.form_token, now, limits)
@@ -201,8 +202,8 @@ def _hidden(vault: Vault, counted: str) -> str:
     return vault.mac("rate", counted).hex()
 
 
-def _refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
-    """Says it with what the visitor can do next: the number to call, and when to come again."""
+def refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
+    """Says why with what the visitor can do next: the number to call, and when to come again."""
     campaign, limits = landing.campaign, house.limits
     number = campaign.phone_for(landing.site) or campaign.caller_id
     phone = international(number)

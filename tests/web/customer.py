@@ -10,7 +10,8 @@ import aiohttp
 from aiohttp import web
 
 from router.book import Batcher, Book
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
+from router.model.protection import Verdict
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
 from router.web import middleware, signing, verify
@@ -55,7 +56,7 @@ class Browser:
 
 def customers_app(book: Book, url: str, trust: TrustProvider | None, root: bytes) -> web.Application:
     app = web.Application(middlewares=[middleware.house])
-    intake = cast("Batcher[Wanted, Taken]", None)
+    intake = cast("Batcher[Brought, Taken | Verdict]", None)
     app[DOORS] = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, trust),
         intake=intake, public_url=url, root_certificate=root,

@@ -17,7 +17,8 @@ from router.book import Batcher, Book
 from router.model.agents import Agent
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
+from router.model.protection import Verdict
 from router.model.tasks import Reservation, ReservationState, Task, TaskState
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
@@ -62,10 +63,10 @@ async def working(book: Book, **doors: Any) -> AsyncIterator[House]:
     async with book.writing() as w:
         queue = await making.queue(w, await making.campaign(w))
 
-    async def none_taken(w: object, asked: object) -> list[Taken]:
+    async def none_taken(w: object, asked: object) -> list[Taken | Verdict]:
         raise AssertionError("no lead comes in here")
 
-    intake: Batcher[Wanted, Taken] = Batcher(book, none_taken)
+    intake: Batcher[Brought, Taken | Verdict] = Batcher(book, none_taken)
     server = Server("127.0.0.1", 0)
     try:
         app = staff_app(Doors(

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from router.actions.intake import take_in
+from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.gauges import Recent
 from router.live import Hub
@@ -30,7 +30,7 @@ async def inside(
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=carrier or RecordingCarrier(), trust=RecordingTrust(),
-        intake=Batcher(book, take_in), public_url=server.url, root_certificate=b"", parties=PARTIES,
+        intake=Batcher(book, admit), public_url=server.url, root_certificate=b"", parties=PARTIES,
     )
     app[health.FIGURES] = known or figures()
     for module in (health, hooks, parties, login):

@@ -13,11 +13,12 @@ from aiohttp import web
 from sqlalchemy import select, text
 
 from router.actions import conversing
-from router.actions.intake import take_in
+from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.live import Hub
 from router.model.campaigns import Campaign
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
+from router.model.protection import Verdict
 from router.model.rates import LENIENT
 from router.ports import Carrier, TrustProvider
 from router.store.db import make_engine
@@ -86,7 +87,7 @@ def behind_proxy() -> bool:
 async def door(book: Book, behind_proxy: bool) -> AsyncIterator[Door]:
     async with book.writing() as w:
         await making.site(w, await making.queue(w, await making.campaign(w)), origins=[ORIGIN])
-    server, intake = Server("127.0.0.1", 0), Batcher[Wanted, Taken](book, take_in)
+    server, intake = Server("127.0.0.1", 0), Batcher[Brought, Taken | Verdict](book, admit)
     doors = Doors(
         book=book,
         hub=book.hub,
@@ -355,7 +356,7 @@ async def test_a_browser_may_ask_before_it_posts(door: Door) -> None:
 
 async def test_too_much_waiting_is_told_and_may_be_tried_again(door: Door) -> None:
     door.doors.intake._queue = asyncio.Queue(1)
-    door.doors.intake._queue.put_nowait((cast(Wanted, None), asyncio.get_running_loop().create_future()))
+    door.doors.intake._queue.put_nowait((cast(Brought, None), asyncio.get_running_loop().create_future()))
     status, problem, headers = await door.post(GOOD)
     assert (status, problem["code"], headers["Retry-After"]) == (503, "busy", "2")
 
@@ -391,7 +392,7 @@ async def test_when_every_connection_is_cut_the_next_request_finds_a_new_one(doo
 async def test_a_fault_of_ours_is_an_honest_500_that_says_nothing_of_its_inside(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: Wanted) -> Taken:
+    async def broken(_: Brought) -> Taken:
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(door.doors.intake, "ask", broken)

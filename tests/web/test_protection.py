@@ -16,7 +16,7 @@ from router.actions import protecting
 from router.book import Batcher, Book
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.errors import Forbidden
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
 from router.model.proofs import solve
 from router.model.protection import Asked, Verdict
 from router.model.rates import LENIENT, STRICT, Limit, Limits, Rate
@@ -88,8 +88,8 @@ async def opened(
     server = Server("127.0.0.1", 0)
     made = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, None),
-        intake=cast(Batcher[Wanted, Taken], None), public_url=server.url, root_certificate=b"", behind_proxy=proxy,
-        limits=limits, gatekeeper=keeper, clock=clock,
+        intake=cast(Batcher[Brought, Taken | Verdict], None), public_url=server.url, root_certificate=b"",
+        behind_proxy=proxy, limits=limits, gatekeeper=keeper, clock=clock,
     )
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = made

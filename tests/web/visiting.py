@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
-from router.actions.intake import take_in
+from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.model.campaigns import Queue, Site
-from router.model.intake import Taken, Wanted
+from router.model.intake import Brought, Taken
+from router.model.protection import Verdict
 from router.model.rates import LENIENT, Limits
 from router.ports import Carrier, TrustProvider
 from router.web import streams
@@ -47,7 +48,7 @@ async def visiting(
     async with book.writing() as w:
         line = await making.queue(w, await making.campaign(w, **campaign), **queue)
         landing = await making.site(w, line, KEY, **{"origins": [page.url], **site})
-    intake: Batcher[Wanted, Taken] = Batcher(book, take_in)
+    intake: Batcher[Brought, Taken | Verdict] = Batcher(book, admit)
     doors = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, None),
         intake=intake, public_url=service.url, root_certificate=b"",
