@@ -92,6 +92,11 @@ def _no_constant(text: str) -> Any:
     raise ValueError(text)
 
 
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_once, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
+)
+
+
 def _shallow(text: str) -> None:
     if text.count("[") + text.count("{") <= DEPTH:
         return
@@ -120,9 +125,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     text = _text(body)
     try:
         _shallow(text)
-        value = json.loads(
-            text, object_pairs_hook=_once, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
-        )
+        value = _DECODER.decode(text)
         if "\\u" in text or "\x00" in text:  # nothing else can write what poisons
             _clean(value)
     except (ValueError, RecursionError) as error:

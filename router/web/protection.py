@@ -13,6 +13,7 @@ same request again with both.
 """
 
 import asyncio
+import hashlib
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -147,11 +148,12 @@ def asked_of(request: web.Request, landing: Landing, posted: Posted) -> Asked:
     if refused is not None:
         return Asked(site.id, limits, refused=refused)
     proven = read_proof(vault, site.key, posted.proof, now) if posted.proof else None
-    key = vault.mac("passed", site.key, posted.key, phone).hex() if posted.key else ""
+    number = vault.mac("rate", phone).hex() if phone else ""
+    key = hashlib.sha256(f"{site.key}\0{posted.key}\0{number}".encode()).hexdigest() if posted.key else ""
     return Asked(
         site_id=site.id,
         limits=limits,
-        counted=_counted(house, network_of(peer(request)), phone, site.id),
+        counted=_counted(house, network_of(peer(request)), prefix_of(phone), number, site.id),
         key=Counted("key", f"key:{key}", Limit(1, limits.key_life)) if key else None,
         nonce=Counted("proof", f"proof:{proven.nonce}", Limit(1, proven.seconds)) if proven else None,
         bits=proven.bits if proven else 0,
@@ -176,22 +178,24 @@ def _refused(request: web.Request, landing: Landing, posted: Posted, form: Form)
 def _at_home(request: web.Request, landing: Landing) -> bool:
     """Whether it comes from one of the site's pages, from our own form, or from no page at all."""
     origin = request.headers.get("Origin")
+    if origin is None or origin in landing.site.origins:
+        return True
     public = urlsplit(doors(request).public_url)
-    return origin is None or origin in landing.site.origins or origin == f"{public.scheme}://{public.netloc}"
+    return origin == f"{public.scheme}://{public.netloc}"
 
 
-def _counted(house: Doors, network: str, phone: str, site_id: int) -> tuple[Counted, ...]:
+def _counted(house: Doors, network: str, prefix: str, number: str, site_id: int) -> tuple[Counted, ...]:
+    """`number` is an HMAC, "" where none is needed."""
     limits, vault = house.limits, house.book.vault
     address = Counted("address", f"address:{_hidden(vault, network)}", limits.address)
     site = Counted("site", f"site:{site_id}", limits.site)
-    if not phone:
+    if not number:
         return address, site
-    number = vault.mac("rate", phone).hex()
     return (
         address,
         Counted("number_hour", f"number_hour:{number}", limits.number_hour),
         Counted("number_day", f"number_day:{number}", limits.number_day),
-        Counted("prefix", f"prefix:{_hidden(vault, prefix_of(phone))}", limits.prefix),
+        Counted("prefix", f"prefix:{_hidden(vault, prefix)}", limits.prefix),
         site,
     )
 
