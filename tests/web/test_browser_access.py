@@ -1,5 +1,6 @@
 """The widget for everybody: judged by axe in every state and language, by keyboard alone, on the narrowest screen."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from router.book import Book
 from router.wording import wording
 from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
-from tests.web.visitor import Visit, on_the_page
+from tests.web.visitor import EVERYTHING, Visit, on_the_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
 
@@ -81,6 +82,38 @@ async def test_axe_finds_nothing_while_a_call_is_awaited(book: Book, browser: Br
         await expect(visit.dialog.locator("[data-state=waiting]")).to_be_visible()
         await judge(visit.page, f"{lang}-progress")
         assert visit.complaints == []
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+async def test_axe_finds_nothing_once_whatsapp_or_a_room_is_open(book: Book, browser: Browser, lang: str) -> None:
+    async with on_the_page(book, browser, lang=lang, width=320) as visit:
+        await visit.page.context.route("https://wa.me/**", lambda route: route.fulfill(body="elsewhere"))
+        async with visit.page.context.expect_page():
+            await visit.page.evaluate("hablemos('open', 'whatsapp')")
+        await expect(visit.dialog.get_by_role("link").first).to_have_attribute("href", re.compile("^https://wa.me/"))
+        await judge(visit.page, f"{lang}-whatsapp")
+        await visit.page.evaluate("hablemos('open', 'video')")
+        async with visit.page.context.expect_page():
+            await visit.dialog.locator(".press").click()
+        await expect(visit.dialog.get_by_role("link", name=re.compile("."))).not_to_have_count(0)
+        await judge(visit.page, f"{lang}-room")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+async def test_axe_finds_nothing_where_no_time_is_free(book: Book, browser: Browser, lang: str) -> None:
+    async with on_the_page(book, browser, lang=lang, staffed=False, width=320) as visit:
+        await visit.page.evaluate("hablemos('open', 'later')")
+        await expect(visit.dialog.locator(".nobody")).to_be_visible()
+        await judge(visit.page, f"{lang}-no-slots")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+async def test_axe_finds_nothing_on_a_page_that_is_switched_off(book: Book, browser: Browser, lang: str) -> None:
+    closed = {"actions": EVERYTHING, "closed": True}
+    async with on_the_page(book, browser, lang=lang, site=closed, width=320) as visit:
+        await visit.page.evaluate("hablemos('open', 'call')")
+        await expect(visit.dialog.get_by_role("link").first).to_have_attribute("href", re.compile("^tel:"))
+        await judge(visit.page, f"{lang}-closed")
 
 
 async def test_a_call_is_asked_for_by_keyboard_alone(visit: Visit) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from router.actions import protecting
@@ -11,7 +12,7 @@ from router.model.agents import Role
 from router.model.protection import Asked, Why
 from router.model.rates import STRICT
 from tests import making
-from tests.web.browsing import CHROMIUM
+from tests.web.browsing import CHROMIUM, LANGUAGES
 from tests.web.desking import PASSWORD, House, working
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -55,6 +56,20 @@ async def test_a_page_is_closed_from_the_keyboard_after_asking_and_opened_again(
     await page.keyboard.press("Enter")
     await expect(page.locator("#sites button")).to_have_text("Close this page")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+async def test_the_landing_pages_region_passes_axe(house: House, page: Page, browser: Browser, locale: str) -> None:
+    await house.agent("zoe", role=Role.supervisor, locale=locale)
+    board = await (await browser.new_context(viewport={"width": 320, "height": 800})).new_page()
+    await board.goto(f"{house.url}/login?next=/wallboard")
+    await board.fill("[name=login]", "zoe")
+    await board.fill("[name=password]", PASSWORD)
+    await board.press("[name=password]", "Enter")
+    await expect(board.locator("#sites button")).to_be_visible()
+    found = await Axe().run(board)
+    assert found.violations_count == 0, found.generate_report()
+    assert await board.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_refusals_appear_by_themselves(house: House, page: Page) -> None:
