@@ -89,9 +89,11 @@ def prefix_of(phone: str) -> str:
 
 
 @lru_cache(10_000)
-def network_of(address: str) -> str:
-    """The network that is counted: IPv4 /24, IPv6 /64 (what one line is given). An IPv4 address in IPv6's clothes is
-    IPv4. A port or brackets, as some proxies write them, do not count. What is no address shares one place."""
+def network_of(address: str, *, six: int = 64) -> str:
+    """The network of an address, which is what is counted and kept: IPv4 /24, IPv6 /`six` (a line is given /64).
+
+    An IPv4 address in IPv6's clothes is IPv4. A port or brackets, as some proxies write them, do not count. What is no
+    address shares one place, "unknown"."""
     bare = address.strip().partition("%")[0]
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
@@ -103,7 +105,7 @@ def network_of(address: str) -> str:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
         parsed = parsed.ipv4_mapped or parsed
-    return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 64}", strict=False))
+    return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else six}", strict=False))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """What a lead's body may say, as JSON or as a form, and how it is understood."""
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -16,6 +14,7 @@ from router.model.forms import plain, plain_lines, read_answers
 from router.model.intake import Agreed, Wanted, Work
 from router.model.leads import Intent
 from router.model.phone import e164
+from router.model.protection import network_of
 from router.model.tasks import TIER_FRESH, TIER_NOW, TIER_PROMISE, TaskKind
 from router.model.vault import Vault, hash_token, new_token
 from router.store.sites import Landing
@@ -149,22 +148,14 @@ def from_form(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return body
 
 
-@lru_cache(10_000)
-def truncated(address: str) -> str:
-    """An address as a receipt keeps it: IPv4 /24, IPv6 /48."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    network = ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else 48}", strict=False)
-    return str(network)
-
-
 def kept(address: str, how: str) -> str:
-    """An address as this campaign keeps it: "truncated", "full" or "none"."""
+    """An address as this campaign keeps it: "truncated" (IPv4 /24, IPv6 /48), "full" or "none"."""
     if how == "none":
         return ""
-    return address if how == "full" else truncated(address)
+    if how == "full":
+        return address
+    network = network_of(address, six=48)
+    return "" if network == "unknown" else network
 
 
 def agreed(consent: Consent) -> tuple[Agreed, ...]:

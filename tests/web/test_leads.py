@@ -325,8 +325,9 @@ async def test_the_receipt_keeps_a_region_not_a_person(door: Door) -> None:
     async with door.book.reading() as r:
         ((address, agent),) = await r.session.rows(text("select address, user_agent from receipts"))
     assert (address, len(agent)) == ("127.0.0.0/24", 300)
-    assert lead_body.truncated("2001:db8:1:2:3::4") == "2001:db8:1::/48"
-    assert lead_body.truncated("not an address") == lead_body.truncated("") == ""
+    assert lead_body.kept("2001:db8:1:2:3::4", "truncated") == "2001:db8:1::/48"
+    assert lead_body.kept("::ffff:192.0.2.7", "truncated") == "192.0.2.0/24"
+    assert lead_body.kept("not an address", "truncated") == lead_body.kept("", "truncated") == ""
 
 
 @pytest.mark.parametrize("behind_proxy", [True])
