@@ -6,7 +6,7 @@ Due rows in the database are the truth; APScheduler only says "look now". Its jo
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -161,10 +161,13 @@ class Ticks:
         scheduler = Scheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
-        for sweep in self.sweeps:
+        now = datetime.now(UTC)
+        for place, sweep in enumerate(self.sweeps):
+            # Spread over the first second: all at once would keep every request of that moment waiting.
+            first = now + timedelta(seconds=min(sweep.every, 1.0) * place / len(self.sweeps))
             scheduler.add_job(
                 sweep.tick, "interval", seconds=sweep.every, jitter=sweep.every / 10, id=sweep.name,
-                next_run_time=datetime.now(UTC),
+                next_run_time=first,
             )  # fmt: skip
         return scheduler
 
