@@ -25,7 +25,7 @@ class _Scales:
     silent: frozenset[str]
     let: Counter[str] = field(default_factory=Counter)
 
-    def weigh(self, asked: Asked) -> Verdict:
+    def weigh(self, asked: Asked, draws: Sequence[Counted]) -> Verdict:
         if asked.refused is not None:
             return Verdict(asked.refused)
         if asked.key is not None and self.standing[asked.key.scope].used:
@@ -39,7 +39,7 @@ class _Scales:
         spent = asked.nonce is None or self.standing[asked.nonce.scope].used > 0
         if needed > (0 if spent else asked.bits):
             return Verdict(Why.proof, bits=needed)
-        self._count(asked)
+        self._count(draws)
         return Verdict()
 
     def _spent_until(self, asked: Asked) -> datetime | None:
@@ -52,8 +52,8 @@ class _Scales:
         )
         return next((end for cap, scope, end in caps if cap and self.spent.get(scope, 0) + LEG_COST > cap), None)
 
-    def _count(self, asked: Asked) -> None:
-        for one in _drawn(asked):
+    def _count(self, draws: Sequence[Counted]) -> None:
+        for one in draws:
             used, ends_at = self.standing[one.scope]
             self.standing[one.scope] = Standing(used + 1, ends_at)
             self.let[one.scope] += 1
@@ -71,11 +71,12 @@ async def weigh(w: Writing, asked: Sequence[Asked]) -> list[Verdict]:
     All scopes are drawn on in one statement and stay locked until the commit; what refused requests drew is given back.
     Who is refused has thus used nothing up, and the same idempotency key counts once.
     """
-    drawn = scopes([_drawn(one) for one in asked])
+    draws = [_drawn(one) for one in asked]
+    drawn = scopes(draws)
     standing, silent = await rates.draw(w.session, drawn, w.now, (one.prefix for one in asked if one.prefix))
     capped = {one.site_id for one in asked if one.daily_cap or one.hourly_cap}
     scales = _Scales(w.now, standing, await protection.spent(w.session, capped, w.now), silent)
-    verdicts = [scales.weigh(one) for one in asked]
+    verdicts = [scales.weigh(one, its_draws) for one, its_draws in zip(asked, draws, strict=True)]
     await rates.give_back(w.session, {scope: times - scales.let[scope] for scope, (times, _) in drawn.items()})
     seen = Counter(
         (one.site_id, verdict.why.value) for one, verdict in zip(asked, verdicts, strict=True) if verdict.why
