@@ -1,8 +1,8 @@
-\set n random(1, 399999999)
+\set n random(1, 299999999)
 \set key random(1, 9000000000000000)
 with person as (
   insert into contacts (campaign_id, phone, name, locale, created_at)
-  values (1, '+34' || (600000000 + :n::int), 'Person', 'es', now())
+  values (1, '+34' || (700000000 + :n::int), 'Person', 'es', now())
   on conflict (campaign_id, phone) where phone <> '' do update set phone = excluded.phone returning id
 ), made as (
   insert into leads (campaign_id, site_id, contact_id, intent, claims, source, fields, locale, status_hash, created_at,
