@@ -12,7 +12,8 @@ from playwright.async_api import Browser, async_playwright
 
 from router.wording import LOCALES
 
-LANGUAGES = LOCALES if os.environ.get("HABLEMOS_TEST_EVERYTHING") else ("ru",)
+EVERYTHING = bool(os.environ.get("HABLEMOS_TEST_EVERYTHING"))
+LANGUAGES = LOCALES if EVERYTHING else ("ru",)
 """In which languages pages are looked at: the longest, unless everything is asked for."""
 
 PICTURES = os.environ.get("HABLEMOS_TEST_PICTURES")
