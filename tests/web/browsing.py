@@ -12,8 +12,8 @@ from playwright.async_api import Browser, async_playwright
 
 from router.wording import LOCALES
 
-EVERYTHING = bool(os.environ.get("HABLEMOS_TEST_EVERYTHING"))
-LANGUAGES = LOCALES if EVERYTHING else ("ru",)
+THOROUGH = bool(os.environ.get("HABLEMOS_TEST_EVERYTHING"))
+LANGUAGES = LOCALES if THOROUGH else ("ru",)
 """In which languages pages are looked at: the longest, unless everything is asked for."""
 
 PICTURES = os.environ.get("HABLEMOS_TEST_PICTURES")

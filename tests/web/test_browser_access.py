@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from router.book import Book
 from router.wording import wording
-from tests.web.browsing import CHROMIUM, EVERYTHING, LANGUAGES, PICTURES
+from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES, THOROUGH
 from tests.web.visitor import EVERYTHING, Visit, on_the_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
@@ -45,7 +45,7 @@ async def _way(visit: Visit, lang: str, name: str) -> None:
     await visit.dialog.get_by_role("button", name=wording().say(name, lang)).click()
 
 
-@pytest.mark.parametrize(("width", "dark"), [(320, False), (1280, True)] if EVERYTHING else [(320, False)])
+@pytest.mark.parametrize(("width", "dark"), [(320, False), (1280, True)] if THOROUGH else [(320, False)])
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_axe_finds_nothing_in_any_state(book: Book, browser: Browser, lang: str, width: int, dark: bool) -> None:
     async with on_the_page(book, browser, lang=lang, width=width, dark=dark, fields=FIELDS) as visit:
