@@ -13,12 +13,8 @@ async def admit(w: Writing, brought: Sequence[Brought]) -> list[Taken | Verdict]
     """For each request in order: its answer, or the verdict that refuses it. What is refused stores nothing, uses
     nothing up and leaves its neighbours alone. Raises what `take_in` raises; nothing is counted then either.
     """
-    weighed = [one.asked for one in brought if one.asked is not None]
-    verdicts = iter(await weigh(w, weighed) if weighed else ())
-    answers: list[Verdict | None] = []
-    for one in brought:
-        verdict = next(verdicts) if one.asked is not None else None
-        answers.append(verdict if verdict is not None and verdict.why is not None else None)
-    let_in = [one.wanted for one, refused in zip(brought, answers, strict=True) if refused is None]
-    taken = iter(await take_in(w, let_in))
-    return [next(taken) if refused is None else refused for refused in answers]
+    asked = {place: one.asked for place, one in enumerate(brought) if one.asked is not None}
+    verdicts = await weigh(w, list(asked.values())) if asked else []
+    refused = {place: verdict for place, verdict in zip(asked, verdicts, strict=True) if verdict.why is not None}
+    taken = iter(await take_in(w, [one.wanted for place, one in enumerate(brought) if place not in refused]))
+    return [refused[place] if place in refused else next(taken) for place in range(len(brought))]

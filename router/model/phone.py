@@ -44,8 +44,10 @@ def _looked_up(written: str, country: str | None) -> Number | None:
         return None
     kind = PhoneNumberType.UNKNOWN if number.extension else phonenumbers.number_type(number)
     region = phonenumbers.region_code_for_number(number) or ""
-    written = f"+{number.country_code}{phonenumbers.national_significant_number(number)}"
-    return Number("" if region == "001" else region, kind, written)
+    return Number(
+        "" if region == "001" else region, kind,
+        phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
+    )
 
 
 def look_up(written: str, country: str | None = None) -> Number | None:

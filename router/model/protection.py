@@ -9,6 +9,7 @@ it; the third such request of a network in ten minutes is asked for a proof.
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -48,6 +49,8 @@ UNUSUAL_TYPES = frozenset({PhoneNumberType.VOIP, PhoneNumberType.TOLL_FREE})
 PREFIX_DIGITS = 4
 SILENT_TRIES, SILENT_SHARE = 8, 0.1
 """A prefix is silent when of at least so many legs in 24 hours less than this share was answered."""
+SEEN_FOR = timedelta(minutes=5)
+"""A silence counts as long as the sweep, which looks every minute, has lately found it."""
 
 
 class Form(StrEnum):

@@ -89,6 +89,11 @@ def make_reading_engine(url: str, *, connections: int = 6) -> AsyncEngine:
     )
 
 
+def as_json(value: Any) -> str:
+    """What a statement gets that takes many rows at once: one text costs this process a tenth of what arrays do."""
+    return msgspec.json.encode(value).decode()
+
+
 class DatabaseClock:
     """The database's time without asking it each time: asked once a second, carried on by the monotonic clock between.
 
@@ -117,12 +122,14 @@ class ReadSession:
     Statements in SQL go to the connection by the short way; mapped classes get a session on it when they are asked for.
     """
 
+    _autoflush = False
+
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     @cached_property
     def _session(self) -> AsyncSession:
-        return AsyncSession(self._connection, expire_on_commit=False, autoflush=True)
+        return AsyncSession(self._connection, expire_on_commit=False, autoflush=self._autoflush)
 
     async def close(self) -> None:
         """Lets go of the mapped objects; the transaction is its maker's."""
@@ -149,6 +156,8 @@ class ReadSession:
 
 class WriteSession(ReadSession):
     """Reads and writes. It cannot commit: only the book does."""
+
+    _autoflush = True
 
     def add(self, noun: object) -> None:
         self._session.add(noun)

@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.facts import Fact, Noted
-from router.store.db import ReadSession, WriteSession
-
-_JSON = msgspec.json.Encoder()
+from router.store.db import ReadSession, WriteSession, as_json
 
 
 class Cursor(NamedTuple):
@@ -24,7 +21,6 @@ class Cursor(NamedTuple):
 
 START = Cursor(0, 0)
 
-# As JSON, which costs this process a tenth of what arrays do.
 _APPEND = text(
     """
     with noted as materialized (
@@ -108,7 +104,7 @@ async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
         rows.append({"n": n, "place": place, **fact._asdict()})
     if len(places) > 1:
         await session.execute(_LOCK_LEADS, {"ids": sorted(places)})
-    await session.execute(_APPEND, {"facts": _JSON.encode(rows).decode()})
+    await session.execute(_APPEND, {"facts": as_json(rows)})
 
 
 async def after(session: ReadSession, cursor: Cursor, limit: int = 500) -> list[Entry]:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, delete, select, text
 
 from router.model.campaigns import Campaign, Queue
 from router.model.imports import CHUNK, WORKING, Import, ImportRow, ImportState
 from router.model.suppressions import Suppression
-from router.store.db import ReadSession, WriteSession
+from router.store.db import ReadSession, WriteSession, as_json
 
 _ADD = text(
     """
@@ -144,7 +143,7 @@ async def add_rows(session: WriteSession, import_id: int, first: int, rows: Sequ
     """Stores rows, numbered from `first` on."""
     await session.execute(_ADD, {
         "import_id": import_id, "numbers": list(range(first, first + len(rows))),
-        "cells": [msgspec.json.encode(row).decode() for row in rows],
+        "cells": [as_json(row) for row in rows],
     })
 
 

@@ -4,20 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, bindparam, text
 
-from router.store.db import WriteSession
+from router.store.db import WriteSession, as_json
 
 
 def _arrays(statement: str, **types: Any) -> Any:
     return text(statement).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in types.items()))
 
 
-# One statement for all rows of all leads: a round trip costs more than what it carries. They come as JSON, which costs
-# this process a tenth of what arrays do. Who gave no number is a person of his own, so his row's id is drawn before;
-# `ref` is what joins a lead to its person. Keys are looked up one by one: a plan made while the tables are small would
-# otherwise read them whole for as long as it is kept.
+# One statement for all rows of all leads: a round trip costs more than what it carries. Who gave no number is a person
+# of his own, so his row's id is drawn before; `ref` is what joins a lead to its person. Keys are looked up one by one:
+# a plan made while the tables are small would otherwise read them whole for as long as it is kept.
 _TAKE_IN = text(
     """
     with given as (
@@ -180,7 +178,3 @@ async def follow(session: WriteSession, leads: Mapping[int, bytes]) -> None:
     """Joins leads to the earlier requests they continue, named by their tokens' hashes: a nameless chat's thread is
     from now on that of the person who has given his number. Tokens that lead nowhere change nothing."""
     await session.execute(_FOLLOW, {"lead_ids": list(leads), "earlier": list(leads.values())})
-
-
-def as_json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -8,8 +8,7 @@ from router.model.base import vouched
 from router.model.campaigns import Site
 from router.model.leads import Lead
 from router.store.attempts import taken_back
-from router.store.db import ReadSession, WriteSession
-from router.store.intake import as_json
+from router.store.db import ReadSession, WriteSession, as_json
 
 PARTIAL = "partial"
 

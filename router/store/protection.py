@@ -10,11 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from router.model.budgets import Budget, hour_scope, site_scope
 from router.model.campaigns import Campaign, Site
-from router.model.protection import PREFIX_DIGITS, SILENT_SHARE, SILENT_TRIES
+from router.model.protection import PREFIX_DIGITS, SEEN_FOR, SILENT_SHARE, SILENT_TRIES
 from router.model.refusals import Silence
 from router.store import refusals
 from router.store.db import ReadSession, WriteSession
-from router.store.rates import SEEN_FOR
 
 MOST_SITES = 40
 

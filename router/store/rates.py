@@ -7,23 +7,18 @@ of their names, so that they never wait in a circle.
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-import msgspec
 from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from router.model.protection import SEEN_FOR
 from router.model.rates import Standing
-from router.store.db import WriteSession
+from router.store.db import WriteSession, as_json
 
-SEEN_FOR = timedelta(minutes=5)
-"""A silence counts as long as the sweep, which looks every minute, has lately found it."""
-
-_JSON = msgspec.json.Encoder()
 _SCOPES = bindparam("scopes", type_=ARRAY(Text))
 _TIMES = bindparam("times", type_=ARRAY(BigInteger))
 _NOW = bindparam("now", type_=DateTime(timezone=True))
 
-# Which prefixes are silent is asked along the way: a round trip costs more than what it carries. JSON costs this
-# process a tenth of what arrays do.
+# Which prefixes are silent is asked along the way: a round trip costs more than what it carries.
 _DRAW = text(
     """
     with drawn as (
@@ -71,10 +66,10 @@ async def draw(
     if not drawn:
         return {}, frozenset()
     rows = await session.execute(_DRAW, {
-        "drawn": _JSON.encode([
+        "drawn": as_json([
             {"scope": scope, "times": times, "seconds": seconds} for scope, (times, seconds) in drawn.items()
-        ]).decode(),
-        "prefixes": _JSON.encode(list(set(prefixes))).decode(), "now": now, "since": now - SEEN_FOR,
+        ]),
+        "prefixes": as_json(list(set(prefixes))), "now": now, "since": now - SEEN_FOR,
     })
     standing = {scope: Standing(used - drawn[scope][0], ends_at) for scope, used, ends_at in rows if ends_at}
     return standing, frozenset(scope for scope, _, ends_at in rows if not ends_at)

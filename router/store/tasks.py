@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
@@ -14,7 +13,7 @@ from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.routing import Candidate, Head, Match
 from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store.db import ReadSession, WriteSession
+from router.store.db import ReadSession, WriteSession, as_json
 
 MOST_HEADS = 50
 """How many rows of a lane a round looks at, at most."""
@@ -32,18 +31,16 @@ _POOLS = text(
     """
 )
 
-_ANY_FREE = text(
-    """
-    select exists (
-      select from agents where wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
-        and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now)
-        and idle_since is not null)
-    """
-)
+_IS_FREE = """
+      wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
+      and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+"""
+
+_ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
 _FREE = text(
-    """
+    f"""
     with recursive lanes as (
       (select lane, skills from tasks where pool = :pool and state = 'queued' order by lane limit 1)
       union all
@@ -52,13 +49,12 @@ _FREE = text(
         order by t.lane limit 1) next
     )
     select id, idle_since, skills from agents
-    where pool = :pool and wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
-      and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+    where pool = :pool and {_IS_FREE}
       and exists (select from lanes where agents.skills @> lanes.skills)
     order by idle_since, id
     limit :most
     for no key update skip locked
-    """
+    """  # noqa: S608  a constant
 )
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
@@ -201,7 +197,7 @@ async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime
         {
             "tasks": [pair.task for pair in pairs],
             "agents": [pair.agent for pair in pairs],
-            "whys": [msgspec.json.encode(pair.why).decode() for pair in pairs],
+            "whys": [as_json(pair.why) for pair in pairs],
             "now": now,
         },
     )

@@ -101,14 +101,9 @@ async def counting(request: web.Request, landing: Landing) -> AsyncIterator[None
     try:
         yield
     except (Forbidden, NumberRefused) as error:
-        await count(request, landing, error)
+        why = Why.origin if isinstance(error, Forbidden) else Why.number_type
+        await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
         raise
-
-
-async def count(request: web.Request, landing: Landing, error: Forbidden | NumberRefused) -> None:
-    """Counts a refusal on the wallboard."""
-    why = Why.origin if isinstance(error, Forbidden) else Why.number_type
-    await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
 
 
 async def _weigh(house: Doors, asked: Asked) -> Verdict:

@@ -1,0 +1,59 @@
+"""Admitting: one transaction for many requests, in which nobody pays for his neighbour."""
+
+import pytest
+from sqlalchemy import select
+
+from router.actions import admitting
+from router.actions.intake import Raced
+from router.book import Book
+from router.model.campaigns import Site
+from router.model.intake import Agreed, Brought, Taken, Wanted
+from router.model.leads import Intent, Lead
+from router.model.protection import Asked, Verdict, Why
+from router.model.rates import STRICT, Counted, Limit, Rate
+from router.model.vault import new_token
+from tests import making
+
+ADDRESS = Counted("address", "address:a", Limit(2, 600))
+
+
+@pytest.fixture
+async def site(book: Book) -> Site:
+    async with book.writing() as w:
+        return await making.site(w, await making.queue(w, await making.campaign(w)))
+
+
+def brought(site: Site, phone: str, *, weighed: bool = True, token: str = "") -> Brought:
+    wanted = Wanted(
+        campaign_id=site.campaign_id, site_id=site.id, queue_id=site.queue_id, pool=1, skills=[], phone=phone, name="",
+        locale="es", intent=Intent.call_now, method="widget", status_token=token or new_token(),
+        agreed=(Agreed(("requested",), "Sí", "1"),),
+    )
+    return Brought(wanted, Asked(site.id, STRICT, (ADDRESS,)) if weighed else None)
+
+
+async def test_who_is_refused_stores_nothing_and_his_neighbours_are_answered_in_order(book: Book, site: Site) -> None:
+    numbers = [f"+1202555010{place}" for place in range(4)]
+    async with book.writing() as w:
+        answers = await admitting.admit(w, [
+            *(brought(site, number) for number in numbers[:3]), brought(site, numbers[3], weighed=False),
+        ])
+    assert [type(answer) for answer in answers] == [Taken, Taken, Verdict, Taken]
+    assert isinstance(answers[2], Verdict)
+    assert answers[2].why is Why.address
+    async with book.reading() as r:
+        stored = [answer.lead_id for answer in answers if isinstance(answer, Taken)]
+        assert [lead.id for lead in await r.session.scalars(select(Lead).order_by(Lead.id))] == stored
+        (rate,) = await r.session.scalars(select(Rate))
+    assert rate.used == 2
+
+
+async def test_what_another_replica_has_just_taken_is_not_counted_either(book: Book, site: Site) -> None:
+    async with book.writing() as w:
+        await admitting.admit(w, [brought(site, "+12025550101", token="same", weighed=False)])
+    with pytest.raises(Raced):
+        async with book.writing() as w:
+            await admitting.admit(w, [brought(site, "+12025550102"), brought(site, "+12025550101", token="same")])
+    async with book.reading() as r:
+        assert len(await r.session.scalars(select(Lead).order_by(Lead.id))) == 1
+        assert await r.session.scalars(select(Rate)) == []
