@@ -7,6 +7,7 @@ from router.actions import admitting
 from router.actions.intake import Raced
 from router.book import Book
 from router.model.campaigns import Site
+from router.model.contacts import Contact
 from router.model.intake import Agreed, Brought, Taken, Wanted
 from router.model.leads import Intent, Lead
 from router.model.protection import Asked, Verdict, Why
@@ -42,9 +43,12 @@ async def test_who_is_refused_stores_nothing_and_his_neighbours_are_answered_in_
     assert isinstance(answers[2], Verdict)
     assert answers[2].why is Why.address
     async with book.reading() as r:
-        stored = [answer.lead_id for answer in answers if isinstance(answer, Taken)]
-        assert [lead.id for lead in await r.session.scalars(select(Lead).order_by(Lead.id))] == stored
+        stored = {lead.id: lead.contact_id for lead in await r.session.scalars(select(Lead))}
+        phones = {contact.id: contact.phone for contact in await r.session.scalars(select(Contact))}
         (rate,) = await r.session.scalars(select(Rate))
+    assert {lead_id: phones[contact_id] for lead_id, contact_id in stored.items()} == {
+        answer.lead_id: number for answer, number in zip(answers, numbers, strict=True) if isinstance(answer, Taken)
+    }
     assert rate.used == 2
 
 

@@ -3,12 +3,11 @@
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, expect
 from sqlalchemy import select
 
 from router.actions import conversing, dispatch, presence, replying
@@ -22,15 +21,14 @@ from router.model.tasks import TaskKind
 from router.model.vault import hash_token
 from tests import making
 from tests.conftest import until
-from tests.web.browsing import CHROMIUM
+from tests.web.browsing import CHROMIUM, FLAGS
 from tests.web.desking import PASSWORD, PASSWORD_HASH
 from tests.web.visiting import House, visiting
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 
 HOSTILE = "<img src=x onerror=alert(1)> \u202egnp.exe \u200b{{7*7}} שלום"
-EXTRA = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio",
-         "--autoplay-policy=no-user-gesture-required", "--disable-gpu", "--disable-dev-shm-usage"]
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio")
 
 
 @dataclass
@@ -225,12 +223,10 @@ async def test_a_message_that_could_not_be_sent_is_not_lost_and_not_doubled(brow
 
 
 @pytest.fixture
-async def cameras(tmp_path: Path) -> AsyncIterator[Browser]:
+async def cameras(driver: Playwright) -> AsyncIterator[Browser]:
     """A browser with a camera and a microphone that show a test picture and a tone."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=EXTRA)
+    async with await driver.chromium.launch(executable_path=CHROMIUM, args=(*FLAGS, *CAMERA)) as browser:
         yield browser
-        await browser.close()
 
 
 PICTURE = """(id) => {

@@ -23,7 +23,7 @@ from router.model.merges import ClaimKind, Merge, MergeState
 from router.model.tasks import Task, TaskState
 from router.store.merges import Claimed
 from tests import making
-from tests.web.browsing import CHROMIUM, PICTURES, connected
+from tests.web.browsing import CHROMIUM, PICTURES
 from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
 
@@ -183,31 +183,29 @@ PAGES = {"lists": "/imports", "list": "/imports/1", "keys": "/keys", "merges": "
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 class TestInABrowser:
-    async def test_the_pages_pass_axe_and_fit_a_telephone(
-        self, house: House, chromium: str
-    ) -> None:
+    async def test_the_pages_pass_axe_and_fit_a_telephone(self, house: House, chromium: Chromium) -> None:
         await _alike(house)
-        async with connected(chromium) as running:
-            page = await _signed_in(running, house, "root")
-            await page.goto(f"{house.url}/imports")
-            await page.set_input_files("[name=file]", {
-                "name": "lista.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
-            await page.get_by_role("button", name="Upload and look").press("Enter")
-            await expect(page.get_by_role("button", name="Check every row")).to_be_visible()
-            await page.fill("[name=source]", "feria de Valencia")
-            await page.fill("[name=given_on]", "2026-10-01")
-            await page.get_by_role("button", name="Check every row").press("Enter")
-            await expect(page.locator("#import-state")).to_contain_text("Being checked")
-            await Importer(house.book).sweep()
-            await expect(page.get_by_role("button", name="Start calling this list")).to_be_visible()
-            for width in (390, 1280):
-                await page.set_viewport_size({"width": width, "height": 900})
-                for name, path in PAGES.items():
-                    await page.goto(house.url + path)
-                    if name == "keys":
-                        await page.fill("[name=name]", "CRM")
-                        await page.get_by_role("button", name="Make the key").press("Enter")
-                    await _judge(page, f"{name}-{width}.png")
+        page = await _signed_in(chromium, house, "root")
+        await page.goto(f"{house.url}/imports")
+        await page.set_input_files("[name=file]", {
+            "name": "lista.csv", "mimeType": "text/csv", "buffer": LIST.encode()})
+        await page.get_by_role("button", name="Upload and look").press("Enter")
+        await expect(page.get_by_role("button", name="Check every row")).to_be_visible()
+        await page.fill("[name=source]", "feria de Valencia")
+        await page.fill("[name=given_on]", "2026-10-01")
+        await page.get_by_role("button", name="Check every row").press("Enter")
+        await expect(page.locator("#import-state")).to_contain_text("Being checked")
+        await Importer(house.book).sweep()
+        await expect(page.get_by_role("button", name="Start calling this list")).to_be_visible()
+        for width in (390, 1280):
+            await page.set_viewport_size({"width": width, "height": 900})
+            for name, path in PAGES.items():
+                await page.goto(house.url + path)
+                if name == "keys":
+                    await page.fill("[name=name]", "CRM")
+                    await page.get_by_role("button", name="Make the key").press("Enter")
+                await _judge(page, f"{name}-{width}.png")
+        await page.context.close()
 
 
 async def _signed_in(running: Chromium, house: House, login: str) -> Page:
