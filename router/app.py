@@ -255,8 +255,8 @@ async def _working(
     application = make_app(doors)
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
-    await tail.watch(RingTimes(rings))
-    tail.follow(merging.READER, merging.follow, calm=True)
+    await tail.watch(RingTimes(rings), kinds=RingTimes.KINDS)
+    tail.follow(merging.READER, merging.follow, calm=True, kinds=merging.READS)
     hub.on("facts", tail.poke_soon)
     async with _background(
         *_writers(doors), book.hinter.run(), Listener(database_url, hub).run(), tail.run()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -29,6 +29,8 @@ Follower = Callable[[Writing, Sequence[Entry]], Awaitable[object]]
 Watching = Callable[[Sequence[Entry]], None]
 
 SOON_SECONDS = 0.25
+BREATH_SECONDS = 0.1
+"""Between two batches of a calm reader: requests wait for none of its bursts."""
 
 
 class Listener:
@@ -100,8 +102,11 @@ class _Reader(Protocol):
 class _Durable:
     """Its place is a row: it goes on where it stopped, in whichever replica."""
 
-    def __init__(self, book: Book, name: str, handler: Follower, *, calm: bool) -> None:
+    def __init__(
+        self, book: Book, name: str, handler: Follower, *, calm: bool, kinds: Collection[str] | None
+    ) -> None:
         self.name = name
+        self._kinds = kinds
         self.calm = calm
         self._book = book
         self._handler = handler
@@ -121,7 +126,7 @@ class _Durable:
             taken = await consumers.take(w.session, self.name)
             if taken is None:
                 return _Look(0, False)
-            entries = await facts.after(w.session, taken, BATCH)
+            entries = await facts.after(w.session, taken, BATCH, self._kinds)
             if entries:
                 await self._handler(w, entries)
                 await consumers.advance(w.session, self.name, entries[-1].cursor)
@@ -132,8 +137,9 @@ class _Passing:
     """Its place is in memory: it sees what happens while the process runs. What an open writer holds back it sees at
     its next look: nothing waits for it."""
 
-    def __init__(self, book: Book, cursor: Cursor, handler: Watching) -> None:
+    def __init__(self, book: Book, cursor: Cursor, handler: Watching, kinds: Collection[str] | None) -> None:
         self.name = "watching"
+        self._kinds = kinds
         self.calm = False
         self._book = book
         self._cursor = cursor
@@ -141,7 +147,7 @@ class _Passing:
 
     async def look(self) -> _Look:
         async with self._book.reading() as r:
-            entries = await facts.after(r.session, self._cursor, BATCH)
+            entries = await facts.after(r.session, self._cursor, BATCH, self._kinds)
             if entries:
                 self._cursor = entries[-1].cursor
         if entries:
@@ -158,18 +164,22 @@ class Tail:
         self._group: asyncio.TaskGroup | None = None
         self._soon: asyncio.TimerHandle | None = None
 
-    def follow(self, name: str, handler: Follower, *, calm: bool = False) -> None:
-        """A durable reader from the journal's beginning; a `calm` one looks once a second, whatever happens.
+    def follow(
+        self, name: str, handler: Follower, *, calm: bool = False, kinds: Collection[str] | None = None
+    ) -> None:
+        """A durable reader from the journal's beginning; a `calm` one looks once a second, whatever happens. With
+        `kinds` it is given the facts of these kinds, and of each batch the last.
 
         Each batch, what the handler does with it, and the new place are one transaction; of several replicas following
         one name, one at a time reads. A handler that raises gets the same batch again, after a pause."""
-        self._add(_Durable(self._book, name, handler, calm=calm))
+        self._add(_Durable(self._book, name, handler, calm=calm, kinds=kinds))
 
-    async def watch(self, handler: Watching) -> None:
-        """A reader from the present end, for as long as the process runs. The handler must not block."""
+    async def watch(self, handler: Watching, *, kinds: Collection[str] | None = None) -> None:
+        """A reader from the present end, for as long as the process runs; `kinds` as in `follow`. The handler must not
+        block."""
         async with self._book.reading() as r:
             cursor = await facts.end(r.session)
-        self._add(_Passing(self._book, cursor, handler))
+        self._add(_Passing(self._book, cursor, handler, kinds))
 
     def poke_soon(self) -> None:
         """Looks in a moment, once for all that is committed until then: what is urgent never waits for the journal."""
@@ -213,6 +223,8 @@ async def _read_on(reader: _Reader, poked: asyncio.Event) -> None:
             continue
         if look.read:
             pause = SOONEST
+            if reader.calm:
+                await asyncio.sleep(BREATH_SECONDS)
             continue
         if reader.calm:
             await asyncio.sleep(POLL_SECONDS)
@@ -227,6 +239,8 @@ async def _read_on(reader: _Reader, poked: asyncio.Event) -> None:
 class RingTimes:
     """Seconds from a lead's arrival to the first reservation, of the leads that came while the process ran."""
 
+    KINDS = ("lead.created", "task.reserved")
+
     def __init__(self, samples: Recent, *, most: int = 10_000) -> None:
         self._samples = samples
         self._came: dict[int, Any] = {}
@@ -236,7 +250,7 @@ class RingTimes:
         for entry in entries:
             if entry.lead_id is None:
                 continue
-            if entry.seq == 1:
+            if entry.kind == "lead.created":
                 self._came[entry.lead_id] = entry.at
             elif entry.kind == "task.reserved" and (came := self._came.pop(entry.lead_id, None)):
                 self._samples.add(max(0.0, (entry.at - came).total_seconds()))

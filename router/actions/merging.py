@@ -22,6 +22,8 @@ MOST_OPEN = 5
 """Open proposals to merge into one contact: an address that so many give tells nothing about who they are."""
 
 _OVER = frozenset({"task.closed", "task.abandoned", "task.expired", "task.withdrawn", "lead.created", "lead.attached"})
+READS = _OVER
+"""The kinds of facts it needs."""
 
 
 async def follow(w: Writing, entries: Sequence[Entry]) -> None:

@@ -17,19 +17,28 @@ from router.store import protection, rates, refusals
 @dataclass
 class _Scales:
     """What a batch is weighed against: how all scopes stand (it moves with every request let through), what the sites
-    have cost, which prefixes are silent."""
+    have cost, which prefixes are silent. `unused` is what was drawn for nothing."""
 
     now: datetime
     standing: dict[str, Standing]
     spent: Mapping[str, int]
     silent: frozenset[str]
-    let: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
 
     def weigh(self, asked: Asked, draws: Sequence[Counted]) -> Verdict:
+        again = asked.key is not None and self.standing[asked.key.scope].used > 0
+        verdict = Verdict() if again else self._judge(asked)  # the same request was let through before
+        if again or verdict.why is not None:
+            self.unused.update(one.scope for one in draws)
+        else:
+            for one in draws:
+                used, ends_at = self.standing[one.scope]
+                self.standing[one.scope] = Standing(used + 1, ends_at)
+        return verdict
+
+    def _judge(self, asked: Asked) -> Verdict:
         if asked.refused is not None:
             return Verdict(asked.refused)
-        if asked.key is not None and self.standing[asked.key.scope].used:
-            return Verdict()  # the same request was let through before
         if (until := self._spent_until(asked)) is not None:
             return Verdict(Why.spend, int((until - self.now).total_seconds()) + 1)
         if (found := full(asked.counted, self.standing)) is not None:
@@ -39,11 +48,12 @@ class _Scales:
         spent = asked.nonce is None or self.standing[asked.nonce.scope].used > 0
         if needed > (0 if spent else asked.bits):
             return Verdict(Why.proof, bits=needed)
-        self._count(draws)
         return Verdict()
 
     def _spent_until(self, asked: Asked) -> datetime | None:
         """When the site may spend again, if it may not now."""
+        if not (asked.daily_cap or asked.hourly_cap):
+            return None
         hour = self.now.replace(minute=0, second=0, microsecond=0)
         midnight = hour.replace(hour=0)
         caps = (
@@ -51,12 +61,6 @@ class _Scales:
             (asked.hourly_cap, hour_scope(asked.site_id, self.now), hour + timedelta(hours=1)),
         )
         return next((end for cap, scope, end in caps if cap and self.spent.get(scope, 0) + LEG_COST > cap), None)
-
-    def _count(self, draws: Sequence[Counted]) -> None:
-        for one in draws:
-            used, ends_at = self.standing[one.scope]
-            self.standing[one.scope] = Standing(used + 1, ends_at)
-            self.let[one.scope] += 1
 
 
 def _drawn(asked: Asked) -> list[Counted]:
@@ -72,12 +76,11 @@ async def weigh(w: Writing, asked: Sequence[Asked]) -> list[Verdict]:
     Who is refused has thus used nothing up, and the same idempotency key counts once.
     """
     draws = [_drawn(one) for one in asked]
-    drawn = scopes(draws)
-    standing, silent = await rates.draw(w.session, drawn, w.now, (one.prefix for one in asked if one.prefix))
+    standing, silent = await rates.draw(w.session, scopes(draws), w.now, (one.prefix for one in asked if one.prefix))
     capped = {one.site_id for one in asked if one.daily_cap or one.hourly_cap}
     scales = _Scales(w.now, standing, await protection.spent(w.session, capped, w.now), silent)
     verdicts = [scales.weigh(one, its_draws) for one, its_draws in zip(asked, draws, strict=True)]
-    await rates.give_back(w.session, {scope: times - scales.let[scope] for scope, (times, _) in drawn.items()})
+    await rates.give_back(w.session, scales.unused)
     seen = Counter(
         (one.site_id, verdict.why.value) for one, verdict in zip(asked, verdicts, strict=True) if verdict.why
     )

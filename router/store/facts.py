@@ -1,7 +1,7 @@
 """Facts as queries: numbered per lead, appended in bulk, read in commit order."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -47,13 +47,18 @@ _LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no
 
 _AFTER = text(
     """
+    with behind as materialized (
+      select id, xid, at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data from facts
+      where (xid, id) > (cast(cast(:xid as text) as xid8), :fact_id)
+        and xid < pg_snapshot_xmin(pg_current_snapshot())
+      order by xid, id limit :limit
+    )
     select id, cast(cast(xid as text) as bigint), at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data
-    from facts
-    where (xid, id) > (cast(cast(:xid as text) as xid8), :fact_id)
-      and xid < pg_snapshot_xmin(pg_current_snapshot())
-    order by xid, id limit :limit
+    from behind
+    where :kinds is null or kind = any(:kinds) or id = (select id from behind order by xid desc, id desc limit 1)
+    order by xid, id
     """
-)
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 
 _HELD_BACK = text(
     """
@@ -107,9 +112,14 @@ async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
     await session.execute(_APPEND, {"facts": as_json(rows)})
 
 
-async def after(session: ReadSession, cursor: Cursor, limit: int = 500) -> list[Entry]:
-    """The facts behind the cursor in commit order, as far as no open writer may still come in between."""
-    rows = await session.rows(_AFTER, {"xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit})
+async def after(
+    session: ReadSession, cursor: Cursor, limit: int = 500, kinds: Collection[str] | None = None
+) -> list[Entry]:
+    """The facts behind the cursor in commit order, as far as no open writer may still come in between. Of `limit` facts
+    only those of `kinds`, where these are given, and the last one, whatever it is: it is the place to go on from."""
+    rows = await session.rows(_AFTER, {
+        "xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit, "kinds": None if kinds is None else [*kinds],
+    })
     return [Entry._make(row) for row in rows]
 
 

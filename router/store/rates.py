@@ -77,9 +77,8 @@ async def draw(
 
 async def give_back(session: WriteSession, times: Mapping[str, int]) -> None:
     """In the transaction that drew."""
-    given = {scope: count for scope, count in times.items() if count}
-    if given:
-        await session.execute(_GIVE_BACK, {"scopes": list(given), "times": list(given.values())})
+    if times:
+        await session.execute(_GIVE_BACK, {"scopes": list(times), "times": list(times.values())})
 
 
 async def sweep(session: WriteSession, now: datetime) -> None:
