@@ -50,6 +50,7 @@ class Writing:
         self.public_url = public_url
         self.audiences: set[str] = set()
         self._facts: list[Noted] = []
+        self._noted = False
         self._spending: dict[str, tuple[int, int]] = {}
 
     def fact(
@@ -71,10 +72,15 @@ class Writing:
         if lead_id is not None:
             self.hint(f"lead:{lead_id}")
 
+    def noted(self, lead_id: int) -> None:
+        """Facts of this lead are written by the action's own statement; who follows it is told after the commit."""
+        self._noted = True
+        self.hint(f"lead:{lead_id}")
+
     @property
     def recorded(self) -> bool:
         """Whether it holds facts."""
-        return bool(self._facts)
+        return self._noted or bool(self._facts)
 
     def hint(self, *audiences: str) -> None:
         """Tells these audiences, after the commit, that their state changed."""

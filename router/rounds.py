@@ -1,5 +1,6 @@
 """Rounds: runs dispatch rounds while tasks wait and agents are free, and takes rings back from agents who left."""
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -14,6 +15,9 @@ MOST_ROUNDS = 20
 IN_VAIN_SECONDS = 0.1
 """A round that follows one in vain so soon is probably in vain too."""
 
+NOBODY_SECONDS = 0.05
+"""While nobody is free it looks no more often than this: who becomes free meanwhile waits so long at most."""
+
 REMIND_FROM, REMIND_UNTIL = timedelta(seconds=0.8), timedelta(seconds=2.0)
 
 
@@ -23,6 +27,7 @@ class Rounds:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._in_vain = -IN_VAIN_SECONDS
+        self._nobody_free = -NOBODY_SECONDS
 
     async def sweep(self) -> int:
         """One round after another in each pool with waiting tasks, until one matches nothing; reservations made.
@@ -30,9 +35,10 @@ class Rounds:
         When many leads come while every agent is busy, it first looks whether anybody is free, without a transaction.
         """
         if time.monotonic() - self._in_vain < IN_VAIN_SECONDS:
+            await asyncio.sleep(max(0.0, self._nobody_free + NOBODY_SECONDS - time.monotonic()))
             async with self._book.reading() as r:
                 if not await tasks.anybody_free(r.session, r.now, HEARTBEAT_LEASE):
-                    self._in_vain = time.monotonic()
+                    self._in_vain = self._nobody_free = time.monotonic()
                     return 0
         total = await self._rounds()
         self._in_vain = time.monotonic() if total == 0 else -IN_VAIN_SECONDS

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """The net under lost hints."""
-BATCH = 500
+BATCH = 2_000
 SOONEST, LATEST = 0.005, 0.2
 """Facts held back by an open writer are looked at again after 5 ms, doubled up to 200 ms, in seconds."""
 PROBE_SECONDS = 10.0
@@ -27,10 +27,7 @@ RECONNECT_SECONDS = 5.0
 
 Follower = Callable[[Writing, Sequence[Entry]], Awaitable[object]]
 Watching = Callable[[Sequence[Entry]], None]
-
 SOON_SECONDS = 0.25
-BREATH_SECONDS = 0.1
-"""Between two batches of a calm reader: requests wait for none of its bursts."""
 
 
 class Listener:
@@ -86,9 +83,10 @@ class Listener:
 
 
 class _Look(NamedTuple):
-    """What one look at the journal found. `held`: more is committed, but an older writer is still open."""
+    """What one look at the journal found. `more`: it may read on at once. `held`: more is committed, but an older
+    writer may still be open."""
 
-    read: int
+    more: bool
     held: bool
 
 
@@ -121,16 +119,16 @@ class _Durable:
         async with self._book.reading() as r:
             cursor = await consumers.place(r.session, self.name)
             if not await facts.after(r.session, cursor, 1):
-                return _Look(0, await consumers.held_back(r.session, cursor))
+                return _Look(False, await consumers.held_back(r.session, cursor))
         async with self._book.writing() as w:
             taken = await consumers.take(w.session, self.name)
             if taken is None:
-                return _Look(0, False)
-            entries = await facts.after(w.session, taken, BATCH, self._kinds)
+                return _Look(False, False)
+            entries, full = await facts.page(w.session, taken, BATCH, self._kinds)
             if entries:
                 await self._handler(w, entries)
                 await consumers.advance(w.session, self.name, entries[-1].cursor)
-        return _Look(len(entries), True)
+        return _Look(full, True)
 
 
 class _Passing:
@@ -147,12 +145,12 @@ class _Passing:
 
     async def look(self) -> _Look:
         async with self._book.reading() as r:
-            entries = await facts.after(r.session, self._cursor, BATCH, self._kinds)
+            entries, full = await facts.page(r.session, self._cursor, BATCH, self._kinds)
             if entries:
                 self._cursor = entries[-1].cursor
         if entries:
             self._handler(entries)
-        return _Look(len(entries), held=False)
+        return _Look(full, held=False)
 
 
 class Tail:
@@ -221,10 +219,8 @@ async def _read_on(reader: _Reader, poked: asyncio.Event) -> None:
             log.error("the journal's reader stumbled", exc_info=error, extra={"reader": reader.name})
             await asyncio.sleep(min(0.1 * 2**failures, 30.0))
             continue
-        if look.read:
+        if look.more:
             pause = SOONEST
-            if reader.calm:
-                await asyncio.sleep(BREATH_SECONDS)
             continue
         if reader.calm:
             await asyncio.sleep(POLL_SECONDS)

@@ -82,7 +82,7 @@ async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
                 wanted.append(one)
                 leads.append(lead)
     await _attach(w, wanted, leads)
-    _record(w, wanted, leads)
+    _tell(w, leads)
     if chats := [lead.lead_id for one, lead in zip(wanted, leads, strict=True) if one.intent is Intent.chat]:
         await conversing.opened(w, chats)
     if going_on := {lead.lead_id: one.continues for one, lead in zip(wanted, leads, strict=True) if one.continues}:
@@ -120,6 +120,10 @@ def _row(n: int, one: Wanted) -> dict[str, Any]:
         "scope": _scope(one),
         "key": one.key,
         "request_hex": one.request_sha256.hex(),
+        "created": {
+            "intent": one.intent.value, "site": one.site_id,
+            "purposes": sorted({purpose for agreed in one.agreed for purpose in agreed.purposes}),
+        },
     }
 
 
@@ -157,20 +161,9 @@ async def _attach(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) 
         await tasks.hurry(w.session, tiers)
 
 
-def _record(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) -> None:
-    for one, lead in zip(wanted, leads, strict=True):
-        common = {"campaign_id": one.campaign_id, "lead_id": lead.lead_id}
-        purposes = sorted({purpose for agreed in one.agreed for purpose in agreed.purposes})
-        w.fact("lead.created", **common, seq=1, subject_id=lead.lead_id, intent=one.intent.value, site=one.site_id,
-               purposes=purposes)
-        if one.work is None:
-            continue
-        if lead.task_id is None:
-            w.fact("lead.attached", **common, seq=2, subject_id=lead.lead_id)
-        elif one.work.due_at is None:
-            w.fact("task.queued", **common, seq=2, subject_id=lead.task_id, tier=one.work.tier)
-        else:
-            w.fact("task.scheduled", **common, seq=2, subject_id=lead.task_id, due=one.work.due_at.isoformat())
+def _tell(w: Writing, leads: list[intake.Stored]) -> None:
+    for lead in leads:
+        w.noted(lead.lead_id)
     w.hint("dispatch", "wallboard")
 
 

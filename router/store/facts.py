@@ -53,7 +53,8 @@ _AFTER = text(
         and xid < pg_snapshot_xmin(pg_current_snapshot())
       order by xid, id limit :limit
     )
-    select id, cast(cast(xid as text) as bigint), at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data
+    select id, cast(cast(xid as text) as bigint), at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data,
+      (select count(*) from behind)
     from behind
     where :kinds is null or kind = any(:kinds) or id = (select id from behind order by xid desc, id desc limit 1)
     order by xid, id
@@ -112,15 +113,25 @@ async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
     await session.execute(_APPEND, {"facts": as_json(rows)})
 
 
-async def after(
-    session: ReadSession, cursor: Cursor, limit: int = 500, kinds: Collection[str] | None = None
-) -> list[Entry]:
-    """The facts behind the cursor in commit order, as far as no open writer may still come in between. Of `limit` facts
-    only those of `kinds`, where these are given, and the last one, whatever it is: it is the place to go on from."""
+class Page(NamedTuple):
+    """A piece of the journal. `full`: it ended at its limit, and more may be readable already."""
+
+    entries: list[Entry]
+    full: bool
+
+
+async def after(session: ReadSession, cursor: Cursor, limit: int = 500) -> list[Entry]:
+    """The facts behind the cursor in commit order, as far as no open writer may still come in between."""
+    return (await page(session, cursor, limit)).entries
+
+
+async def page(session: ReadSession, cursor: Cursor, limit: int, kinds: Collection[str] | None = None) -> Page:
+    """As `after`; of `limit` facts only those of `kinds`, where these are given, and the last one, whatever it is: it
+    is the place to go on from."""
     rows = await session.rows(_AFTER, {
         "xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit, "kinds": None if kinds is None else [*kinds],
     })
-    return [Entry._make(row) for row in rows]
+    return Page([Entry._make(row[:-1]) for row in rows], bool(rows) and rows[0][-1] == limit)
 
 
 async def end(session: ReadSession) -> Cursor:

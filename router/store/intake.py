@@ -22,7 +22,7 @@ _TAKE_IN = text(
       select *, decode(status_hex, 'hex') as status_hash from json_to_recordset(cast(:asked as json)) as a(
         n integer, campaign_id bigint, site_id bigint, queue_id bigint, pool bigint, skills text, lane text, phone text,
         name text, locale text, intent text, claims jsonb, source jsonb, fields jsonb, sealed text, status_hex text,
-        kind text, tier bigint, due_at timestamptz, scope text, key text, request_hex text)
+        kind text, tier bigint, due_at timestamptz, scope text, key text, request_hex text, created jsonb)
     ), known as materialized (
       select given.n, i.request_sha256, i.answer
       from given cross join lateral (
@@ -75,6 +75,20 @@ _TAKE_IN = text(
       select :alarm, w.id, a.due_at, 'pending', 0
       from waiting w join made m on m.id = w.lead_id join asked a on a.status_hash = m.status_hash
       where a.due_at is not null
+    ), noted as (
+      insert into facts (at, kind, campaign_id, lead_id, seq, subject_id, data)
+      select :now, f.kind, m.campaign_id, m.id, f.seq, f.subject_id, f.data
+      from asked a join made m on m.status_hash = a.status_hash left join waiting w on w.lead_id = m.id
+      cross join lateral (values
+        (1, 'lead.created', m.id, a.created),
+        (2, case when w.id is null then 'lead.attached' when a.due_at is null then 'task.queued'
+            else 'task.scheduled' end,
+          coalesce(w.id, m.id),
+          case when w.id is null then '{}' when a.due_at is null then jsonb_build_object('tier', a.tier)
+            else jsonb_build_object('due', a.due_at) end)
+      ) f(seq, kind, subject_id, data)
+      where f.seq = 1 or a.kind <> ''
+      order by a.n, f.seq
     ), kept as (
       insert into idempotency (scope, key, request_sha256, answer, created_at)
       select a.scope, a.key, decode(a.request_hex, 'hex'),
@@ -129,8 +143,8 @@ class Answered(NamedTuple):
 async def take_in(
     session: WriteSession, asked: Sequence[Row], agreed: Sequence[Row], alarm: str, now: datetime
 ) -> dict[int, Stored | Answered]:
-    """Stores contacts, leads, receipts, tasks, the alarms of those not due yet, and the keys; by the row's
-    number `n`.
+    """Stores contacts, leads, receipts, tasks, the alarms of those not due yet, the leads' first facts, and the keys;
+    by the row's number `n`.
 
     A stranger never changes a known person's name. Contacts are locked in one order, so that replicas cannot deadlock.
     A lead whose token or key another replica has just used is missing: nothing of this may be committed then.
