@@ -113,7 +113,7 @@ def bare_row(book: Book) -> tuple[Any, Batcher[str, int]]:
 
 
 async def beside_server(url: str, what: str) -> None:
-    book = Book(make_engine(url, connections=12), Hub(), Vault("x" * 32), "")
+    book = Book(make_engine(url, connections=24), Hub(), Vault("x" * 32), "")
     bare, batcher = bare_row(book)
     handlers = {"nothing": nothing, "orm": one_by_one(book), "bare": bare}
     application = web.Application()
@@ -293,9 +293,11 @@ async def fill(url: str, first: int, last: int) -> None:
 
 
 async def settled(url: str) -> None:
-    """Lets the journal's reader go on behind what pgbench wrote: that is no work of the house's own leads."""
+    """Does what pgbench left to be done, which is no work of the house's own leads: the journal's reader goes on behind
+    it, and the cleaning up that the database would otherwise begin in the middle of a run is over."""
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     await connection.execute(PASS)
+    await connection.execute("vacuum analyze")
     await connection.close()
 
 
@@ -343,13 +345,14 @@ async def main(quick: bool) -> int:
     seconds, rounds = (3.0, 2) if quick else (6.0, 3)
     sizes = [1_000, 100_000] if quick else [1_000, 100_000, 1_000_000]
     rates: dict[int, tuple[float, float]] = {}
+    waits: list[float] = []
     with tempfile.TemporaryDirectory(dir="/tmp") as folder, EmbeddedPostgres(Path(folder)) as server:
         await migrate(server.url)
         async with running("tests.benchmarks.intake", "house", server.url, folder):
             pass  # its plan is applied
         filled = 0
         others: dict[str, Seen] = {}
-        best, house, bare = Seen(1.0), Seen(1.0), Seen(1.0)
+        best = Seen(1.0)
         print(f"{'':46}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'share':>9}")
         for size in sizes:
             await fill(server.url, filled + 1, size)
@@ -358,6 +361,7 @@ async def main(quick: bool) -> int:
             house, bare = middle(found.pop("house")), middle(found.pop(NOTHING))
             best = max((middle(runs) for runs in found.values()), key=lambda one: one.rate)
             rates[size] = (house.rate, house.rate / best.rate)
+            waits.append(house.p99 / bare.p99)
             row(f"pgbench, the same rows, {size:,} leads before", best, 1.0)
             row(f"hablemos, POST /v1/leads, {size:,} leads before", house, house.rate / best.rate)
             row(NOTHING, bare, bare.rate / best.rate)
@@ -367,7 +371,7 @@ async def main(quick: bool) -> int:
         row("pgbench, one bare row", others["pgbench bare"], 1.0)
         row("group commit of one bare row", others["bare"], others["bare"].rate / others["pgbench bare"].rate)
     worst = min(share for _, share in rates.values())
-    slow = house.p99 / bare.p99
+    slow = statistics.median(waits)
     flat = rates[sizes[0]][0] / rates[sizes[-1]][0]
     ratios = [
         {"name": "share of pgbench", "ratio": round(worst, 2), "goal": GOAL, "ok": worst >= GOAL},
