@@ -59,16 +59,12 @@ class Writing:
         *,
         campaign_id: int | None = None,
         lead_id: int | None = None,
-        seq: int | None = None,
         subject_id: int | None = None,
         agent_id: int | None = None,
         **data: Any,
     ) -> None:
-        """Records what happened. `data` holds ids, codes, amounts and reasons, never a name, number or words.
-
-        `seq` is given only by who has just made the lead with its count set; otherwise it is numbered at commit.
-        """
-        self._facts.append(Noted(self.now, kind, campaign_id, lead_id, seq, subject_id, agent_id, data))
+        """Records what happened. `data` holds ids, codes, amounts and reasons, never a name, number or words."""
+        self._facts.append(Noted(self.now, kind, campaign_id, lead_id, subject_id, agent_id, data))
         if lead_id is not None:
             self.hint(f"lead:{lead_id}")
 

@@ -47,7 +47,6 @@ class Noted(NamedTuple):
     kind: str
     campaign_id: int | None
     lead_id: int | None
-    seq: int | None
     subject_id: int | None
     agent_id: int | None
     data: dict[str, Any]

@@ -25,16 +25,16 @@ _APPEND = text(
     """
     with noted as materialized (
       select * from json_to_recordset(cast(:facts as json)) as f(n integer, at timestamptz, kind text,
-        campaign_id bigint, lead_id bigint, seq integer, place integer, subject_id bigint, agent_id bigint, data jsonb)
+        campaign_id bigint, lead_id bigint, place integer, subject_id bigint, agent_id bigint, data jsonb)
     ), wanted as (
-      select lead_id, count(*) as n from noted where lead_id is not null and seq is null group by lead_id
+      select lead_id, count(*) as n from noted where lead_id is not null group by lead_id
     ), counted as (
       update leads set seq = leads.seq + wanted.n from wanted
       where leads.id = wanted.lead_id and leads.id = any(array(select lead_id from wanted))
       returning leads.id, leads.seq - wanted.n as before
     )
     insert into facts (at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data)
-    select f.at, f.kind, f.campaign_id, f.lead_id, coalesce(f.seq, counted.before + f.place), f.subject_id, f.agent_id,
+    select f.at, f.kind, f.campaign_id, f.lead_id, counted.before + f.place, f.subject_id, f.agent_id,
       f.data
     from noted f left join counted on counted.id = f.lead_id
     order by f.n
@@ -104,7 +104,7 @@ async def append(session: WriteSession, facts: Sequence[Noted]) -> None:
     rows: list[dict[str, Any]] = []
     for n, fact in enumerate(facts):
         place = None
-        if fact.lead_id is not None and fact.seq is None:
+        if fact.lead_id is not None:
             places[fact.lead_id] += 1
             place = places[fact.lead_id]
         rows.append({"n": n, "place": place, **fact._asdict()})

@@ -16,5 +16,4 @@ CHROMIUM = next(filter(None, map(shutil.which, (
 ))), None)
 """The browser without windows first: it takes a third of the processor time for a page."""
 
-
 FLAGS = ("--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required")
