@@ -1,6 +1,8 @@
 """By hand: an agent makes a lead, and dials himself, through the same reservation, guard and caps as any other call."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from router.actions import dispatch, listing
 from router.actions.intake import take_in

@@ -7,9 +7,11 @@ list lately is a duplicate.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from router.actions.intake import take_in
 from router.book import Writing

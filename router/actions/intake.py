@@ -1,8 +1,9 @@
 """Intake: leads become contacts, consent receipts and tasks, many requests in one transaction."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from router.actions import conversing, keeping, promising
 from router.book import Writing

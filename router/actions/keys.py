@@ -1,7 +1,8 @@
 """Keys: made and revoked by an administrator, and what a program may do with one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from router.actions import merging
 from router.actions.intake import take_in

@@ -1,7 +1,8 @@
 """Partial forms: who gave his number and agreed to be called, and stopped half-way, is offered help after a while."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from router.actions.intake import take_in
 from router.book import Writing

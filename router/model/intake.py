@@ -1,17 +1,17 @@
 """What a door asks of intake, and what it answers. Values only."""
 
 import hashlib
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from router.model.leads import Intent
 from router.model.protection import Asked
 from router.model.tasks import TIER_NOW, TaskKind
 
 
-@dataclass(frozen=True)
-class Agreed:
+class Agreed(msgspec.Struct, frozen=True):
     """One box that was ticked, or what stands for it: the purposes, and the text as it was shown."""
 
     purposes: tuple[str, ...]
@@ -23,8 +23,7 @@ class Agreed:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """What an agent shall do about a lead. With `due_at` (aware) the task is scheduled until then, otherwise queued."""
 
     kind: TaskKind = TaskKind.call
@@ -32,8 +31,7 @@ class Work:
     due_at: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """A lead as a door understood it: number in E.164 or "", consent given, queue known.
 
     `status_token` is given by the door, so that the answer can name the link; `key` is the caller's idempotency key,
@@ -56,9 +54,9 @@ class Wanted:
     agreed: tuple[Agreed, ...] = ()
     work: Work | None = Work()
     site_id: int | None = None
-    claims: dict[str, Any] = field(default_factory=dict)
-    source: dict[str, Any] = field(default_factory=dict)
-    fields: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = msgspec.field(default_factory=dict)
+    source: dict[str, Any] = msgspec.field(default_factory=dict)
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
     sealed_fields: bytes | None = None
     address: str = ""
     user_agent: str = ""
@@ -71,8 +69,7 @@ class Wanted:
     request_sha256: bytes = b""
 
 
-@dataclass(frozen=True)
-class Brought:
+class Brought(msgspec.Struct, frozen=True):
     """What a public door brings: the lead, and what is weighed before it is let in; None when it was weighed already.
     """
 
@@ -80,8 +77,7 @@ class Brought:
     asked: Asked | None = None
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """`token` names the status link. `task_id` is the task made for it, if one was. `replayed`: the same key was
     answered before. `attached`: the person already waits for the same thing, so nobody is rung twice. `mismatch`: the
     key was used for another request."""

@@ -5,12 +5,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumber, PhoneNumberType
 
 from router.model.errors import Invalid, NumberRefused
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """What a network says a call or a message comes from, when it is a number."""
+
+SHORTEST = 2
+"""Digits of the shortest national number the library reads."""
 
 REFUSED = frozenset(
     {
@@ -35,11 +38,34 @@ class Number(NamedTuple):
     e164: str
 
 
+@lru_cache(400)
+def _stripped(code: int) -> re.Pattern[str] | None:
+    """What may be stripped from the start of a national number of this country calling code, if anything."""
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(code, COUNTRY_CODE_TO_REGION_CODE[code][0])
+    prefix = metadata.national_prefix_for_parsing if metadata is not None else ""
+    return re.compile(prefix) if prefix else None
+
+
+def _plain(written: str) -> PhoneNumber | None:
+    """A number in E.164 that has nothing to be stripped, which is what nearly all doors bring: its two parts, as
+    `phonenumbers.parse` finds them in ten times the time. None for all others, which that reads."""
+    if not E164.fullmatch(written):
+        return None
+    for end in (2, 3, 4):
+        code, national = int(written[1:end]), written[end:]
+        if code in COUNTRY_CODE_TO_REGION_CODE:
+            prefix = _stripped(code)
+            if national[:1] in {"", "0"} or len(national) < SHORTEST or (prefix and prefix.match(national)):
+                return None
+            return PhoneNumber(country_code=code, national_number=int(national))
+    return None
+
+
 @lru_cache(2_000)
 def _looked_up(written: str, country: str | None) -> Number | None:
     """None for what is no number at all. Kept for a while: one request asks several times."""
     try:
-        number = phonenumbers.parse(written, country)
+        number = _plain(written) or phonenumbers.parse(written, country)
     except phonenumbers.NumberParseException:
         return None
     kind = PhoneNumberType.UNKNOWN if number.extension else phonenumbers.number_type(number)

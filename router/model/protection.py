@@ -8,12 +8,12 @@ it; the third such request of a network in ten minutes is asked for a proof.
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from phonenumbers import PhoneNumberType
 
 from router.model.phone import REFUSED, look_up
@@ -111,8 +111,7 @@ def network_of(address: str, *, six: int = 64) -> str:
     return str(ipaddress.ip_network(f"{parsed}/{24 if parsed.version == 4 else six}", strict=False))
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request of a public door as the counting sees it. `refused` is set when something that needs no counting
     refuses it already. `key` is the scope of its idempotency key, `nonce` that of its proof, whose `bits` are proven.
     `risk` are the points known before counting. `prefix` is that of its number. Caps in minor units, 0 for none."""
@@ -130,8 +129,7 @@ class Asked:
     hourly_cap: int = 0
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """`why` it is not taken, or None. `retry_after` in seconds; `bits` are what a proof must have."""
 
     why: Why | None = None

@@ -43,13 +43,15 @@ def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | Non
     """An engine with bounded connections. `limits` overrides single entries of LIMITS (migrations need longer ones).
 
     Connections are not tried before use: that costs a round trip each time. After a restart of the database the first
-    one to fail empties the pool.
+    one to fail empties the pool. The one given back last is taken first: few connections are warm rather than all
+    lukewarm, which is a tenth of an intake's time.
     """
     return create_async_engine(
         url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
+        pool_use_lifo=True,
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
     )

@@ -1,12 +1,12 @@
 """The door of programs: leads from server to server, with a key of the campaign."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+from msgspec.structs import replace
 
 from router.actions import keys
 from router.actions.intake import unraced

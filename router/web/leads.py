@@ -1,17 +1,17 @@
 """`POST /v1/leads`: the door of landing pages. 201 is said after the commit, and means it."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
 from router.actions import promising
 from router.actions.intake import unraced
 from router.actions.promising import Holder
-from router.model.errors import Busy, Conflict, Forbidden, Invalid
+from router.model.errors import Busy, Conflict, Forbidden, Invalid, NumberRefused
 from router.model.intake import Brought, Taken, Wanted
 from router.model.leads import Intent
 from router.model.protection import Verdict
@@ -19,7 +19,7 @@ from router.store.sites import Landing
 from router.web.doors import doors
 from router.web.lead_body import LeadBody, digest_of, from_form, idempotency_key, reference_of, understood
 from router.web.parsing import read_json, read_pairs, understand
-from router.web.protection import Posted, asked_of, counting, protect, refuse
+from router.web.protection import Posted, asked_of, count_refusal, protect, refuse
 
 routes = web.RouteTableDef()
 
@@ -89,8 +89,11 @@ async def take_lead(
     """
     key = idempotency_key(request, "/client_request_id") or body.client_request_id
     asked = {name: value for name, value in raw.items() if name not in OF_THIS_TRY}
-    async with counting(request, landing):
+    try:
         wanted = understood(request, body, landing, method=method, key=key, digest=digest_of(asked))
+    except (Forbidden, NumberRefused) as error:
+        await count_refusal(request, landing, error)
+        raise
     if piece := await doors(request).sources.of(body.source.offline, landing.campaign.id):
         wanted = replace(wanted, source={**wanted.source, "offline": piece})
     posted = Posted(

@@ -5,10 +5,11 @@ nobody touches it. A purchase is only kept; who wants to be called about it tick
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from router.model.errors import HouseError, Invalid, NotFound, ProofNeeded
 from router.model.forms import KINDS, ConsentText, Question, consents, plain, plain_lines, questions, read_answers

@@ -15,13 +15,11 @@ same request again with both.
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from router.actions import protecting
@@ -49,8 +47,7 @@ from router.web.gate import peer
 HONEYPOT_SECONDS = 600
 """What a filled hidden field is told to wait: as long as an ordinary visitor whose network was busy."""
 
-@dataclass(frozen=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """What a request brings along for its protection. `phone` in E.164, or as it was written (`country` is assumed
     where none is written), or "" where none is needed. `website` is the hidden field, which people leave empty. `key`
     is its idempotency key, if it has one."""
@@ -94,16 +91,10 @@ async def protect(request: web.Request, landing: Landing, posted: Posted) -> Non
         refuse(doors(request), landing, verdict)
 
 
-@asynccontextmanager
-async def counting(request: web.Request, landing: Landing) -> AsyncIterator[None]:
-    """Counts refusals that other code raises on the way to `protect`: a foreign origin (Forbidden), a kind of number
-    (NumberRefused, which `e164` raises)."""
-    try:
-        yield
-    except (Forbidden, NumberRefused) as error:
-        why = Why.origin if isinstance(error, Forbidden) else Why.number_type
-        await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
-        raise
+async def count_refusal(request: web.Request, landing: Landing, error: Forbidden | NumberRefused) -> None:
+    """Counts what other code refused on the way to `protect`: a foreign origin, or a kind of number (`e164`)."""
+    why = Why.origin if isinstance(error, Forbidden) else Why.number_type
+    await _weigh(doors(request), Asked(landing.site.id, doors(request).limits, refused=why))
 
 
 async def _weigh(house: Doors, asked: Asked) -> Verdict:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from router.model.errors import Invalid
-from router.model.phone import REFUSED, e164, international, masked
+from router.model.phone import REFUSED, Number, e164, international, look_up, masked
 
 
 @pytest.mark.parametrize("written", ["600 000 001", "+34 600-000-001", "0034600000001", "(600) 000001", "٦٠٠٠٠٠٠٠١"])
@@ -43,6 +43,25 @@ def test_what_is_no_number_is_refused_by_name(written: str) -> None:
 def test_numbers_that_cost_or_belong_to_no_country_are_refused(written: str) -> None:
     with pytest.raises(Invalid):
         e164(written, "ES")
+
+
+@given(
+    code=st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+    national=st.text("0123456789", min_size=0, max_size=13),
+)
+@settings(max_examples=2_000, deadline=None)
+def test_a_number_in_e164_is_read_as_the_library_reads_it(code: int, national: str) -> None:
+    written = f"+{code}{national}"
+    try:
+        number = phonenumbers.parse(written, None)
+    except phonenumbers.NumberParseException:
+        assert look_up(written) is None
+        return
+    region = phonenumbers.region_code_for_number(number) or ""
+    assert look_up(written) == Number(
+        "" if region == "001" else region, phonenumbers.number_type(number),
+        phonenumbers.format_number(number, PhoneNumberFormat.E164),
+    )
 
 
 def test_of_all_example_numbers_in_the_world_only_ordinary_ones_pass() -> None:

@@ -25,7 +25,7 @@ from router.store import refusals
 from router.web import middleware
 from router.web.doors import DOORS, Doors, doors
 from router.web.parsing import read_json
-from router.web.protection import Posted, counting, issue, protect
+from router.web.protection import Posted, count_refusal, issue, protect
 from router.web.server import Server
 from router.wording import wording
 from tests import making
@@ -40,9 +40,10 @@ async def knock(request: web.Request) -> web.Response:
     landing = await doors(request).landings.by_key("landing")
     assert landing is not None
     body = await read_json(request)
-    async with counting(request, landing):
-        if body.pop("foreign", False):
-            raise Forbidden("This page may not post leads here.")
+    if body.pop("foreign", False):
+        error = Forbidden("This page may not post leads here.")
+        await count_refusal(request, landing, error)
+        raise error
     await protect(request, landing, Posted(**body))
     return web.json_response({"in": True}, status=201)
 
