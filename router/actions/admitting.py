@@ -1,4 +1,8 @@
-"""Admitting: what the public doors bring is weighed and taken in by one transaction, many requests at a time."""
+"""Admitting: what the public doors bring is taken in and counted by one transaction, many requests at a time.
+
+It hopes: nearly all requests may come in, so they are stored first and counted last, and the rows all of them are
+counted in are locked for a commit's time and no longer. Hope is dropped with everything stored when one is refused.
+"""
 
 from collections.abc import Sequence
 
@@ -6,15 +10,17 @@ from router.actions.intake import take_in
 from router.actions.protecting import weigh
 from router.book import Writing
 from router.model.intake import Brought, Taken
-from router.model.protection import Verdict
 
 
-async def admit(w: Writing, brought: Sequence[Brought]) -> list[Taken | Verdict]:
-    """For each request in order: its answer, or the verdict that refuses it. What is refused stores nothing, uses
-    nothing up and leaves its neighbours alone. Raises what `take_in` raises; nothing is counted then either.
-    """
-    asked = {place: one.asked for place, one in enumerate(brought) if one.asked is not None}
-    verdicts = await weigh(w, list(asked.values())) if asked else []
-    refused = {place: verdict for place, verdict in zip(asked, verdicts, strict=True) if verdict.why is not None}
-    taken = iter(await take_in(w, [one.wanted for place, one in enumerate(brought) if place not in refused]))
-    return [refused[place] if place in refused else next(taken) for place in range(len(brought))]
+class Refusing(Exception):
+    """One of these requests may not come in, and nothing may be stored. Taken in one by one, its neighbours may; it is
+    to be weighed by itself, which says why."""
+
+
+async def admit(w: Writing, brought: Sequence[Brought]) -> list[Taken]:
+    """The answers in order. Raises Refusing, and what `take_in` raises; nothing is counted then either."""
+    taken = await take_in(w, [one.wanted for one in brought])
+    asked = [one.asked for one in brought if one.asked is not None]
+    if asked and any(verdict.why for verdict in await weigh(w, asked)):
+        raise Refusing
+    return taken

@@ -1,5 +1,6 @@
 """What every door needs, reached through one typed key of the application."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,22 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class Wary:
+    """The sites where somebody was refused a moment ago: their requests are weighed before they are taken in, for hope
+    that fails costs more than it saves."""
+
+    SECONDS = 10.0
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+
+    def of(self, site_id: int) -> bool:
+        return time.monotonic() < self._until.get(site_id, 0.0)
+
+    def begin(self, site_id: int) -> None:
+        self._until[site_id] = time.monotonic() + self.SECONDS
+
+
 @dataclass(frozen=True)
 class Doors:
     """`public_url` is where customers and the carrier reach us, without a slash at its end; cookies are `Secure` when
@@ -38,7 +55,7 @@ class Doors:
     wording: Wording
     carrier: Carrier
     trust: TrustProvider
-    intake: Batcher[Brought, Taken | Verdict]
+    intake: Batcher[Brought, Taken]
     public_url: str
     root_certificate: bytes
     softphone: str = ""
@@ -49,6 +66,7 @@ class Doors:
     limits: Limits = STRICT
     gatekeeper: Batcher[Asked, Verdict] | None = None
     clock: Callable[[], datetime] = utc_now
+    wary: Wary = field(default_factory=Wary)
 
     @cached_property
     def landings(self) -> Landings:

@@ -9,17 +9,17 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from router.actions import promising
+from router.actions.admitting import Refusing
 from router.actions.intake import unraced
 from router.actions.promising import Holder
 from router.model.errors import Busy, Conflict, Forbidden, Invalid, NumberRefused
 from router.model.intake import Brought, Taken, Wanted
 from router.model.leads import Intent
-from router.model.protection import Verdict
 from router.store.sites import Landing
-from router.web.doors import doors
+from router.web.doors import Doors, doors
 from router.web.lead_body import LeadBody, digest_of, from_form, idempotency_key, reference_of, understood
 from router.web.parsing import read_json, read_pairs, understand
-from router.web.protection import Posted, asked_of, count_refusal, protect, refuse
+from router.web.protection import Posted, asked_of, count_refusal, let_in, protect
 
 routes = web.RouteTableDef()
 
@@ -127,24 +127,26 @@ async def _promised(request: web.Request, landing: Landing, body: LeadBody, want
 
 
 async def ask_protected(request: web.Request, landing: Landing, wanted: Wanted, posted: Posted) -> Taken:
-    """Takes it in if it may come in, in one transaction. Raises what `protect` raises, and Busy."""
-    answer = await _brought(request, Brought(wanted, asked_of(request, landing, posted)))
-    if isinstance(answer, Verdict):
-        refuse(doors(request), landing, answer)
-    return answer
+    """Takes it in if it may come in, in one transaction while nobody is refused. Raises what `protect` raises, and
+    Busy."""
+    house, asked = doors(request), asked_of(request, landing, posted)
+    if asked.refused is None and not house.wary.of(landing.site.id):
+        try:
+            return await _brought(house, Brought(wanted, asked))
+        except Refusing:
+            house.wary.begin(landing.site.id)
+    await let_in(house, landing, asked)
+    return await _brought(house, Brought(wanted))
 
 
 async def ask(request: web.Request, wanted: Wanted) -> Taken:
     """Takes in what `protect` has let through. Raises Busy."""
-    answer = await _brought(request, Brought(wanted))
-    assert isinstance(answer, Taken)  # noqa: S101  nothing of it is weighed
-    return answer
+    return await _brought(doors(request), Brought(wanted))
 
 
-async def _brought(request: web.Request, brought: Brought) -> Taken | Verdict:
-    intake = doors(request).intake
+async def _brought(house: Doors, brought: Brought) -> Taken:
     try:
-        return await unraced(lambda: intake.ask(brought))
+        return await unraced(lambda: house.intake.ask(brought))
     except asyncio.QueueFull as error:
         raise Busy("Too many requests are waiting. Nothing was stored; please try again.") from error
 

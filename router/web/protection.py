@@ -85,10 +85,14 @@ async def protect(request: web.Request, landing: Landing, posted: Posted) -> Non
     """Lets the request through, or raises Closed, Forbidden, NumberRefused, TooMany, SpendCapped, ProofNeeded; Invalid
     for what is no number; Busy. To be asked last, when the request is otherwise in order: what is let through counts.
     """
-    asked = asked_of(request, landing, posted)
-    verdict = await _weigh(doors(request), asked)
+    await let_in(doors(request), landing, asked_of(request, landing, posted))
+
+
+async def let_in(house: Doors, landing: Landing, asked: Asked) -> None:
+    """Lets this request through, or raises what `protect` raises."""
+    verdict = await _weigh(house, asked)
     if verdict.why is not None:
-        refuse(doors(request), landing, verdict)
+        _refuse(house, landing, verdict)
 
 
 async def count_refusal(request: web.Request, landing: Landing, error: Forbidden | NumberRefused) -> None:
@@ -192,7 +196,7 @@ def _hidden(vault: Vault, counted: str) -> str:
     return vault.mac("rate", counted).hex()
 
 
-def refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
+def _refuse(house: Doors, landing: Landing, verdict: Verdict) -> NoReturn:
     """Says why with what the visitor can do next: the number to call, and when to come again."""
     campaign, limits = landing.campaign, house.limits
     number = campaign.phone_for(landing.site) or campaign.caller_id

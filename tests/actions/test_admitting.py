@@ -1,16 +1,18 @@
 """Admitting: one transaction for many requests, in which nobody pays for his neighbour."""
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
 from router.actions import admitting
 from router.actions.intake import Raced
-from router.book import Book
+from router.book import Batcher, Book
 from router.model.campaigns import Site
 from router.model.contacts import Contact
 from router.model.intake import Agreed, Brought, Taken, Wanted
 from router.model.leads import Intent, Lead
-from router.model.protection import Asked, Verdict, Why
+from router.model.protection import Asked
 from router.model.rates import STRICT, Counted, Limit, Rate
 from router.model.vault import new_token
 from tests import making
@@ -33,22 +35,35 @@ def brought(site: Site, phone: str, *, weighed: bool = True, token: str = "") ->
     return Brought(wanted, Asked(site.id, STRICT, (ADDRESS,)) if weighed else None)
 
 
-async def test_who_is_refused_stores_nothing_and_his_neighbours_are_answered_in_order(book: Book, site: Site) -> None:
-    numbers = [f"+1202555010{place}" for place in range(4)]
+async def test_all_are_answered_in_order_and_counted(book: Book, site: Site) -> None:
+    numbers = [f"+1202555010{place}" for place in range(3)]
     async with book.writing() as w:
         answers = await admitting.admit(w, [
-            *(brought(site, number) for number in numbers[:3]), brought(site, numbers[3], weighed=False),
+            *(brought(site, number) for number in numbers[:2]), brought(site, numbers[2], weighed=False),
         ])
-    assert [type(answer) for answer in answers] == [Taken, Taken, Verdict, Taken]
-    assert isinstance(answers[2], Verdict)
-    assert answers[2].why is Why.address
     async with book.reading() as r:
         stored = {lead.id: lead.contact_id for lead in await r.session.scalars(select(Lead))}
         phones = {contact.id: contact.phone for contact in await r.session.scalars(select(Contact))}
         (rate,) = await r.session.scalars(select(Rate))
     assert {lead_id: phones[contact_id] for lead_id, contact_id in stored.items()} == {
-        answer.lead_id: number for answer, number in zip(answers, numbers, strict=True) if isinstance(answer, Taken)
+        answer.lead_id: number for answer, number in zip(answers, numbers, strict=True)
     }
+    assert rate.used == 2
+
+
+async def test_where_one_is_refused_nothing_is_stored_and_his_neighbours_come_in_by_themselves(
+    book: Book, site: Site
+) -> None:
+    batcher = Batcher(book, admitting.admit)
+    asked = [asyncio.ensure_future(batcher.ask(brought(site, f"+1202555010{place}"))) for place in range(4)]
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(batcher.run())
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    writing.cancel()
+    assert [type(answer) for answer in answers] == [Taken, Taken, admitting.Refusing, admitting.Refusing]
+    async with book.reading() as r:
+        assert len(await r.session.scalars(select(Lead))) == 2
+        (rate,) = await r.session.scalars(select(Rate))
     assert rate.used == 2
 
 

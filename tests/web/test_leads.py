@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import aiohttp
@@ -18,8 +18,7 @@ from router.book import Batcher, Book
 from router.live import Hub
 from router.model.campaigns import Campaign
 from router.model.intake import Brought, Taken
-from router.model.protection import Verdict
-from router.model.rates import LENIENT
+from router.model.rates import LENIENT, Limit, Limits
 from router.ports import Carrier, TrustProvider
 from router.store.db import make_engine
 from router.web import lead_body, leads, middleware, parsing
@@ -84,10 +83,15 @@ def behind_proxy() -> bool:
 
 
 @pytest.fixture
-async def door(book: Book, behind_proxy: bool) -> AsyncIterator[Door]:
+def limits() -> Limits:
+    return LENIENT
+
+
+@pytest.fixture
+async def door(book: Book, behind_proxy: bool, limits: Limits) -> AsyncIterator[Door]:
     async with book.writing() as w:
         await making.site(w, await making.queue(w, await making.campaign(w)), origins=[ORIGIN])
-    server, intake = Server("127.0.0.1", 0), Batcher[Brought, Taken | Verdict](book, admit)
+    server, intake = Server("127.0.0.1", 0), Batcher[Brought, Taken](book, admit)
     doors = Doors(
         book=book,
         hub=book.hub,
@@ -98,7 +102,7 @@ async def door(book: Book, behind_proxy: bool) -> AsyncIterator[Door]:
         public_url=server.url,
         root_certificate=b"",
         behind_proxy=behind_proxy,
-        limits=LENIENT,
+        limits=limits,
     )
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = doors
@@ -521,3 +525,21 @@ async def test_who_goes_on_from_a_chat_with_his_number_takes_his_thread_along(do
             {"lead": went_on[1]["lead"]})
     assert person == thread
     assert source["continues"] == chat[1]["lead"]
+
+
+@pytest.mark.parametrize("limits", [replace(LENIENT, number_day=Limit(1, 86_400))])
+async def test_of_many_at_once_only_who_asks_too_often_is_refused_and_so_it_goes_on(door: Door) -> None:
+    async def post(number: int, key: str = "") -> int:
+        again = {"client_request_id": key} if key else {}
+        status, _, _ = await door.post({**GOOD, "phone": f"+3460000000{number}", **again})
+        return status
+
+    keyed = await post(0, "first-time")
+    assert sorted(await asyncio.gather(*(post(number) for number in (1, 1, 2, 3, 0)))) == [201, 201, 201, 429, 429]
+    assert await asyncio.gather(post(1), post(4), post(0, "first-time")) == [429, 201, 201]
+    assert keyed == 201
+    rows = await door.rows()
+    assert (rows["leads"], rows["contacts"], rows["idempotency"]) == (5, 5, 1)
+    async with door.book.reading() as r:
+        used = await r.session.rows(text("select scope, used from rates where scope like 'site:%'"))
+    assert [row[1] for row in used] == [5]
