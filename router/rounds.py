@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from router.actions import dispatch
@@ -16,7 +17,7 @@ IN_VAIN_SECONDS = 0.1
 """A round that follows one in vain so soon is probably in vain too."""
 
 NOBODY_SECONDS = 0.05
-"""While nobody is free it looks no more often than this: who becomes free meanwhile waits so long at most."""
+"""While nobody is free it looks no more often than this, unless it hears that somebody has become free."""
 
 REMIND_FROM, REMIND_UNTIL = timedelta(seconds=0.8), timedelta(seconds=2.0)
 
@@ -28,6 +29,8 @@ class Rounds:
         self._book = book
         self._in_vain = -IN_VAIN_SECONDS
         self._nobody_free = -NOBODY_SECONDS
+        self._freed = asyncio.Event()
+        book.hub.on("free", self._freed.set)
 
     async def sweep(self) -> int:
         """One round after another in each pool with waiting tasks, until one matches nothing; reservations made.
@@ -35,7 +38,7 @@ class Rounds:
         When many leads come while every agent is busy, it first looks whether anybody is free, without a transaction.
         """
         if time.monotonic() - self._in_vain < IN_VAIN_SECONDS:
-            await asyncio.sleep(max(0.0, self._nobody_free + NOBODY_SECONDS - time.monotonic()))
+            await self._until_worth_a_look()
             async with self._book.reading() as r:
                 if not await tasks.anybody_free(r.session, r.now, HEARTBEAT_LEASE):
                     self._in_vain = self._nobody_free = time.monotonic()
@@ -43,6 +46,12 @@ class Rounds:
         total = await self._rounds()
         self._in_vain = time.monotonic() if total == 0 else -IN_VAIN_SECONDS
         return total
+
+    async def _until_worth_a_look(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._nobody_free + NOBODY_SECONDS - time.monotonic())):
+                await self._freed.wait()
+        self._freed.clear()
 
     async def _rounds(self) -> int:
         async with self._book.writing() as w:

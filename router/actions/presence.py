@@ -28,7 +28,7 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish) -> Agent:
         agent.idle_since = None
     await w.session.flush()
     w.fact(f"agent.{wish.value}", agent_id=agent_id, subject_id=agent_id)
-    w.hint("dispatch", f"agent:{agent_id}", "wallboard")
+    w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")
     return agent
 
 
@@ -36,7 +36,7 @@ async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
     """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own."""
     was_away = await agents.beat(w.session, agent_ids, w.now)
     if was_away:
-        w.hint("dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
+        w.hint("free", "dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
 
 
 async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: bool = False) -> None:
@@ -52,4 +52,4 @@ async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: 
     agent.back_off_until = w.now + BACK_OFF if missed or rejected else None
     agent.idle_since = w.now if agent.wish in (Wish.ready, Wish.ready_once) else None
     await w.session.flush()
-    w.hint("dispatch", f"agent:{agent_id}", "wallboard")
+    w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")
