@@ -58,7 +58,7 @@ async def _match_heads(w: Writing, pool: int) -> tuple[int, bool]:
     if not free:
         return 0, False
     heads, excluded = await tasks.heads(w.session, pool, [agent.id for agent in free], w.now)
-    matches = match(heads, free, w.now, excluded) if heads else []
+    matches = match(heads, free, w.now.timestamp() * 1000, excluded=excluded) if heads else []
     made = await reserve(w, matches) if matches else []
     agents_unseen = len(free) >= tasks.MOST_HEADS and len(made) < len(heads)
     heads_unseen = len(heads) >= min(tasks.MOST_HEADS, len(free)) and len(made) < len(free)

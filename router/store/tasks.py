@@ -170,7 +170,7 @@ async def free_agents(session: WriteSession, pool: int, now: datetime, lease: ti
     rows = await session.execute(
         _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
     )
-    return [Candidate(row[0], row[1], frozenset(row[2])) for row in rows]
+    return [Candidate(row[0], row[1].timestamp() * 1000, dict.fromkeys(row[2], 1)) for row in rows]
 
 
 async def heads(
@@ -181,7 +181,7 @@ async def heads(
     values = {"pool": pool, "agents": list(agents), "now": now, "k": min(MOST_HEADS, len(agents))}
     rows = await session.execute(_HEADS, values)
     return (
-        [Head(row[0], row[1], row[2], frozenset(row[3])) for row in rows],
+        [Head(row[0], row[1], row[2], dict.fromkeys(row[3], 1), row[2]) for row in rows],
         {(row[0], agent) for row in rows for agent in row[4]},
     )
 
