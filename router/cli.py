@@ -9,6 +9,8 @@ from typing import Any
 
 
 def _parser() -> argparse.ArgumentParser:
+    from router.whatif import options
+
     parser = argparse.ArgumentParser(
         prog="hablemos", description="A self-hosted remote-sales contact centre.",
         epilog="Every option of serve is also an environment variable, e.g. HABLEMOS_PORT.",
@@ -35,6 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
     verify.add_argument("--json", action="store_true")
+    simulation = commands.add_parser(
+        "simulate", help="what a staffing would do: service level, waits, occupancy",
+        description="Plays a day with the very rules that route real people. Example: hablemos simulate "
+        "--arrivals-per-hour 200 --handle 180 --agents 10:es --agents 4:es,it=2 --needs 0.9:es --needs 0.1:it "
+        "--patience 300",
+    )
+    options(simulation)
     phonebox = commands.add_parser("phonebox", help="the local carrier alone")
     phonebox.add_argument("--port", type=int, default=8081)
     phonebox.add_argument("--account", required=True)
@@ -54,11 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from router.embedded import EmbeddedError
     from router.model.configuration import WrongFile
     from router.settings import WrongSetting
+    from router.whatif import WrongInput
 
     options = _parser().parse_args(arguments)
     try:
         return run(_run(options))
-    except (WrongSetting, WrongFile, EmbeddedError, Refusal) as error:
+    except (WrongSetting, WrongFile, WrongInput, EmbeddedError, Refusal) as error:
         print(f"hablemos: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -68,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> int:
     commands = {
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
-        "phonebox": _phonebox,
+        "phonebox": _phonebox, "simulate": _simulate,
     }
     return await commands[options.command](options)
 
@@ -135,6 +145,12 @@ async def _verify(options: argparse.Namespace) -> int:
     pdf = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
     return await verify_pdf(pdf, root, as_json=options.json)
+
+
+async def _simulate(options: argparse.Namespace) -> int:
+    from router.whatif import run as simulate
+
+    return simulate(options)
 
 
 async def _phonebox(options: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.demo": EVERYTHING,
     "router.__main__": EVERYTHING,
     "router.walk": (),
+    "router.whatif": ("router.model",),
     "router.web": (
         "router.actions",
         "router.book",
