@@ -9,7 +9,7 @@ import pytest
 
 from router.cli import main
 
-QUICK = ["--arrivals-per-hour", "200", "--handle", "180", "--arrivals", "20000"]
+QUICK = ["--arrivals-per-hour", "200", "--handle", "180", "--arrivals", "8000"]
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -29,14 +29,14 @@ def test_one_object_says_what_the_staffing_does(capsys: pytest.CaptureFixture[st
     seen = as_json(capsys, *QUICK, "--agents", "14", "--target", "20", "--seed", "1")
     assert {"p_wait", "service_level", "asa_s", "abandoned", "occupancy"} <= set(seen)
     assert seen["service_level"] == pytest.approx(0.888, abs=0.05)
-    assert (seen["abandoned"], seen["agents"], seen["arrivals"], seen["seed"]) == (0.0, 14, 19_000, 1)
+    assert (seen["abandoned"], seen["agents"], seen["arrivals"], seen["seed"]) == (0.0, 14, 7_600, 1)
     assert seen["error"]["asa_s"] > 0
 
 
 def test_the_table_prints_its_definitions_and_what_erlang_says(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = told(capsys, *QUICK, "--agents", "13", "--patience", "300")
     assert (code, err) == (0, "")
-    for words in ("19,000 arrivals", "SL3", "SL4", "average speed of answer", "85.82 %", "Erlang A"):
+    for words in ("7,600 arrivals", "SL3", "SL4", "average speed of answer", "85.82 %", "Erlang A"):
         assert words in out
 
 
@@ -107,7 +107,7 @@ def test_moments_come_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path: 
         (["--staff-for", "80/20", "--needs", "1:it"], "no skills"),
         (["--agents", "3", "--patience", "nan"], "patience_s"),
         (["--agents", "3", "--csv", "/nowhere.csv"], "either --arrivals-per-hour or --csv"),
-        (["--agents", "3", "--warm-up", "20000"], "warm-up"),
+        (["--agents", "3", "--warm-up", "8000"], "warm-up"),
     ],
 )
 def test_what_makes_no_sense_is_said_in_one_sentence(

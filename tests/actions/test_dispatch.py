@@ -81,7 +81,9 @@ async def test_a_waiting_task_is_reserved_for_the_agent_idle_longest(book: Book,
     assert await held(book) == {task: ana.id}
     one = await pending(book)
     assert one.expires_at == clock.now + timedelta(seconds=queue.ring_seconds)
-    assert [reason["code"] for reason in one.why] == ["first_in_tier", "has_skills", "longest_idle"]
+    assert [reason["code"] for reason in one.why] == [
+        "first_in_tier", "has_skills", "longest_idle", "rules", "later_in_order",
+    ]
     assert await run(book) == 0
 
 

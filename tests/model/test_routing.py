@@ -93,7 +93,7 @@ def pairs(
     return [(one.task, one.agent) for one in match(waiting, agents, NOW, policy or Policy(), excluded)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(heads(), AGENTS, POLICY, EXCLUDED, st.randoms())
 def test_a_round_is_lawful_and_the_same_in_whatever_order_it_is_asked(
     waiting: list[Head], agents: list[Candidate], policy: Policy, excluded: frozenset[tuple[int, int]], random: Random
@@ -109,7 +109,7 @@ def test_a_round_is_lawful_and_the_same_in_whatever_order_it_is_asked(
     assert match(shuffled, others, NOW, policy, excluded) == made
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(heads(), AGENTS, EXCLUDED)
 def test_nobody_who_may_take_a_waiting_task_is_left_idle_but_for_a_stated_reason(
     waiting: list[Head], agents: list[Candidate], excluded: frozenset[tuple[int, int]]
@@ -124,7 +124,7 @@ def test_nobody_who_may_take_a_waiting_task_is_left_idle_but_for_a_stated_reason
                 assert why_not(task, one, Policy(), excluded) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(heads(), AGENTS, POLICY, EXCLUDED)
 def test_each_match_names_every_agent_once(
     waiting: list[Head], agents: list[Candidate], policy: Policy, excluded: frozenset[tuple[int, int]]
