@@ -243,14 +243,17 @@ def _share(agent: Candidate) -> float:
     return agent.taken / agent.weight if agent.weight > 0 else math.inf
 
 
+def skilled(skills: Needs, needs: Needs) -> bool:
+    """Whether these skills are enough for what is needed."""
+    return all(skills.get(skill, 0) >= level for skill, level in needs.items())
+
+
 def why_not(
     head: Head, agent: Candidate, policy: Policy = ORDINARY, excluded: Collection[tuple[int, int]] = ()
 ) -> Reason | None:
     """Why this agent may not take this task whatever else waits, or None when he may."""
-    skills = agent.skills
-    for skill, level in head.needs.items():
-        if skills.get(skill, 0) < level:
-            return _lacking(head, agent)
+    if not skilled(agent.skills, head.needs):
+        return _lacking(head, agent)
     if (head.id, agent.id) in excluded:
         return {"code": "excluded"}
     if agent.most and agent.taken >= agent.most:
@@ -274,16 +277,12 @@ def _in_the_way(channel: Channel, agent: Candidate, policy: Policy) -> Channel |
     return next((held for held, load in agent.load.items() if load and (channel, held) not in policy.beside), None)
 
 
-def _skilled(agent: Candidate, needs: Needs) -> bool:
-    return all(agent.skills.get(skill, 0) >= level for skill, level in needs.items())
-
-
 def _makes_room(head: Head, agent: Candidate, policy: Policy, left: Iterable[Head]) -> Reason | None:
     """Somebody more urgent waits for this agent, and only what he holds already is in the way: he is given no more of
     it, or the one would wait for as long as the others come."""
     for other in left:
         if (
-            other.channel is not head.channel and _skilled(agent, other.needs)
+            other.channel is not head.channel and skilled(agent.skills, other.needs)
             and _in_the_way(other.channel, agent, policy) is not None
         ):
             return {"code": "makes_room", "channel": other.channel.value, "task": other.id}
@@ -292,8 +291,8 @@ def _makes_room(head: Head, agent: Candidate, policy: Policy, left: Iterable[Hea
 
 def _kept_free(agent: Candidate, free: Sequence[Candidate], policy: Policy) -> Reason | None:
     for one in policy.expected:
-        if one.tasks > 0 and _skilled(agent, one.needs):
-            others = sum(1 for other in free if other.id != agent.id and _skilled(other, one.needs))
+        if one.tasks > 0 and skilled(agent.skills, one.needs):
+            others = sum(1 for other in free if other.id != agent.id and skilled(other.skills, one.needs))
             if others < one.tasks:
                 return {"code": "kept_free", "needs": dict(one.needs), "expected": round(one.tasks, 1), "free": others}
     return None

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from router.model.routing import PLAIN, Candidate, Channel, Head, Match, Needs, Policy, Rules, match
+from router.model.routing import PLAIN, Candidate, Channel, Head, Match, Needs, Policy, Rules, match, skilled
 
 Decide = Callable[[Sequence[Head], Sequence[Candidate], float, Policy], Sequence[Match]]
 
@@ -109,12 +109,8 @@ def check(scenario: Scenario) -> None:
     ):
         raise ValueError("The shares of the arrivals must not be below zero, and not all zero.")
     for one in scenario.demand:
-        if one.share and not any(_able(group.skills, one.needs) for group in scenario.staff if group.agents):
+        if one.share and not any(skilled(group.skills, one.needs) for group in scenario.staff if group.agents):
             raise ValueError(f"Nobody has what some arrivals need: {_say(one.needs)}.")
-
-
-def _able(skills: Needs, needs: Needs) -> bool:
-    return all(skills.get(skill, 0) >= level for skill, level in needs.items())
 
 
 def _say(needs: Needs) -> str:
