@@ -8,6 +8,7 @@ from datetime import timedelta
 from router.actions import dispatch
 from router.book import Book
 from router.model.agents import HEARTBEAT_LEASE
+from router.model.routing import MOST_HEADS
 from router.store import tasks
 
 MOST_ROUNDS = 20
@@ -57,13 +58,13 @@ class Rounds:
         async with self._book.writing() as w:
             pools, ours = await tasks.waiting_pools(w.session)
             total = await dispatch.match_all(w, pools[0]) if ours else 0
-        full = total >= tasks.MOST_HEADS
+        full = total >= MOST_HEADS
         for pool in pools if full else pools[1:]:
             for _ in range(MOST_ROUNDS):
                 async with self._book.writing() as w:
                     made = await dispatch.run_round(w, pool)
                 total += made
-                if made < tasks.MOST_HEADS:
+                if made < MOST_HEADS:
                     break
         return total
 

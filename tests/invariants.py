@@ -12,12 +12,17 @@ RULES = {
           select from reservations r where r.task_id = t.id and r.state = 'pending' and r.agent_id = t.agent_id)""",
     "no task has two pending reservations": """
         select task_id from reservations where state = 'pending' group by task_id having count(*) > 1""",
-    "an agent's load is what he holds, within his capacity": """
+    "an agent's load by channel is what he holds, within his capacity": """
         select a.id from agents a left join tasks t on t.agent_id = a.id
           and t.state in ('reserved', 'connecting', 'engaged', 'wrapping')
-        group by a.id having count(t.id) <> a.load or a.load > a.capacity""",
+        group by a.id having count(t.id) filter (where t.kind in ('call', 'nurture')) <> a.call_load
+          or count(t.id) filter (where t.kind = 'chat') <> a.chat_load
+          or count(t.id) filter (where t.kind = 'video') <> a.video_load
+          or a.call_load > a.call_capacity or a.chat_load > a.chat_capacity or a.video_load > a.video_capacity""",
+    "whoever holds something is busy since then, and nobody else is": """
+        select id from agents where (call_load + chat_load + video_load > 0) <> (busy_since is not null)""",
     "nobody has two live voice tasks": """
-        select agent_id from tasks where state in ('connecting', 'engaged', 'wrapping')
+        select agent_id from tasks where kind <> 'chat' and state in ('connecting', 'engaged', 'wrapping')
         group by agent_id having count(*) > 1""",
     "who holds a task is named, and a waiting task is held by nobody": """
         select id from tasks where (state in ('reserved', 'connecting', 'engaged', 'wrapping')) and agent_id is null
@@ -82,7 +87,8 @@ RULES = {
 _IDLE = text(
     """
     select t.id, a.id from tasks t join agents a on a.pool = t.pool and a.skills @> t.skills
-    where t.state = 'queued' and a.wish in ('ready', 'ready_once') and a.disabled_at is null and a.load < a.capacity
+    where t.state = 'queued' and a.wish in ('ready', 'ready_once') and a.disabled_at is null
+      and a.call_load + a.chat_load + a.video_load = 0 and (t.prefers is null or t.prefers_until <= :now)
       and a.heartbeat_at > cast(:now as timestamptz) - interval '15 seconds'
       and (a.back_off_until is null or a.back_off_until <= :now)
       and not exists (select from exclusions e where e.task_id = t.id and e.agent_id = a.id and e.until > :now)

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from router.book import Writing
 from router.model.agents import Agent, Role, Wish
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.leads import Intent, Lead
-from router.model.tasks import Task, TaskKind, TaskState, lane_of
+from router.model.tasks import Task, TaskKind, TaskState, placed
 from router.model.vault import hash_token, new_token
 
 COMPANY = {
@@ -78,12 +80,11 @@ async def lead(w: Writing, queue: Queue, phone: str = "+12025550101", **values: 
 
 async def task(w: Writing, queue: Queue, lead: Lead, **values: Any) -> Task:
     """A queued task of the lead."""
-    skills, tier = values.pop("skills", list(queue.skills)), values.pop("tier", 0)
+    line = replace(queue.line, skills=tuple(values.pop("skills", queue.skills)))
+    where = placed(line, values.pop("kind", TaskKind.call), values.pop("tier", 0), w.now)
     made = Task(
-        campaign_id=queue.campaign_id, queue_id=queue.id, lead_id=lead.id, contact_id=lead.contact_id, pool=queue.pool,
-        tier=tier, skills=skills, lane=lane_of(queue.campaign_id, queue.id, tier, skills),
-        enqueued_at=w.now,
-        **{"kind": TaskKind.call, "state": TaskState.queued, "rank": int(w.now.timestamp() * 1000), **values},
+        lead_id=lead.id, contact_id=lead.contact_id, enqueued_at=w.now,
+        **{"state": TaskState.queued, **where, **values},
     )
     w.session.add(made)
     await w.session.flush()

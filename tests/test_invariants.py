@@ -12,7 +12,7 @@ from tests.invariants import check, check_quiet
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        ("update agents set load = 0", "an agent's load is what he holds"),
+        ("update agents set call_load = 0", "an agent's load by channel is what he holds"),
         ("update alarms set state = 'canceled'", "a call that has not come about has an alarm"),
         ("update calls set state = 'ended', ended_at = now()", "one live call"),
         ("update tasks set state = 'queued'", "a waiting task is held by nobody"),

@@ -28,7 +28,7 @@ from router.model.errors import Invalid
 from router.model.intake import Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.phone import E164, e164
-from router.model.tasks import TIER_FRESH, TIER_NOW, Task, TaskKind, TaskState, lane_of
+from router.model.tasks import TIER_FRESH, TIER_NOW, Task, TaskKind, TaskState, placed
 from router.model.vault import new_token
 from router.ports import (
     CallArrived,
@@ -126,7 +126,7 @@ def _wanted(arrival: Arrival, route: Route, event: CallArrived, work: Work | Non
     if event.forwarded_from:
         source["forwarded_from"] = event.forwarded_from[:40]
     return Wanted(
-        campaign_id=route.campaign.id, queue_id=route.queue.id, pool=route.queue.pool, skills=list(route.queue.skills),
+        line=route.queue.line,
         phone=arrival.caller, name="", locale=arrival.locale, intent=Intent.inbound_call, method="telephone",
         status_token=new_token(), work=work, source=source, scope="carrier:call", key=arrival.carrier_id,
     )
@@ -174,12 +174,11 @@ async def _serve_on(w: Writing, arrival: Arrival) -> Task | None:
         return task
     lead = vouched(await w.session.get(Lead, vouched(arrival.lead_id)))
     queue = vouched(await w.session.get(Queue, vouched(arrival.queue_id)))
-    began = task.rank if task else int(arrival.created_at.timestamp() * 1000)
     made = await tasks.enqueue(w.session, {
-        "campaign_id": queue.campaign_id, "queue_id": queue.id, "lead_id": lead.id, "contact_id": lead.contact_id,
-        "kind": TaskKind.call, "state": TaskState.queued, "pool": queue.pool, "tier": TIER_NOW,
-        "skills": list(queue.skills), "lane": lane_of(queue.campaign_id, queue.id, TIER_NOW, list(queue.skills)),
-        "rank": began, "enqueued_at": arrival.created_at, "continues": task.id if task else None,
+        **placed(queue.line, TaskKind.call, TIER_NOW, task.since_ms if task else arrival.created_at),
+        "lead_id": lead.id, "contact_id": lead.contact_id,
+        "state": TaskState.queued, "enqueued_at": arrival.created_at,
+        "continues": task.id if task else None,
     })
     if made is not None:
         w.fact("task.queued", campaign_id=queue.campaign_id, lead_id=lead.id, subject_id=made, tier=TIER_NOW,

@@ -41,7 +41,7 @@ def wanted(w: Writing, agent: Agent, queue: Queue, campaign: Campaign, told: Tol
     """The lead as intake takes it. Nothing is put before another agent yet."""
     scope = f"agent:{agent.id}"
     return Wanted(
-        campaign_id=campaign.id, queue_id=queue.id, pool=queue.pool, skills=list(queue.skills), phone=told.phone,
+        line=queue.line, phone=told.phone,
         name=told.name, locale=campaign.locale, intent=Intent.form, method="voice", work=None, agreed=told.agreed,
         claims={field: value for field in ("name", "message") if (value := getattr(told, field))},
         source={"party": PARTY, "agent": agent.id}, status_token=w.vault.token("status", scope, told.key),

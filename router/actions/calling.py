@@ -254,20 +254,20 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
         return
     if ended.abandoned:
         await w.move(Task, task.id, TaskState.abandoned, ended_at=w.now, held_until=None, data={"reason": "left"})
-        await presence.release(w, call.agent_id)
+        await presence.release(w, call.agent_id, task.kind)
         return
     if ended.requeue_without is not None or ended.again:
         await back_to_queue(w, task, ended.requeue_without, ended.outcome)
-        await presence.release(w, call.agent_id, rejected=not ended.again)
+        await presence.release(w, call.agent_id, task.kind, rejected=not ended.again)
         return
     if ended.postpone_until is not None:
         await back_to_queue(w, task, None, ended.outcome)
         await listing.postpone(w, task.id, ended.postpone_until)
-        await presence.release(w, call.agent_id)
+        await presence.release(w, call.agent_id, task.kind)
         return
     disposition = ended.disposition or Disposition.failed
     await wrapping.close_task(w, task.id, disposition)
-    await presence.release(w, call.agent_id)
+    await presence.release(w, call.agent_id, task.kind)
 
 
 async def connect_timeout(w: Writing, call_id: int) -> None:

@@ -12,9 +12,12 @@ from router.actions import connecting, short_links
 from router.book import Writing
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
-from router.model.campaigns import Campaign, Number, Queue, Site
+from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.guard import PACKS
+from router.model.levels import asked, owned
+from router.model.routing import PLAIN, Channel
+from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
 from router.store import agents, configuration
 
 N = TypeVar("N", bound=Numbered)
@@ -49,17 +52,48 @@ def _check(plan: Plan, demo: bool) -> None:
         for number in campaign.numbers:
             if number.queue not in queues:
                 raise WrongFile(f"number {number.phone}: campaign {campaign.key} has no queue {number.queue}")
+        _check_queues(campaign, plan.skills)
         for queue in campaign.queues:
             _check_hours(f"queue {campaign.key}/{queue.key}", queue.hours)
             _check_days(f"queue {campaign.key}/{queue.key}", queue.closures)
             _check_holidays(f"queue {campaign.key}/{queue.key}", queue.holidays)
         _check_once(f"campaign {campaign.key}: the question", [one.key for one in campaign.fields])
         _check_once(f"campaign {campaign.key}: the purpose", [one.purpose for one in campaign.consents])
-        for asked in campaign.fields:
-            if (asked.kind == "choice") != bool(asked.choices):
-                raise WrongFile(f"campaign {campaign.key}: field {asked.key}: a choice needs choices, others have none")
+        for question in campaign.fields:
+            if (question.kind == "choice") != bool(question.choices):
+                raise WrongFile(f"campaign {campaign.key}: field {question.key}: a choice needs choices, others none")
     for agent in plan.agents:
         _check_hours(f"agent {agent.login}", agent.shifts)
+        _check_skills(f"agent {agent.login}", agent.skills, plan.skills)
+        if not any(msgspec.structs.astuple(agent.capacity)):
+            raise WrongFile(f"agent {agent.login}: capacity: whoever may hold nothing would never be given anything")
+
+
+def _check_queues(campaign: CampaignPlan, known: Sequence[str]) -> None:
+    """What their rules contradict themselves in, and whether who waits could go round in a circle."""
+    queues = {queue.key: queue for queue in campaign.queues}
+    for queue in campaign.queues:
+        thing = f"queue {campaign.key}/{queue.key}"
+        if (wrong := queue.rules.wrong(queue.skills)) is not None:
+            raise WrongFile(f"{thing}: rules: {wrong}")
+        for skills in (queue.skills, *(row.skills for row in queue.rules.rows)):
+            _check_skills(thing, skills, known)
+        if (queue.overflow is None) != (queue.overflow_seconds == 0):
+            raise WrongFile(f"{thing}: overflow and overflow_seconds belong together")
+        if queue.overflow is not None and queue.overflow not in queues:
+            raise WrongFile(f"{thing}: overflow: campaign {campaign.key} has no queue {queue.overflow}")
+        if queue.expire_seconds and queue.expire_seconds <= max((queue.overflow_seconds, *queue.rules.widens)):
+            raise WrongFile(f"{thing}: expire_seconds: who waits would be given up before the rules have had effect")
+        if queue.wrap_most_seconds < queue.wrap_seconds:
+            raise WrongFile(f"{thing}: wrap_most_seconds should not be less than wrap_seconds")
+    if way := circle({queue.key: queue.overflow for queue in campaign.queues if queue.overflow is not None}):
+        raise WrongFile(f"campaign {campaign.key}: overflow goes round in a circle: {' → '.join(way)}")
+
+
+def _check_skills(thing: str, skills: Skills, known: Sequence[str]) -> None:
+    for skill in skills:
+        if known and skill not in known:
+            raise WrongFile(f"{thing}: skills: {skill} is not among the file's skills: {', '.join(known)}")
 
 
 def _check_hours(thing: str, hours: HoursPlan) -> None:
@@ -103,9 +137,12 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
         await _apply_campaign(w, campaign, changes)
     for agent in plan.agents:
         known = await agents.by_login(w.session, agent.login)
-        values = columns(agent, "password", "password_hash", "role", "address") | {
+        values = columns(agent, "password", "password_hash", "role", "address", "capacity") | {
             "role": Role(agent.role), "address": agent.address or f"client:{agent.login}",
+            "skills": owned(agent.skills),
+            **{f"{channel}_capacity": many for channel, many in msgspec.structs.asdict(agent.capacity).items()},
         }
+        _check_held(known, values)
         if known is None and agent.login not in hashes:
             raise WrongFile(f"agent {agent.login} is new and needs a password")
         if known is None:
@@ -126,8 +163,16 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
     queues: dict[str, Queue] = {}
     for queue in plan.queues:
         row = await configuration.queue(w.session, campaign.id, queue.key)
-        values = columns(queue) | {"campaign_id": campaign.id}
-        queues[queue.key] = await _put(w, row, Queue, values, f"queue {plan.key}/{queue.key}", changes)
+        values = columns(queue, "rules", "overflow") | {
+            "campaign_id": campaign.id, "skills": asked(queue.skills), "wrap_mode": queue.wrap_mode,
+            "newest_first": queue.rules.newest_first, "owner_seconds": queue.rules.owner_seconds,
+        }
+        thing = f"queue {plan.key}/{queue.key}"
+        queues[queue.key] = await _put(w, row, Queue, values, thing, changes)
+        await _apply_rules(w, queues[queue.key], queue.rules, thing, changes)
+    for queue in plan.queues:
+        onward = queues[queue.overflow].id if queue.overflow else None
+        await _put(w, queues[queue.key], Queue, {"overflow_id": onward}, f"queue {plan.key}/{queue.key}", changes)
     for site in plan.sites:
         found = await configuration.site(w.session, site.key)
         if found is not None and found.campaign_id != campaign.id:
@@ -148,6 +193,33 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
     for link in plan.links:
         for one in await short_links.apply(w, campaign, link, plan.key):
             changes.append(Change(*one))
+
+
+async def _apply_rules(w: Writing, queue: Queue, rules: RulesPlan, thing: str, changes: list[Change]) -> None:
+    """Other rules are a new version; whoever waits already keeps the ones he came under."""
+    now = await configuration.ruleset(w.session, queue)
+    old = as_body(ORDINARY) if now is None else now.body
+    new = as_body(rules)
+    if old == new:
+        return
+    made = Ruleset(
+        queue_id=queue.id, version=now.version + 1 if now else PLAIN.version + 1, body=new, widens=rules.widens,
+        newest_first=rules.newest_first, created_at=w.now,
+    )
+    w.session.add(made)
+    await w.session.flush()
+    queue.rules_id = made.id
+    await w.session.flush()
+    for name in new:
+        if old.get(name) != new[name]:
+            changes.append(Change(thing, f"rules.{name}", old.get(name), new[name]))
+
+
+def _check_held(known: Agent | None, values: Mapping[str, Any]) -> None:
+    for channel in Channel if known is not None else ():
+        held = getattr(known, f"{channel.value}_load")
+        if held > values[f"{channel.value}_capacity"]:
+            raise WrongFile(f"agent {values['login']}: capacity: he holds {held} of channel {channel.value} just now")
 
 
 async def _put(

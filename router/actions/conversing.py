@@ -20,7 +20,7 @@ from router.model.conversations import (
     Message,
 )
 from router.model.errors import Busy, Invalid
-from router.model.tasks import TIER_FRESH, TIER_NOW, WITHOUT_TELEPHONE, Task, TaskKind, TaskState, lane_of
+from router.model.tasks import TIER_FRESH, TIER_NOW, WITHOUT_TELEPHONE, Task, TaskKind, TaskState, placed
 from router.store import conversations, tasks
 
 
@@ -141,15 +141,12 @@ async def _ask_for_answer(w: Writing, queue: Queue, thread: Conversation) -> Non
 
 async def enqueue(
     w: Writing, queue: Queue, kind: TaskKind, tier: int, *, campaign_id: int, lead_id: int, contact_id: int,
-    rank: int | None = None, continues: int | None = None,
+    since_ms: int | None = None, continues: int | None = None,
 ) -> int | None:
-    """A new waiting task's id; None when its person waits for the same already. `rank` is another task's age."""
-    skills = list(queue.skills)
+    """A new waiting task's id; None when its person waits for the same already. `since_ms` is another task's age."""
     task_id = await tasks.enqueue(w.session, {
-        "campaign_id": campaign_id, "queue_id": queue.id, "lead_id": lead_id, "contact_id": contact_id, "kind": kind,
-        "state": TaskState.queued, "pool": queue.pool, "tier": tier, "skills": skills,
-        "lane": lane_of(campaign_id, queue.id, tier, skills), "enqueued_at": w.now, "continues": continues,
-        "rank": int(w.now.timestamp() * 1000) if rank is None else rank,
+        **placed(queue.line, kind, tier, since_ms or w.now), "lead_id": lead_id, "contact_id": contact_id,
+        "state": TaskState.queued, "enqueued_at": w.now, "continues": continues,
     })
     if task_id is not None:
         w.fact("task.queued", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id, tier=tier)

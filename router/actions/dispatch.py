@@ -11,7 +11,7 @@ from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
 from router.model.conversations import Side
 from router.model.errors import Conflict
-from router.model.routing import Match, match
+from router.model.routing import MOST_HEADS, ORDINARY, Channel, Match, Policy, match, takes
 from router.model.tasks import (
     WITHOUT_TELEPHONE,
     Exclusion,
@@ -20,6 +20,7 @@ from router.model.tasks import (
     Task,
     TaskKind,
     TaskState,
+    occupies,
 )
 from router.model.vault import new_token
 from router.store import agents, alarms, conversations, rooms, tasks
@@ -32,7 +33,7 @@ GONE_AFTER = timedelta(seconds=45)
 FORGOTTEN_AFTER = timedelta(minutes=10)
 
 
-async def run_round(w: Writing, pool: int) -> int:
+async def run_round(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
     """One round of a pool; how many reservations it made. 0 also when another replica is at it.
 
     Agents and heads of lanes are read under row locks, so nobody else takes them meanwhile. It looks again until
@@ -40,29 +41,34 @@ async def run_round(w: Writing, pool: int) -> int:
     """
     if not await w.session.try_lock_word(f"pool:{pool}"):
         return 0
-    return await match_all(w, pool)
+    return await match_all(w, pool, policy)
 
 
-async def match_all(w: Writing, pool: int) -> int:
+async def match_all(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
     """The round itself, for who holds the pool's lock."""
     total, more = 0, True
-    while more and total < tasks.MOST_HEADS:
-        made, more = await _match_heads(w, pool)
+    while more and total < MOST_HEADS:
+        made, more = await _match_heads(w, pool, policy)
         total += made
     return total
 
 
-async def _match_heads(w: Writing, pool: int) -> tuple[int, bool]:
+async def _match_heads(w: Writing, pool: int, policy: Policy) -> tuple[int, bool]:
     """How many pairs were made of what was looked at, and whether there may be more beyond it."""
     free = await tasks.free_agents(w.session, pool, w.now, HEARTBEAT_LEASE)
-    if not free:
+    able = {agent.id: _kinds(takes(agent, policy)) for agent in free}
+    if not any(able.values()):
         return 0, False
-    heads, excluded = await tasks.heads(w.session, pool, [agent.id for agent in free], w.now)
-    matches = match(heads, free, w.now.timestamp() * 1000, excluded=excluded) if heads else []
+    heads, excluded = await tasks.heads(w.session, pool, able, w.now, HEARTBEAT_LEASE)
+    matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
     made = await reserve(w, matches) if matches else []
-    agents_unseen = len(free) >= tasks.MOST_HEADS and len(made) < len(heads)
-    heads_unseen = len(heads) >= min(tasks.MOST_HEADS, len(free)) and len(made) < len(free)
+    agents_unseen = len(free) >= MOST_HEADS and len(made) < len(heads)
+    heads_unseen = len(heads) >= min(MOST_HEADS, len(free)) and len(made) < len(free)
     return len(made), bool(made) and (agents_unseen or heads_unseen)
+
+
+def _kinds(channels: Sequence[Channel]) -> str:
+    return " ".join(kind.value for kind in TaskKind if occupies(kind) in channels)
 
 
 async def reserve(w: Writing, matches: Sequence[Match]) -> Sequence[tasks.Held]:
@@ -97,7 +103,10 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
 
     A compare-and-set: of two clicks, or a click and the end of the ringing, one wins. Raises Conflict for the other.
     """
-    _, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    held, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    agent = vouched(await w.session.locked(Agent, agent_id))
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    presence.took(agent, w.now, campaign.timezone, costs_turn=held.costs_turn)
     if task.kind in WITHOUT_TELEPHONE:
         await _engage(w, task, agent_id)
         return None
@@ -111,7 +120,6 @@ async def connect(w: Writing, task: Task, agent_id: int) -> Call:
     if await w.move(Task, task.id, TaskState.connecting, held_until=until) is None:
         raise Conflict("The customer is no longer waiting.")
     agent = vouched(await w.session.locked(Agent, agent_id))
-    agent.misses = 0
     call = await _place_agent_leg(w, task, agent)
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, until)
     w.hint("courier", f"agent:{agent_id}", "wallboard")
@@ -122,7 +130,6 @@ async def _engage(w: Writing, task: Task, agent_id: int) -> None:
     if await w.move(Task, task.id, TaskState.connecting, held_until=None) is None:
         raise Conflict("The customer is no longer waiting.")
     vouched(await w.move(Task, task.id, TaskState.engaged, engaged_at=w.now))
-    vouched(await w.session.locked(Agent, agent_id)).misses = 0
     await conversing.taken(w, task, agent_id)
     if task.kind is TaskKind.video:
         w.hint(f"room:{(await rooms.of_task(w.session, task, w.now)).id}")
@@ -174,7 +181,7 @@ async def abandon(
         )
         if gone is not None:
             if ringing is not None:
-                await presence.release(w, ringing.agent_id)
+                await presence.release(w, ringing.agent_id, gone.kind)
             if and_then is not None:
                 await and_then(gone)
             await conversing.resume(w, gone)
@@ -197,7 +204,7 @@ async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
     """The agent declines; the task goes back with its age. Raises Conflict."""
     held, task = await _answered(w, reservation_id, ReservationState.rejected, agent_id)
     await back_to_queue(w, task, held.agent_id, "rejected")
-    await presence.release(w, held.agent_id, rejected=True)
+    await presence.release(w, held.agent_id, task.kind, rejected=True)
 
 
 async def expire(w: Writing, reservation_id: int) -> None:
@@ -207,7 +214,7 @@ async def expire(w: Writing, reservation_id: int) -> None:
     except Conflict:
         return
     await back_to_queue(w, task, held.agent_id, "missed")
-    await presence.release(w, held.agent_id, missed=True)
+    await presence.release(w, held.agent_id, task.kind, missed=True)
 
 
 async def take_back_absent(w: Writing) -> int:
@@ -216,7 +223,7 @@ async def take_back_absent(w: Writing) -> int:
     for one in absent:
         held, task = await _answered(w, one.id, ReservationState.rescinded)
         await back_to_queue(w, task, None, "agent_gone")
-        await presence.release(w, held.agent_id)
+        await presence.release(w, held.agent_id, task.kind)
     return len(absent) + await _take_back_unanswered(w)
 
 
@@ -229,7 +236,7 @@ async def _take_back_unanswered(w: Writing) -> int:
         if await _waits_for_another(w, task):
             await conversing.taken(w, task, None)
             await back_to_queue(w, task, None, "agent_gone")
-            await presence.release(w, agent_id)
+            await presence.release(w, agent_id, task.kind)
             taken += 1
         elif await _forgotten(w, agent_id):
             await conversing.close(w, task)

@@ -164,7 +164,7 @@ async def _new(w: Writing, event: MessageArrived, route: Route) -> Lead:
     if route.source.startswith("offline:"):
         source["offline"] = route.source.removeprefix("offline:")
     wanted = Wanted(
-        campaign_id=route.campaign.id, queue_id=route.queue.id, pool=route.queue.pool, skills=list(route.queue.skills),
+        line=route.queue.line,
         phone=event.sender, name=event.name, locale=known(route.campaign.locale), method=event.channel.value,
         intent=Intent.whatsapp if event.channel is Channel.whatsapp else Intent.chat, status_token=new_token(),
         work=None, source=source, scope="carrier:message", key=event.carrier_id,

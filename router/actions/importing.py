@@ -283,7 +283,7 @@ def _wanted(w: Writing, found: Import, campaign: Campaign, queue: Queue, row: Im
     scope, key = f"list:{campaign.id}", f"{found.sha256.hex()[:40]}:{phone}"
     text, given_on = _consent(found, row)
     base = Wanted(
-        campaign_id=campaign.id, queue_id=queue.id, pool=queue.pool, skills=list(queue.skills), phone=phone, name=name,
+        line=queue.line, phone=phone, name=name,
         locale=_cell(found, row, "locale")[:2].lower() or campaign.locale, intent=Intent.list, method="list",
         status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=verdict.until),
         claims={field: value for field, value in {"name": name, **said}.items() if value},

@@ -102,10 +102,13 @@ def _row(n: int, one: Wanted) -> dict[str, Any]:
         "n": n,
         "campaign_id": one.campaign_id,
         "site_id": one.site_id,
-        "queue_id": one.queue_id,
-        "pool": one.pool,
-        "skills": " ".join(one.skills),
-        "lane": lane_of(one.campaign_id, one.queue_id, work.tier, one.skills),
+        "queue_id": one.line.queue_id,
+        "pool": one.line.pool,
+        "skills": " ".join(one.line.skills),
+        "lane": lane_of(one.line, work.kind, work.tier),
+        "rules_id": one.line.rules_id,
+        "newest_first": one.line.newest_first,
+        "owner_seconds": one.line.owner_seconds,
         "phone": one.phone,
         "name": one.name,
         "locale": one.locale,
@@ -182,7 +185,7 @@ async def task_due(w: Writing, task_id: int) -> None:
         await w.move(Task, task.id, TaskState.withdrawn, ended_at=w.now, data={"reason": "with_us"})
         return
     await w.move(
-        Task, task.id, TaskState.queued, rank=int(w.now.timestamp() * 1000), enqueued_at=w.now,
+        Task, task.id, TaskState.queued, rank=task.rank_at(w.now), enqueued_at=w.now,
         data={"tier": task.tier},
     )
     await keeping.offered(w, task.id)

@@ -11,15 +11,7 @@ from router.model.contacts import Contact
 from router.model.guard import PACKS, Purpose, Snapshot, Verdict, may_contact
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import Signing, SigningState
-from router.model.tasks import (
-    TIER_HOT,
-    TIER_STALE,
-    Disposition,
-    Task,
-    TaskKind,
-    TaskState,
-    lane_of,
-)
+from router.model.tasks import TIER_HOT, TIER_STALE, Disposition, Task, TaskKind, TaskState, placed
 from router.store import alarms, attempts, budgets, cadences, quotes, signings, tasks
 
 QUOTE_CHECK = "quote.check"
@@ -155,12 +147,10 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, 
 
 
 async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
-    earlier = vouched(await tasks.newest_of_lead(w.session, quote.lead_id))
+    queue = await tasks.queue_of(w.session, vouched(await tasks.newest_of_lead(w.session, quote.lead_id)))
     task = Task(
-        campaign_id=quote.campaign_id, queue_id=earlier.queue_id, lead_id=quote.lead_id, contact_id=quote.contact_id,
-        kind=TaskKind.nurture, state=TaskState.queued, pool=earlier.pool, tier=tier, skills=list(earlier.skills),
-        lane=lane_of(quote.campaign_id, earlier.queue_id, tier, list(earlier.skills)),
-        rank=int(w.now.timestamp() * 1000), enqueued_at=w.now, quote_id=quote.id,
+        **placed(queue.line, TaskKind.nurture, tier, w.now), lead_id=quote.lead_id, contact_id=quote.contact_id,
+        state=TaskState.queued, enqueued_at=w.now, quote_id=quote.id,
     )
     w.session.add(task)
     await w.session.flush()

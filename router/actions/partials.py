@@ -10,7 +10,7 @@ from router.model.base import vouched
 from router.model.campaigns import Queue
 from router.model.intake import Wanted
 from router.model.leads import Lead
-from router.model.tasks import TIER_FRESH, Task, TaskKind, TaskState, lane_of
+from router.model.tasks import TIER_FRESH, Task, TaskKind, TaskState, placed
 from router.store import alarms, intake, partials
 
 PARTIAL_DUE = "partial.due"
@@ -49,11 +49,9 @@ async def due(w: Writing, lead_id: int) -> None:
         return
     queue = vouched(await w.session.get(Queue, await partials.queue_of(w.session, lead)))
     task = Task(
-        campaign_id=lead.campaign_id, queue_id=queue.id, lead_id=lead.id, contact_id=lead.contact_id,
-        kind=TaskKind.call, state=TaskState.queued, pool=queue.pool, tier=TIER_FRESH, skills=list(queue.skills),
-        lane=lane_of(lead.campaign_id, queue.id, TIER_FRESH, queue.skills), rank=int(w.now.timestamp() * 1000),
-        enqueued_at=w.now,
-    )  # fmt: skip
+        **placed(queue.line, TaskKind.call, TIER_FRESH, w.now), lead_id=lead.id, contact_id=lead.contact_id,
+        state=TaskState.queued, enqueued_at=w.now,
+    )
     w.session.add(task)
     await w.session.flush()
     w.fact("task.queued", campaign_id=lead.campaign_id, lead_id=lead.id, subject_id=task.id, tier=TIER_FRESH)

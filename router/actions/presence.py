@@ -1,33 +1,42 @@
 """Presence: what agents want, whether they are there, and their capacity."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from router.book import Writing
 from router.model.agents import Agent, Wish
 from router.model.base import vouched
-from router.model.errors import NotFound
+from router.model.errors import Conflict, NotFound
+from router.model.hours import end_of_day
+from router.model.tasks import TaskKind, occupies
 from router.store import agents
 
 BACK_OFF = timedelta(seconds=5)
+WILLING = (Wish.ready, Wish.ready_once)
 MISSES_UNTIL_PAUSE = 2
 """After so many misses in a row the agent is paused, visibly, one click from being back."""
 
 
-async def set_wish(w: Writing, agent_id: int, wish: Wish) -> Agent:
-    """What the agent wants from now on. Asking for what is already so changes nothing. Raises NotFound."""
+async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", by: int | None = None) -> Agent:
+    """What the agent wants from now on, or a supervisor (`by`) wants of him, for a `reason`. Asking for what is already
+    so changes nothing. His turn is neither won nor lost by it: a pause ends where it began. Raises NotFound."""
     agent = await w.session.locked(Agent, agent_id)
     if agent is None or agent.disabled_at is not None:
         raise NotFound("There is no such agent.")
     if agent.wish is wish:
         return agent
-    agent.wish = wish
-    if wish in (Wish.ready, Wish.ready_once):
-        agent.misses, agent.back_off_until, agent.idle_since = 0, None, w.now
+    agent.wish, agent.pause_reason = wish, reason
+    if wish in WILLING:
+        agent.misses, agent.back_off_until = 0, None
+        _begin_idle(agent, w.now)
     else:
-        agent.idle_since = None
+        _stop_idle(agent, w.now)
+        if wish is Wish.off:
+            agent.idle_kept_ms = 0
     await w.session.flush()
-    w.fact(f"agent.{wish.value}", agent_id=agent_id, subject_id=agent_id)
+    said: dict[str, Any] = {name: value for name, value in (("reason", reason), ("by", by)) if value}
+    w.fact(f"agent.{wish.value}", agent_id=agent_id, subject_id=agent_id, **said)
     w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")
     return agent
 
@@ -39,17 +48,65 @@ async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
         w.hint("free", "dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
 
 
-async def release(w: Writing, agent_id: int, *, missed: bool = False, rejected: bool = False) -> None:
-    """Gives the agent his capacity back. A miss or a reject costs him a short back-off; repeated misses pause him."""
+def _begin_idle(agent: Agent, now: datetime) -> None:
+    agent.idle_since = now - timedelta(milliseconds=agent.idle_kept_ms)
+    agent.idle_kept_ms = 0
+
+
+def _stop_idle(agent: Agent, now: datetime) -> None:
+    if agent.idle_since is not None:
+        until = agent.turn_kept_at or now
+        agent.idle_kept_ms = max(0, int((until - agent.idle_since).total_seconds() * 1000))
+    agent.idle_since = agent.turn_kept_at = None
+
+
+def took(agent: Agent, now: datetime, zone: str, *, costs_turn: bool) -> None:
+    """The agent has accepted a task: it counts in his day, which is a day in `zone` (IANA), and costs him his turn, but
+    for what was kept for him."""
+    agent.misses = 0
+    if agent.day_ends is None or agent.day_ends <= now:
+        agent.taken = agent.busy_ms = agent.idle_ms = 0
+        agent.day_ends = end_of_day(now, zone)
+    agent.taken += 1
+    if costs_turn:
+        agent.turn_kept_at, agent.idle_kept_ms = None, 0
+        agent.idle_since = now if agent.wish in WILLING else None
+
+
+async def exchange(w: Writing, agent_id: int, ended: TaskKind, begun: TaskKind) -> None:
+    """The agent goes on with the same person in another way. Raises Conflict when he cannot take that beside what he
+    holds."""
     agent = vouched(await w.session.locked(Agent, agent_id))
-    agent.load = max(0, agent.load - 1)
+    for kind, change in ((ended, -1), (begun, 1)):
+        load = f"{occupies(kind).value}_load"
+        setattr(agent, load, getattr(agent, load) + change)
+    if agent.call_load > agent.call_capacity or agent.call_load + agent.video_load > 1:
+        raise Conflict("You are in a call already. Finish it first.")
+    await w.session.flush()
+
+
+async def release(
+    w: Writing, agent_id: int, kind: TaskKind, *, missed: bool = False, rejected: bool = False
+) -> None:
+    """Gives the agent his capacity for this kind of task back. A miss or a reject costs him a short back-off and his
+    turn; repeated misses pause him. What was taken from him before he answered, or was kept for him, costs no turn."""
+    agent = vouched(await w.session.locked(Agent, agent_id))
+    load = f"{occupies(kind).value}_load"
+    setattr(agent, load, max(0, getattr(agent, load) - 1))
     agent.misses = agent.misses + 1 if missed else 0
+    if agent.load == 0 and agent.busy_since is not None:
+        agent.busy_ms += int((w.now - agent.busy_since).total_seconds() * 1000)
+        agent.busy_since = None
+    if missed or rejected or agent.turn_kept_at is None:
+        agent.idle_kept_ms, agent.turn_kept_at = 0, None
+        agent.idle_since = w.now if agent.wish in WILLING else None
+    elif agent.idle_since is not None:
+        agent.idle_since += w.now - agent.turn_kept_at
+        agent.turn_kept_at = None
     paused = missed and agent.misses >= MISSES_UNTIL_PAUSE
     once = agent.wish is Wish.ready_once and not missed and not rejected
-    if (paused or once) and agent.wish in (Wish.ready, Wish.ready_once):
-        agent.wish = Wish.paused
-        w.fact("agent.paused", agent_id=agent_id, subject_id=agent_id, reason="missed" if paused else "once")
     agent.back_off_until = w.now + BACK_OFF if missed or rejected else None
-    agent.idle_since = w.now if agent.wish in (Wish.ready, Wish.ready_once) else None
+    if (paused or once) and agent.wish in WILLING:
+        await set_wish(w, agent_id, Wish.paused, reason="missed" if paused else "once")
     await w.session.flush()
     w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")

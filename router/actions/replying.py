@@ -1,7 +1,7 @@
 """Replying: what an agent says, how a talk in the browser ends, and how it goes on by another way."""
 
 from router import ports
-from router.actions import conversing, dispatch, meeting, talking, wrapping
+from router.actions import conversing, dispatch, meeting, presence, talking, wrapping
 from router.actions.talking import Text
 from router.book import Writing
 from router.model.base import vouched
@@ -137,6 +137,7 @@ async def call_instead(w: Writing, task_id: int, agent_id: int) -> Call:
     call = await _call_task(w, task)
     if await w.move(Task, call.id, TaskState.reserved, frm=(TaskState.queued,), agent_id=agent_id) is None:
         raise Conflict(CALLED_ALREADY)
+    await presence.exchange(w, agent_id, task.kind, call.kind)
     return await dispatch.connect(w, call, agent_id)
 
 
@@ -148,7 +149,7 @@ async def _call_task(w: Writing, task: Task) -> Task:
     queue = await tasks.queue_of(w.session, task)
     made = await conversing.enqueue(
         w, queue, TaskKind.call, TIER_NOW, campaign_id=task.campaign_id, lead_id=task.lead_id,
-        contact_id=task.contact_id, rank=task.rank, continues=task.id,
+        contact_id=task.contact_id, since_ms=task.since_ms, continues=task.id,
     )
     if made is not None:
         return vouched(await w.session.locked(Task, made))

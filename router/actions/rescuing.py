@@ -122,10 +122,11 @@ async def _withdraw(w: Writing, task_id: int, reason: str) -> None:
     if ringing is None or await w.move(Reservation, ringing.id, ReservationState.canceled, ended_at=w.now) is None:
         return
     await alarms.cancel(w.session, RESERVATION_EXPIRE, ringing.id, w.now)
-    await w.move(
+    gone = await w.move(
         Task, task_id, TaskState.withdrawn, frm=(TaskState.reserved,), agent_id=None, held_until=None, **values
     )
-    await presence.release(w, ringing.agent_id)
+    if gone is not None:
+        await presence.release(w, ringing.agent_id, gone.kind)
 
 
 async def due(w: Writing, cart_id: int) -> None:

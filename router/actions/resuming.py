@@ -13,8 +13,8 @@ from router.model.errors import Conflict
 from router.model.intake import Agreed
 from router.model.leads import Lead
 from router.model.promises import OPEN, QUEUED_BEFORE, Promise
-from router.model.tasks import TIER_PROMISE, Task, TaskKind, TaskState, lane_of
-from router.store import alarms, promises, resuming
+from router.model.tasks import TIER_PROMISE, Task, TaskKind, TaskState, placed
+from router.store import alarms, promises, resuming, tasks
 
 METHOD = "status_link"
 
@@ -66,9 +66,10 @@ async def choose(w: Writing, lead_id: int, starts_at: datetime, coming: Coming) 
 
 async def _put_off(w: Writing, waiting: Task, starts_at: datetime) -> int:
     """The task in which he waits now waits for that time instead, with the tier of a promise."""
+    queue = await tasks.queue_of(w.session, waiting)
     later = await w.move(
-        Task, waiting.id, TaskState.scheduled, frm=(TaskState.queued,), tier=TIER_PROMISE,
-        lane=lane_of(waiting.campaign_id, waiting.queue_id, TIER_PROMISE, list(waiting.skills)),
+        Task, waiting.id, TaskState.scheduled, frm=(TaskState.queued,),
+        **placed(queue.line, waiting.kind, TIER_PROMISE, waiting.since_ms),
         data={"due": (starts_at - QUEUED_BEFORE).isoformat(), "reason": "asked_later"},
     )
     if later is None:

@@ -37,7 +37,7 @@ def common(w: Writing, place: Opening, external_id: str) -> dict[str, Any]:
     """Where a lead goes, and by what it is known if it is told again."""
     connector, queue = place.connector, place.queue
     return {
-        "campaign_id": connector.campaign_id, "queue_id": queue.id, "pool": queue.pool, "skills": list(queue.skills),
+        "line": queue.line,
         "site_id": connector.site_id, "method": connector.party.value, "scope": connector.scope, "key": external_id,
         "status_token": w.vault.token("status", connector.scope, external_id),
     }

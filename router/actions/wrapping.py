@@ -59,7 +59,7 @@ async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposit
     elif disposition is Disposition.wrong_number:
         await suppress(w, task, "wrong_number")
     closed = await close_by_house(w, task_id, disposition)
-    await presence.release(w, agent_id)
+    await presence.release(w, agent_id, closed.kind)
     return closed
 
 
@@ -87,4 +87,4 @@ async def wrap_up_ends(w: Writing, task_id: int) -> None:
     if task is None or task.state is not TaskState.wrapping or task.agent_id is None:
         return
     await close_task(w, task_id, Disposition.unclassified)
-    await presence.release(w, task.agent_id)
+    await presence.release(w, task.agent_id, task.kind)

@@ -33,14 +33,24 @@ class Wish(enum.StrEnum):
 
 
 class Agent(Numbered):
-    """`load` counts the voice tasks held; it moves under the row's lock, and the database keeps it within `capacity`.
-    `idle_since` is when he last became eligible: idle time counts only eligible time. `address` is where his leg rings:
-    E.164 or `client:name`. `shifts` are his weekly hours in the form of a queue's `hours`; none means whenever his
-    queues are open."""
+    """The loads count the tasks held by channel; they move under the row's lock, and the database keeps each within its
+    capacity. `skills` are spelled out (`router.model.levels`). `address` is where his leg rings: E.164 or
+    `client:name`. `shifts` are his weekly hours in the form of a queue's `hours`; none means whenever his queues are
+    open.
+
+    `idle_since` is when he last became eligible, moved on by the time in which he was not: idle time counts only
+    eligible time. While he is not, `idle_kept_ms` remembers what he had waited. `turn_kept_at` is since when he holds
+    what costs him no turn. `taken`, `busy_ms` (with people) and `idle_ms` count his day, which ends at `day_ends`;
+    `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them. `help_at` is when he asked a
+    supervisor to help, `pause_reason` why the house paused him ("" when he did so himself), `focus` the task his desk
+    shows first."""
 
     __tablename__ = "agents"
     __table_args__ = (
-        CheckConstraint("load >= 0 and load <= capacity", name="load_within_capacity"),
+        CheckConstraint("call_load between 0 and call_capacity", name="call_load_within_capacity"),
+        CheckConstraint("chat_load between 0 and chat_capacity", name="chat_load_within_capacity"),
+        CheckConstraint("video_load between 0 and video_capacity", name="video_load_within_capacity"),
+        CheckConstraint("call_capacity <= 1 and video_capacity <= 1", name="one_voice_at_a_time"),
         Index("ix_agents_free", "pool", "idle_since", postgresql_where=text("wish in ('ready','ready_once')")),
     )
     login: Mapped[str] = mapped_column(unique=True)
@@ -51,8 +61,12 @@ class Agent(Numbered):
     locale: Mapped[str] = mapped_column(default="es")
     skills: Mapped[list[str]] = mapped_column(default_factory=list)
     pool: Mapped[int] = mapped_column(default=1)
-    capacity: Mapped[int] = mapped_column(default=1)
-    load: Mapped[int] = mapped_column(default=0)
+    call_capacity: Mapped[int] = mapped_column(default=1)
+    chat_capacity: Mapped[int] = mapped_column(default=1)
+    video_capacity: Mapped[int] = mapped_column(default=1)
+    call_load: Mapped[int] = mapped_column(default=0)
+    chat_load: Mapped[int] = mapped_column(default=0)
+    video_load: Mapped[int] = mapped_column(default=0)
     wish: Mapped[Wish] = mapped_column(default=Wish.off)
     misses: Mapped[int] = mapped_column(default=0)
     idle_since: Mapped[datetime | None] = mapped_column(default=None)
@@ -60,6 +74,23 @@ class Agent(Numbered):
     back_off_until: Mapped[datetime | None] = mapped_column(default=None)
     disabled_at: Mapped[datetime | None] = mapped_column(default=None)
     shifts: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    weight: Mapped[float] = mapped_column(default=1.0)
+    most_a_day: Mapped[int] = mapped_column(default=0)
+    taken: Mapped[int] = mapped_column(default=0)
+    busy_ms: Mapped[int] = mapped_column(default=0)
+    idle_ms: Mapped[int] = mapped_column(default=0)
+    day_ends: Mapped[datetime | None] = mapped_column(default=None)
+    idle_kept_ms: Mapped[int] = mapped_column(default=0)
+    busy_since: Mapped[datetime | None] = mapped_column(default=None)
+    turn_kept_at: Mapped[datetime | None] = mapped_column(default=None)
+    help_at: Mapped[datetime | None] = mapped_column(default=None)
+    pause_reason: Mapped[str] = mapped_column(default="")
+    focus: Mapped[int | None] = mapped_column(default=None)
+
+    @property
+    def load(self) -> int:
+        """How many tasks he holds, whatever their channel."""
+        return self.call_load + self.chat_load + self.video_load
 
     def present(self, now: datetime) -> bool:
         """Whether his browser has answered within its lease at `now` (aware)."""

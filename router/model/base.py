@@ -17,6 +17,7 @@ type_map: dict[Any, Any] = {
     dict[str, Any]: JSONB,
     list[dict[str, Any]]: JSONB,
     list[str]: ARRAY(Text),
+    list[int]: ARRAY(BigInteger),
     enum.Enum: Enum(enum.Enum, native_enum=False, create_constraint=True, length=32),
 }
 

@@ -1,12 +1,15 @@
 """Campaigns, sites, queues: a brand and its rules, a landing page, a line."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
+import msgspec
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from router.model.base import Numbered
+from router.model.base import Base, Numbered
 
 
 class Campaign(Numbered):
@@ -94,11 +97,62 @@ class Number(Numbered):
     source: Mapped[str] = mapped_column(default="")
 
 
+class WrapMode(StrEnum):
+    """What ends the time after the conversation: nothing is needed; its timer or the agent; the agent alone; both, the
+    timer and his word. The last two have a hard end, after which a supervisor is told."""
+
+    none = "none"
+    timed = "timed"
+    until_done = "until_done"
+    timed_and_done = "timed_and_done"
+
+
+class Ruleset(Numbered):
+    """The rules a queue's tasks are given out by, in one version; never changed. A task keeps the one it was enqueued
+    under. `body` is a `router.model.rules.RulesPlan`; `widens` are the ages in seconds at which its relaxation rows
+    begin, but for the first."""
+
+    __tablename__ = "rulesets"
+    __table_args__ = (UniqueConstraint("queue_id", "version"),)
+    queue_id: Mapped[int] = mapped_column(ForeignKey("queues.id"))
+    version: Mapped[int]
+    body: Mapped[dict[str, Any]]
+    widens: Mapped[list[int]]
+    newest_first: Mapped[bool]
+    created_at: Mapped[datetime]
+
+
+class Switch(Base):
+    """Something a supervisor has turned off for the whole house; the row is there while it is off."""
+
+    __tablename__ = "switches"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Where a task waits: a queue as it stands now, in values."""
+
+    queue_id: int
+    campaign_id: int
+    pool: int = 1
+    skills: Sequence[str] = ()
+    rules_id: int | None = None
+    newest_first: bool = False
+    owner_seconds: int = 0
+
+
 class Queue(Numbered):
     """A line: the skills it needs and its server timers, in seconds. `pool` joins queues that share agents.
 
     `hours`, `holidays` and `closures` say when it is open (`router.model.hours`), in the campaign's time zone.
     `handle_seconds` is how long a call takes with its wrap-up: what estimates and slots are reckoned with.
+
+    `skills` are spelled out (`router.model.levels`). `rules_id` are the rules of tasks that come in from now on; none
+    means the ordinary ones; `newest_first` and `owner_seconds` are of them. Whoever has waited `overflow_seconds` moves
+    to the queue `overflow_id` (0: never), whoever has waited `expire_seconds` is given up (0: never).
+    `wrap_most_seconds` is the hard end of a wrap-up.
     """
 
     __tablename__ = "queues"
@@ -118,3 +172,21 @@ class Queue(Numbered):
     closures: Mapped[list[str]] = mapped_column(default_factory=list)
     handle_seconds: Mapped[int] = mapped_column(default=600)
     slot_minutes: Mapped[int] = mapped_column(default=15)
+    rules_id: Mapped[int | None] = mapped_column(
+        ForeignKey("rulesets.id", use_alter=True, name="fk_queues_rules_id"), default=None
+    )
+    newest_first: Mapped[bool] = mapped_column(default=False)
+    owner_seconds: Mapped[int] = mapped_column(default=0)
+    wrap_mode: Mapped[WrapMode] = mapped_column(default=WrapMode.timed)
+    wrap_most_seconds: Mapped[int] = mapped_column(default=600)
+    overflow_id: Mapped[int | None] = mapped_column(ForeignKey("queues.id"), default=None)
+    overflow_seconds: Mapped[int] = mapped_column(default=0)
+    expire_seconds: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def line(self) -> Line:
+        """What a task that comes in now is given."""
+        return Line(
+            self.id, self.campaign_id, self.pool, tuple(self.skills), self.rules_id, self.newest_first,
+            self.owner_seconds,
+        )

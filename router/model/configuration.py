@@ -8,7 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from router.model.agents import Role
+from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
+from router.model.rules import RulesPlan, Skill, Skills
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -17,7 +19,7 @@ Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 LOCALE = "^(en|es|it|ru)$"
 Secret = Annotated[str, Meta(min_length=8, max_length=500)]
-Skill = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+Span0 = Annotated[int, Meta(ge=0, le=86_400)]
 
 
 class ProductPlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,11 +99,12 @@ class NumberPlan(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class QueuePlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A line. Times in seconds."""
+    """A line. Times in seconds. `skills` are names, or names with the least level; `overflow` is the key of the queue
+    of the same campaign that takes over who has waited `overflow_seconds`."""
 
     key: Key
     name: Words
-    skills: list[Skill] = []
+    skills: Skills = []
     pool: Annotated[int, Meta(ge=1)] = 1
     ring_seconds: Seconds = 20
     connect_seconds: Seconds = 60
@@ -113,6 +116,12 @@ class QueuePlan(msgspec.Struct, forbid_unknown_fields=True):
     closures: list[Day] = []
     handle_seconds: Seconds = 600
     slot_minutes: Annotated[int, Meta(ge=5, le=240)] = 15
+    rules: RulesPlan = RulesPlan()
+    wrap_mode: WrapMode = WrapMode.timed
+    wrap_most_seconds: Seconds = 600
+    overflow: Key | None = None
+    overflow_seconds: Span0 = 0
+    expire_seconds: Span0 = 0
 
 
 class SitePlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -210,24 +219,38 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     links: list[LinkPlan] = []
 
 
+class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How many tasks somebody may hold at once by channel: one voice, and as many chats as he can answer."""
+
+    call: Annotated[int, Meta(ge=0, le=1)] = 1
+    chat: Annotated[int, Meta(ge=0, le=8)] = 1
+    video: Annotated[int, Meta(ge=0, le=1)] = 1
+
+
 class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A user. `password` is needed the first time, or `password_hash` (Argon2id)."""
+    """A user. `password` is needed the first time, or `password_hash` (Argon2id). `skills` are names, or names with
+    levels; `capacity` is how many tasks he may hold by channel; `most_a_day` how many he is given in a day (0: any),
+    `weight` his share of them."""
 
     login: Key
     name: Words
     role: Role = Role.agent
     address: Annotated[str, Meta(pattern=r"^(client:[A-Za-z0-9_]{1,60}|\+[1-9][0-9]{6,14})$")] = ""
     locale: Annotated[str, Meta(pattern=LOCALE)] = "es"
-    skills: list[Skill] = []
+    skills: Skills = []
     pool: Annotated[int, Meta(ge=1)] = 1
+    capacity: CapacityPlan = CapacityPlan()
+    weight: Annotated[float, Meta(gt=0, le=100)] = 1.0
+    most_a_day: Annotated[int, Meta(ge=0, le=1_000)] = 0
     shifts: HoursPlan = HoursPlan()
     password: Annotated[str, Meta(min_length=10, max_length=200)] | None = None
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$")] | None = None
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
-    """A whole file."""
+    """A whole file. Where it lists its `skills`, it knows no others."""
 
+    skills: list[Skill] = []
     campaigns: list[CampaignPlan] = []
     agents: list[AgentPlan] = []
 

@@ -12,7 +12,7 @@ class Contact(Numbered):
     """A person. A public door attaches a lead only by `phone`; what else was typed there are claims on the lead.
 
     Without a `phone` ("") nothing joins him to anybody: each such lead has a contact of its own. `merged_into` is the
-    contact he was found to be."""
+    contact he was found to be, `agent_id` who last spoke with him."""
 
     __tablename__ = "contacts"
     __table_args__ = (
@@ -24,3 +24,4 @@ class Contact(Numbered):
     locale: Mapped[str]
     created_at: Mapped[datetime]
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), default=None)
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)

@@ -128,6 +128,12 @@ def at_wall(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     return _change(before, moment + timedelta(hours=3), zone) or moment
 
 
+def end_of_day(at: datetime, zone: str) -> datetime:
+    """The first midnight after `at` (aware) on the wall of `zone` (IANA), in UTC."""
+    where = ZoneInfo(zone)
+    return at_wall(at.astimezone(where).date() + timedelta(days=1), 0, where)
+
+
 def _change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | None:
     """The first second of the later offset when the clock changes between these moments (at most once)."""
     old = _offset(start, zone)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from router.model.campaigns import Line
 from router.model.leads import Intent
 from router.model.protection import Asked
 from router.model.tasks import TIER_NOW, TaskKind
@@ -32,7 +33,7 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A lead as a door understood it: number in E.164 or "", consent given, queue known.
+    """A lead as a door understood it: number in E.164 or "", consent given, `line` known.
 
     `status_token` is given by the door, so that the answer can name the link; `key` is the caller's idempotency key,
     `request_sha256` guards it, `scope` says whose keys they are. Without `work` nothing is put before an agent yet.
@@ -41,10 +42,7 @@ class Wanted(msgspec.Struct, frozen=True):
     `continues` the SHA-256 of the status token of an earlier request, whose chat goes on with this person.
     """
 
-    campaign_id: int
-    queue_id: int
-    pool: int
-    skills: list[str]
+    line: Line
     phone: str
     name: str
     locale: str
@@ -67,6 +65,10 @@ class Wanted(msgspec.Struct, frozen=True):
     scope: str = ""
     key: str | None = None
     request_sha256: bytes = b""
+
+    @property
+    def campaign_id(self) -> int:
+        return self.line.campaign_id
 
 
 class Brought(msgspec.Struct, frozen=True):

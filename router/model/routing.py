@@ -39,6 +39,9 @@ class Channel(StrEnum):
     video = "video"
 
 
+MOST_HEADS = 50
+"""How many rows of a lane a round looks at, at most."""
+
 ONE_OF_EACH: Mapping[Channel, int] = MappingProxyType(dict.fromkeys(Channel, 1))
 
 
@@ -263,6 +266,16 @@ def why_not(
     if agent.load and (beside := _in_the_way(head.channel, agent, policy)) is not None:
         return {"code": "not_beside", "channel": head.channel.value, "holds": beside.value}
     return None
+
+
+def takes(agent: Candidate, policy: Policy = ORDINARY) -> list[Channel]:
+    """The channels of which this agent may be given something at the moment."""
+    if agent.most and agent.taken >= agent.most:
+        return []
+    return [
+        channel for channel in Channel
+        if agent.capacity.get(channel, 0) > agent.load.get(channel, 0) and _in_the_way(channel, agent, policy) is None
+    ]
 
 
 def _lacking(head: Head, agent: Candidate) -> Reason:

@@ -18,7 +18,19 @@ from typing import Any
 
 import msgspec
 
-from router.model.routing import PLAIN, Candidate, Channel, Head, Match, Needs, Policy, Rules, match, skilled
+from router.model.routing import (
+    MOST_HEADS,
+    PLAIN,
+    Candidate,
+    Channel,
+    Head,
+    Match,
+    Needs,
+    Policy,
+    Rules,
+    match,
+    skilled,
+)
 
 Decide = Callable[[Sequence[Head], Sequence[Candidate], float, Policy], Sequence[Match]]
 
@@ -26,8 +38,6 @@ BATCHES = 20
 T_95 = 2.093
 """Student's t for 95 % and BATCHES - 1 degrees of freedom."""
 HALF_HOUR = 1_800.0
-MOST_HEADS = 50
-"""How many rows of a lane a round looks at, at most."""
 
 
 class Staff(msgspec.Struct, frozen=True):

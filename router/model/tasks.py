@@ -1,5 +1,6 @@
 """Tasks and reservations: one unit of work for an agent, and one task held for one agent."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -8,6 +9,8 @@ from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Moves, Numbered, State, table
+from router.model.campaigns import Line
+from router.model.routing import Channel
 
 
 class TaskState(State):
@@ -53,6 +56,17 @@ WITHOUT_TELEPHONE = (TaskKind.chat, TaskKind.video)
 """Work that is done in the browser: no leg is placed for it."""
 
 
+_OCCUPIES = {
+    TaskKind.call: Channel.call, TaskKind.nurture: Channel.call, TaskKind.chat: Channel.chat,
+    TaskKind.video: Channel.video,
+}
+
+
+def occupies(kind: TaskKind) -> Channel:
+    """What such a task occupies of its agent."""
+    return _OCCUPIES[kind]
+
+
 class Disposition(StrEnum):
     """The coded outcome of a task."""
 
@@ -90,15 +104,39 @@ TIER_LIST = 4
 TIER_STALE = 6
 
 
-def lane_of(campaign_id: int, queue_id: int, tier: int, skills: list[str]) -> str:
-    """The lane's key: everything that decides who may take the task and in which class it stands."""
-    return f"{campaign_id}/{queue_id}/{tier}/{'+'.join(sorted(skills))}"
+def lane_of(
+    line: Line, kind: TaskKind, tier: int, *, row: int = 0, skills: Sequence[str] | None = None
+) -> str:
+    """The lane's key: everything that decides who may take the task and in which class it stands. `skills` are what it
+    needs at this row, the line's own unless given."""
+    needs = "+".join(sorted(line.skills if skills is None else skills))
+    return f"{line.campaign_id}/{line.queue_id}/{tier}/{line.rules_id or 0}.{row}/{kind.value}/{needs}"
+
+
+def rank_of(line: Line, since_ms: int) -> int:
+    """The order inside a lane of who has waited since then (milliseconds since 1970)."""
+    return -since_ms if line.newest_first else since_ms
+
+
+def placed(line: Line, kind: TaskKind, tier: int, since: datetime | int) -> dict[str, Any]:
+    """The columns that say what a new task is and where it waits. `since` is when its person began to: aware, or
+    milliseconds since 1970."""
+    since_ms = since if isinstance(since, int) else int(since.timestamp() * 1000)
+    return {
+        "campaign_id": line.campaign_id, "queue_id": line.queue_id, "pool": line.pool, "kind": kind, "tier": tier,
+        "skills": list(line.skills), "lane": lane_of(line, kind, tier), "rank": rank_of(line, since_ms),
+        "rules_id": line.rules_id, "row": 0,
+    }
 
 
 class Task(Numbered):
-    """One unit of work. Inside a lane the order is `rank`: the moment the person began to wait, less any credit, in
-    milliseconds since 1970. `agent_id` is who holds it. `continues` names the task whose age this one carries on.
-    `engaged_at` is since when the two write or see each other; a call has that time itself."""
+    """One unit of work. Inside a lane the order is `rank`: the moment the person began to wait in milliseconds since
+    1970, or minus that moment where the newest is first. `agent_id` is who holds it. `continues` names the task whose
+    age this one carries on. `engaged_at` is since when the two write or see each other; a call has that time itself.
+
+    `skills` are spelled out (`router.model.levels`). `rules_id` are the rules it was enqueued under, `row` is how far
+    they have been relaxed. It is kept for the agent `prefers` until `prefers_until`. `expected_at` is when its person
+    was told somebody will be there, with `expected_present` agents there then."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -113,7 +151,7 @@ class Task(Numbered):
             "one_voice_task_per_agent",
             "agent_id",
             unique=True,
-            postgresql_where=text("state in ('connecting','engaged','wrapping')"),
+            postgresql_where=text("kind <> 'chat' and state in ('connecting','engaged','wrapping')"),
         ),
         Index("one_live_nurture_per_quote", "quote_id", unique=True, postgresql_where=text(
             "kind = 'nurture' and state not in ('closed','abandoned','expired','withdrawn')")),
@@ -137,6 +175,22 @@ class Task(Numbered):
     held_until: Mapped[datetime | None] = mapped_column(default=None)
     engaged_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    rules_id: Mapped[int | None] = mapped_column(ForeignKey("rulesets.id"), default=None)
+    row: Mapped[int] = mapped_column(default=0)
+    prefers: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
+    prefers_until: Mapped[datetime | None] = mapped_column(default=None)
+    expected_at: Mapped[datetime | None] = mapped_column(default=None)
+    expected_present: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def since_ms(self) -> int:
+        """When its person began to wait, in milliseconds since 1970, whatever the order of its lane."""
+        return abs(self.rank)
+
+    def rank_at(self, since: datetime) -> int:
+        """Its order in its lane if its person began to wait then (aware)."""
+        since_ms = int(since.timestamp() * 1000)
+        return -since_ms if self.rank < 0 else since_ms
 
 
 class ReservationState(State):
@@ -170,6 +224,7 @@ class Reservation(Numbered):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    costs_turn: Mapped[bool] = mapped_column(default=True)
 
 
 class Exclusion(Numbered):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, or_, select, text, update
+from sqlalchemy import ColumnElement, case, func, or_, select, text, update
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.tasks import Reservation, ReservationState
@@ -21,7 +21,8 @@ async def by_login(session: ReadSession, login: str) -> Agent | None:
 
 
 async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> list[int]:
-    """Notes that these agents' browsers answer; which of them had been away. Whoever was, begins to be idle now.
+    """Notes that these agents' browsers answer; which of them had been away. The time in which one was
+    does not count as idle.
 
     Locked by rising id: an agent's two browsers may hang on two replicas. The commit is not waited for on disk: a
     dispatch round skips who is locked, and a lost heartbeat is told again.
@@ -30,9 +31,10 @@ async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -
     were = await session.execute(
         select(Agent.id, absent(now)).where(Agent.id.in_(agent_ids)).order_by(Agent.id).with_for_update(key_share=True)
     )
+    away = now - (Agent.heartbeat_at + HEARTBEAT_LEASE)
     idle_since = case(
         (Agent.heartbeat_at > now - HEARTBEAT_LEASE, Agent.idle_since),
-        (Agent.wish.in_((Wish.ready, Wish.ready_once)), now),
+        (Agent.wish.in_((Wish.ready, Wish.ready_once)), func.coalesce(Agent.idle_since + away, now)),
         else_=None,
     )
     await session.execute(

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from router.model.agents import Agent
-from router.model.campaigns import Campaign, Number, Queue, Site
+from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.sessions import Deployment
 from router.store.db import ReadSession, WriteSession
 
@@ -17,6 +17,11 @@ async def campaign(session: ReadSession, key: str) -> Campaign | None:
 
 async def queue(session: ReadSession, campaign_id: int, key: str) -> Queue | None:
     return await session.scalar(select(Queue).where(Queue.campaign_id == campaign_id, Queue.key == key))
+
+
+async def ruleset(session: ReadSession, queue: Queue) -> Ruleset | None:
+    """The rules of what comes in now; None: the ordinary ones."""
+    return await session.get(Ruleset, queue.rules_id) if queue.rules_id is not None else None
 
 
 async def site(session: ReadSession, key: str) -> Site | None:

@@ -20,8 +20,9 @@ _TAKE_IN = text(
     """
     with given as (
       select *, decode(status_hex, 'hex') as status_hash from json_to_recordset(cast(:asked as json)) as a(
-        n integer, campaign_id bigint, site_id bigint, queue_id bigint, pool bigint, skills text, lane text, phone text,
-        name text, locale text, intent text, claims jsonb, source jsonb, fields jsonb, sealed text, status_hex text,
+        n integer, campaign_id bigint, site_id bigint, queue_id bigint, pool bigint, skills text, lane text,
+        rules_id bigint, newest_first boolean, owner_seconds integer, phone text, name text, locale text, intent text,
+        claims jsonb, source jsonb, fields jsonb, sealed text, status_hex text,
         kind text, tier bigint, due_at timestamptz, scope text, key text, request_hex text, created jsonb)
     ), known as materialized (
       select given.n, i.request_sha256, i.answer
@@ -36,11 +37,11 @@ _TAKE_IN = text(
         select distinct on (campaign_id, phone) * from asked where phone <> '' order by campaign_id, phone, n
       ) known
       on conflict (campaign_id, phone) where phone <> '' do update set phone = excluded.phone
-      returning id, campaign_id || ' ' || phone as ref
+      returning id, campaign_id || ' ' || phone as ref, agent_id
     ), strangers as (
       insert into contacts (id, campaign_id, phone, name, locale, created_at)
       select person_id, campaign_id, '', name, locale, :now from asked where phone = ''
-      returning id, id::text as ref
+      returning id, id::text as ref, agent_id
     ), made as (
       insert into leads (campaign_id, site_id, contact_id, intent, claims, source, fields, sealed_fields, locale,
         status_hash, created_at, seq)
@@ -61,11 +62,14 @@ _TAKE_IN = text(
       join made m on m.status_hash = decode(r.status_hex, 'hex')
     ), waiting as (
       insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
-        enqueued_at)
+        enqueued_at, rules_id, row, expected_present, prefers, prefers_until)
       select a.campaign_id, a.queue_id, m.id, m.contact_id, a.kind,
         case when a.due_at is null then 'queued' else 'scheduled' end, a.pool, a.tier,
-        case when a.skills = '' then '{}' else string_to_array(a.skills, ' ') end, a.lane, :rank, :now
+        case when a.skills = '' then '{}' else string_to_array(a.skills, ' ') end, a.lane,
+        case when a.newest_first then - :rank else :rank end, :now, a.rules_id, 0, 0, o.agent_id,
+        :now + make_interval(secs => a.owner_seconds)
       from asked a join made m on m.status_hash = a.status_hash
+        left join persons o on a.owner_seconds > 0 and o.id = m.contact_id
       where a.kind <> ''
       order by m.contact_id, a.kind, a.n
       on conflict do nothing

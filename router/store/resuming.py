@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from router.model.campaigns import Queue, Site
 from router.model.leads import Lead
-from router.model.tasks import TIER_NOW, TIER_PROMISE, Task, TaskKind, TaskState, lane_of
+from router.model.tasks import TIER_NOW, TIER_PROMISE, Task, TaskKind, TaskState, placed
 from router.store.db import ReadSession, WriteSession
 
 
@@ -24,13 +24,11 @@ async def queue_of(session: ReadSession, lead: Lead) -> Queue | None:
 async def call_task(session: WriteSession, lead: Lead, queue: Queue, now: datetime, *, later: bool) -> int | None:
     """A task to call this person, queued, or scheduled for `later`. None: he is waiting for a call already (a unique
     index says so, whoever was sooner)."""
-    tier, skills = TIER_PROMISE if later else TIER_NOW, list(queue.skills)
     rows = await session.execute(
         insert(Task).values(
-            campaign_id=lead.campaign_id, queue_id=queue.id, lead_id=lead.id, contact_id=lead.contact_id,
-            kind=TaskKind.call, state=TaskState.scheduled if later else TaskState.queued, pool=queue.pool, tier=tier,
-            skills=skills, lane=lane_of(lead.campaign_id, queue.id, tier, skills), rank=int(now.timestamp() * 1000),
-            enqueued_at=now,
+            **placed(queue.line, TaskKind.call, TIER_PROMISE if later else TIER_NOW, now), lead_id=lead.id,
+            contact_id=lead.contact_id,
+            state=TaskState.scheduled if later else TaskState.queued, enqueued_at=now,
         ).on_conflict_do_nothing().returning(Task.id)
     )
     return rows[0][0] if rows else None

@@ -10,11 +10,28 @@ from router.model.agents import HEARTBEAT_LEASE, Agent, Role, Wish
 from router.model.campaigns import Queue
 from router.model.hours import Opening, week_of
 from router.model.slots import shifts_of
-from router.model.tasks import TIER_NOW, Task, lane_of
+from router.model.tasks import TIER_NOW
 from router.store.db import ReadSession
 
 MOST_COUNTED = 500
 """Nobody waits for a longer queue than this to be counted."""
+
+
+_WAITING = text(
+    """
+    with recursive lanes as (
+      (select lane, tier from tasks where pool = :pool and state = 'queued' order by lane limit 1)
+      union all
+      select next.* from lanes cross join lateral (
+        select t.lane, t.tier from tasks t where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+        order by t.lane limit 1) next
+    )
+    select count(*) from (
+      select from lanes cross join lateral (
+        select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane limit :most) one
+      where lanes.tier = :tier limit :most) ahead
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -32,14 +49,17 @@ class Staffing:
 async def staffing(session: ReadSession, pool: int, skills: list[str], now: datetime) -> Staffing:
     """Who is there for work of this pool and these skills at `now` (aware)."""
     ready = Agent.wish.in_([Wish.ready, Wish.ready_once])
-    free = and_(ready, Agent.load < Agent.capacity, or_(Agent.back_off_until.is_(None), Agent.back_off_until <= now))
+    free = and_(
+        ready, Agent.call_load < Agent.call_capacity, Agent.video_load == 0,
+        or_(Agent.back_off_until.is_(None), Agent.back_off_until <= now),
+    )
     rows = await session.rows(
         select(func.count(), func.count().filter(free)).where(
             Agent.pool == pool,
             Agent.skills.contains(skills),
             Agent.disabled_at.is_(None),
             Agent.heartbeat_at > now - HEARTBEAT_LEASE,
-            or_(ready, Agent.load > 0),
+            or_(ready, Agent.busy_since.is_not(None)),
         )
     )
     present, free_now = rows[0]
@@ -61,15 +81,8 @@ async def estimate(session: ReadSession, queue: Queue, people: Staffing, now: da
 
 async def waiting(session: ReadSession, pool: int) -> int:
     """How many wait in this pool to be called now, counted up to MOST_COUNTED. By lanes, as the index has them."""
-    queues = await session.scalars(select(Queue).where(Queue.pool == pool))
-    lanes = [lane_of(one.campaign_id, one.id, TIER_NOW, list(one.skills)) for one in queues]
-    ahead = (
-        select(Task.id)
-        .where(Task.pool == pool, Task.lane.in_(lanes), Task.state == text("'queued'"))
-        .limit(MOST_COUNTED)
-        .subquery()
-    )
-    return await session.scalar(select(func.count()).select_from(ahead)) or 0
+    rows = await session.rows(_WAITING, {"pool": pool, "tier": TIER_NOW, "most": MOST_COUNTED})
+    return int(rows[0][0])
 
 
 async def planned(session: ReadSession, queue: Queue, zone: str) -> Mapping[Opening, int]:

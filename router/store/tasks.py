@@ -1,22 +1,21 @@
 """Tasks and reservations as queries: the heads of lanes, and reservations made in bulk."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, select, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from router.model.agents import Agent
 from router.model.base import vouched
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
-from router.model.routing import Candidate, Head, Match
-from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskKind, TaskState
+from router.model.levels import levels_of
+from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match
+from router.model.rules import ORDINARY, credit_ms, read_rules
+from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskKind, TaskState, occupies
 from router.store.db import ReadSession, WriteSession, as_json
-
-MOST_HEADS = 50
-"""How many rows of a lane a round looks at, at most."""
 
 _POOLS = text(
     """
@@ -32,23 +31,37 @@ _POOLS = text(
 )
 
 _IS_FREE = """
-      wish in ('ready', 'ready_once') and disabled_at is null and load < capacity
-      and heartbeat_at > :alive_since and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+      wish in ('ready', 'ready_once') and disabled_at is null and heartbeat_at > :alive_since
+      and (call_load < call_capacity or chat_load < chat_capacity or video_load < video_capacity)
+      and (back_off_until is null or back_off_until <= :now) and idle_since is not null
+      and not exists (select from reservations r where r.agent_id = agents.id and r.state = 'pending')
 """
 
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
+# Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
+# What decides who may take a task is the same for all of a lane.
+_LANES = """
+    with recursive lanes as (
+      (select lane, skills, kind, tier, rules_id, row from tasks where pool = :pool and state = 'queued'
+       order by lane limit 1)
+      union all
+      select next.* from lanes cross join lateral (
+        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row from tasks t
+        where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+        order by t.lane limit 1) next
+    )
+"""
+
 # Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
 _FREE = text(
     f"""
-    with recursive lanes as (
-      (select lane, skills from tasks where pool = :pool and state = 'queued' order by lane limit 1)
-      union all
-      select next.lane, next.skills from lanes cross join lateral (
-        select t.lane, t.skills from tasks t where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
-        order by t.lane limit 1) next
-    )
-    select id, idle_since, skills from agents
+    {_LANES}
+    select id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
+      case when day_ends > :now then taken else 0 end,
+      case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
+      weight, most_a_day
+    from agents
     where pool = :pool and {_IS_FREE}
       and exists (select from lanes where agents.skills @> lanes.skills)
     order by idle_since, id
@@ -57,41 +70,66 @@ _FREE = text(
     """  # noqa: S608  a constant
 )
 
-# Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
+# Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
+_MAY_GO = """
+      exists (
+        select from unnest(able.ids) as one(id)
+        where not exists (
+          select from exclusions e where e.task_id = t.id and e.agent_id = one.id and e.until > :now)
+        and (t.prefers is null or t.prefers = one.id or t.prefers_until <= :now or not exists (
+          select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
+            and o.disabled_at is null and o.heartbeat_at > :alive_since)))
+"""
+
 _HEADS = text(
-    """
-    with recursive lanes as (
-      (select lane from tasks where pool = :pool and state = 'queued' order by lane limit 1)
-      union all
-      select (select t.lane from tasks t where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
-              order by t.lane limit 1)
-      from lanes where lanes.lane is not null
+    f"""
+    {_LANES}, free as materialized (
+      select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
-    select head.id, head.tier, head.rank, head.skills, head.without
-    from lanes cross join lateral (
-      select t.id, t.tier, t.rank, t.skills, array(
-        select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(:agents) and e.until > :now
+    select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
+      lanes.row, lanes.lane, r.version, r.newest_first, r.body::text
+    from lanes
+    cross join lateral (
+      select array_agg(free.id) as ids from free
+      where free.skills @> lanes.skills and strpos(free.takes, lanes.kind) > 0
+    ) able
+    left join rulesets r on r.id = lanes.rules_id
+    cross join lateral (
+      select t.id, t.rank, t.prefers, t.prefers_until, array(
+        select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now
       ) as without
       from tasks t
-      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
-        and exists (
-          select from agents free
-          where free.id = any(:agents) and free.skills @> t.skills and not exists (
-            select from exclusions e where e.task_id = t.id and e.agent_id = free.id and e.until > :now))
+      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and {_MAY_GO}
       order by t.rank, t.id
       limit :k
       for no key update of t skip locked
     ) head
-    where lanes.lane is not null
+    where able.ids is not null
+    """  # noqa: S608  a constant
+).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
+
+# Where the newest is first, who has waited longest stands at the other end; he is looked at too.
+_OLDEST = text(
     """
-).bindparams(bindparam("agents", type_=ARRAY(BigInteger)))
+    select t.id, t.lane, t.rank, t.prefers, t.prefers_until, array(
+      select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(:agents) and e.until > :now)
+    from unnest(:lanes) as one(lane) cross join lateral (
+      select id, lane, rank, prefers, prefers_until from tasks
+      where pool = :pool and state = 'queued' and lane = one.lane
+        and (prefers is null or prefers_until <= :now or prefers = any(:agents))
+      order by rank desc, id desc
+      limit 1
+      for no key update skip locked) t
+    """
+).bindparams(bindparam("lanes", type_=ARRAY(Text)), bindparam("agents", type_=ARRAY(BigInteger)))
 
 _RESERVE = text(
     """
     with made as (
-      insert into reservations (task_id, agent_id, state, why, created_at, expires_at)
-      select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds)
-      from unnest(:tasks, :agents, :whys) as m(task_id, agent_id, why)
+      insert into reservations (task_id, agent_id, state, why, created_at, expires_at, costs_turn)
+      select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds),
+        m.costs_turn
+      from unnest(:tasks, :agents, :whys, :turns) as m(task_id, agent_id, why, costs_turn)
       join tasks t on t.id = m.task_id join queues q on q.id = t.queue_id
       order by m.task_id
       on conflict do nothing
@@ -99,9 +137,14 @@ _RESERVE = text(
     ), held as (
       update tasks set state = 'reserved', agent_id = made.agent_id, held_until = made.expires_at
       from made where tasks.id = made.task_id
-      returning tasks.id, tasks.campaign_id, tasks.lead_id
+      returning tasks.id, tasks.campaign_id, tasks.lead_id, tasks.kind
     ), busy as (
-      update agents set load = load + 1 from made where agents.id = made.agent_id
+      update agents set call_load = call_load + (held.kind in ('call', 'nurture'))::int,
+        chat_load = chat_load + (held.kind = 'chat')::int, video_load = video_load + (held.kind = 'video')::int,
+        turn_kept_at = coalesce(turn_kept_at, :now), busy_since = coalesce(busy_since, :now),
+        idle_ms = idle_ms + case when busy_since is null and idle_since is not null
+          then (extract(epoch from :now - idle_since) * 1000)::bigint else 0 end
+      from made join held on held.id = made.task_id where agents.id = made.agent_id
     ), due as (
       insert into alarms (kind, subject_id, due_at, state, failures)
       select 'reservation.expire', id, expires_at, 'pending', 0 from made
@@ -113,6 +156,7 @@ _RESERVE = text(
     bindparam("tasks", type_=ARRAY(BigInteger)),
     bindparam("agents", type_=ARRAY(BigInteger)),
     bindparam("whys", type_=ARRAY(Text)),
+    bindparam("turns", type_=ARRAY(Boolean)),
     bindparam("now", type_=DateTime(timezone=True)),
 )
 
@@ -170,19 +214,47 @@ async def free_agents(session: WriteSession, pool: int, now: datetime, lease: ti
     rows = await session.execute(
         _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
     )
-    return [Candidate(row[0], row[1].timestamp() * 1000, dict.fromkeys(row[2], 1)) for row in rows]
+    return [_candidate(row) for row in rows]
+
+
+def _candidate(row: Sequence[Any]) -> Candidate:
+    load = {channel: held for channel, held in zip(Channel, row[3:6], strict=True) if held}
+    return Candidate(
+        row[0], row[1].timestamp() * 1000, levels_of(row[2]), load,
+        ONE_OF_EACH if tuple(row[6:9]) == (1, 1, 1) else dict(zip(Channel, row[6:9], strict=True)),
+        row[10], row[9], row[11], row[12],
+    )
 
 
 async def heads(
-    session: WriteSession, pool: int, agents: Sequence[int], now: datetime
+    session: WriteSession, pool: int, agents: Mapping[int, str], now: datetime, lease: timedelta
 ) -> tuple[list[Head], set[tuple[int, int]]]:
     """The first rows of each lane of the pool that one of these agents may take, locked; and the pairs (task, agent)
-    that are not made now."""
-    values = {"pool": pool, "agents": list(agents), "now": now, "k": min(MOST_HEADS, len(agents))}
-    rows = await session.execute(_HEADS, values)
-    return (
-        [Head(row[0], row[1], row[2], dict.fromkeys(row[3], 1), row[2]) for row in rows],
-        {(row[0], agent) for row in rows for agent in row[4]},
+    that are not made now. `agents` are the kinds of tasks each may take at the moment."""
+    values = {
+        "pool": pool, "agents": list(agents), "takes": list(agents.values()), "now": now, "alive_since": now - lease,
+        "k": min(MOST_HEADS, len(agents)),
+    }
+    rows = [tuple(row) for row in await session.execute(_HEADS, values)]
+    if newest := {row[9]: row for row in rows if row[11]}:
+        seen = {row[0] for row in rows}
+        oldest = await session.execute(
+            _OLDEST, {"pool": pool, "lanes": list(newest), "agents": list(agents), "now": now}
+        )
+        for task_id, lane, rank, prefers, until, without in oldest:
+            if task_id not in seen:
+                lane_row = newest[lane]
+                rows.append((task_id, lane_row[1], rank, *lane_row[3:5], without, prefers, until, *lane_row[8:]))
+    return [_head(row, agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]}
+
+
+def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
+    task_id, tier, rank, skills, kind, _, prefers, until, step, _, version, _, body = row
+    rules, plan = read_rules(version, body) if body else (PLAIN, ORDINARY)
+    # What is kept for somebody who is there, but is not among these agents, was not read.
+    return Head(
+        task_id, tier, rank - credit_ms(step, plan), levels_of(skills), abs(rank), occupies(TaskKind(kind)), rules,
+        prefers, until.timestamp() * 1000 if until else 0.0, prefers in agents,
     )
 
 
@@ -198,6 +270,7 @@ async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime
             "tasks": [pair.task for pair in pairs],
             "agents": [pair.agent for pair in pairs],
             "whys": [as_json(pair.why) for pair in pairs],
+            "turns": [pair.costs_turn for pair in pairs],
             "now": now,
         },
     )

@@ -150,7 +150,7 @@ def _wanted(request: web.Request, campaign: Campaign, queue: Queue, body: KeyedL
     vault = doors(request).book.vault
     key, scope = idempotency_key(request, "/idempotency_key"), f"campaign:{campaign.id}"
     wanted = Wanted(
-        campaign_id=campaign.id, queue_id=queue.id, pool=queue.pool, skills=list(queue.skills), phone=phone,
+        line=queue.line, phone=phone,
         name=plain(body.name), locale=negotiate(body.locale, campaign.locale), intent=Intent(body.intent),
         method="api", status_token=vault.token("status", scope, key) if key else new_token(),
         work=None if body.test else _WORK.get(body.intent, Work(tier=TIER_FRESH)), agreed=agreed(body.consent),

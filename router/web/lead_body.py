@@ -225,10 +225,7 @@ def understood(
     token = vault.token("status", body.site, key) if key else new_token()
     return Wanted(
         site_id=landing.site.id,
-        campaign_id=landing.campaign.id,
-        queue_id=landing.queue.id,
-        pool=landing.queue.pool,
-        skills=list(landing.queue.skills),
+        line=landing.queue.line,
         phone=phone,
         name=plain(body.name),
         locale=negotiate(body.locale, request.headers.get("Accept-Language"), landing.campaign.locale),

@@ -184,8 +184,8 @@ async def _wanted(request: web.Request, sheet: Sheet, door: Door) -> Wanted:
     if sheet.get("promoter").strip() and not piece:
         raise Invalid("We do not know this code. Please check it, or leave it empty.", pointer="/promoter")
     return Wanted(
-        site_id=landing.site.id, campaign_id=campaign.id, queue_id=landing.queue.id, pool=landing.queue.pool,
-        skills=list(landing.queue.skills), phone=e164(phone, campaign.country) if phone else "", name=said["name"],
+        site_id=landing.site.id, line=landing.queue.line,
+        phone=e164(phone, campaign.country) if phone else "", name=said["name"],
         locale=sheet.locale, intent=door.intent, work=door.work, method=door.method,
         agreed=_agreed(request, sheet, door.work),
         status_token=vault.token("status", landing.site.key, key), fields=opened, sealed_fields=sealed(vault, secret),

@@ -88,8 +88,8 @@ async def _wanted(request: web.Request, body: PartialBody, landing: Landing, pho
     step = {"reached": plain(body.step), **({"error": plain(body.error)} if body.error else {})}
     name = plain(body.name)
     return Wanted(
-        site_id=landing.site.id, campaign_id=campaign.id, queue_id=landing.queue.id, pool=landing.queue.pool,
-        skills=list(landing.queue.skills), phone=phone, name=name, intent=Intent.form, work=None, method="partial",
+        site_id=landing.site.id, line=landing.queue.line, phone=phone, name=name, intent=Intent.form, work=None,
+        method="partial",
         locale=negotiate(body.locale, request.headers.get("Accept-Language"), campaign.locale),
         status_token=vault.token("status", scope_of(landing.site.id), body.visitor), agreed=agreed(body.consent),
         claims={"step": step, **({"name": name} if name else {})}, source=source | msgspec.to_builtins(body.touch),

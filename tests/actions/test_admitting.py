@@ -8,7 +8,7 @@ from sqlalchemy import select
 from router.actions import admitting
 from router.actions.intake import Raced
 from router.book import Batcher, Book
-from router.model.campaigns import Site
+from router.model.campaigns import Line, Site
 from router.model.contacts import Contact
 from router.model.intake import Agreed, Brought, Taken, Wanted
 from router.model.leads import Intent, Lead
@@ -28,8 +28,8 @@ async def site(book: Book) -> Site:
 
 def brought(site: Site, phone: str, *, weighed: bool = True, token: str = "") -> Brought:
     wanted = Wanted(
-        campaign_id=site.campaign_id, site_id=site.id, queue_id=site.queue_id, pool=1, skills=[], phone=phone, name="",
-        locale="es", intent=Intent.call_now, method="widget", status_token=token or new_token(),
+        line=Line(site.queue_id, site.campaign_id), site_id=site.id, phone=phone, name="", locale="es",
+        intent=Intent.call_now, method="widget", status_token=token or new_token(),
         agreed=(Agreed(("requested",), "Sí", "1"),),
     )
     return Brought(wanted, Asked(site.id, STRICT, (ADDRESS,)) if weighed else None)

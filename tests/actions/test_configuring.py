@@ -6,8 +6,9 @@ from sqlalchemy import select
 from router.actions.configuring import apply
 from router.book import Book
 from router.model.agents import Agent
-from router.model.campaigns import Campaign, Number, Queue, Site
+from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import WrongFile, read
+from router.model.levels import levels_of
 
 FILE = """
 [[campaigns]]
@@ -123,3 +124,105 @@ async def test_a_number_of_another_campaign_is_not_taken_from_it(book: Book) -> 
     other = FILE.replace('key = "luz"', 'key = "gas"').replace('key = "landing"', 'key = "gas-landing"')
     with pytest.raises(WrongFile, match="belongs to another campaign"):
         await put(book, other)
+
+
+ROUTED = FILE.replace('''  closures = ["2026-12-24"]
+''', '''  closures = ["2026-12-24"]
+  skills = { it = 2, solar = 1 }
+  overflow = "fallback"
+  overflow_seconds = 300
+  expire_seconds = 3600
+  wrap_mode = "timed_and_done"
+  [campaigns.queues.rules]
+  agents_by = "most_skilled"
+  value = 3.0
+  half_life_seconds = 300
+  floor_seconds = 600
+  newest_first = true
+  owner_seconds = 20
+  [[campaigns.queues.rules.rows]]
+  from_seconds = 30
+  skills = { it = 1, solar = 1 }
+  [[campaigns.queues.rules.rows]]
+  from_seconds = 60
+  credit_seconds = 9
+  skills = ["it"]
+
+  [[campaigns.queues]]
+  key = "fallback"
+  name = "Fallback"
+''').replace('name = "Ana"\n', """name = "Ana"
+skills = { it = 3, es = 1 }
+capacity = { chat = 3, video = 0 }
+most_a_day = 40
+""", 1)
+
+
+async def test_levels_rules_and_capacities_are_applied_once(book: Book) -> None:
+    assert ROUTED.count("capacity =") == 1
+    async with book.writing() as w:
+        await apply(w, read(ROUTED), {"ana": "hash"})
+    async with book.writing() as w:
+        assert await apply(w, read(ROUTED), {}) == []
+    async with book.reading() as r:
+        ana = (await r.session.scalars(select(Agent)))[0]
+        queue, fallback = await r.session.scalars(select(Queue).order_by(Queue.id))
+        rules = (await r.session.scalars(select(Ruleset)))[0]
+    assert levels_of(ana.skills) == {"it": 3, "es": 1}
+    assert (ana.call_capacity, ana.chat_capacity, ana.video_capacity, ana.most_a_day) == (1, 3, 0, 40)
+    assert (queue.skills, queue.overflow_id, queue.wrap_mode) == (["it:2", "solar"], fallback.id, "timed_and_done")
+    assert (queue.rules_id, queue.newest_first, queue.owner_seconds) == (rules.id, True, 20)
+    assert (rules.version, rules.widens) == (2, [30, 60])
+
+
+async def test_other_rules_are_a_new_version_and_the_old_one_stays(book: Book) -> None:
+    async with book.writing() as w:
+        await apply(w, read(ROUTED), {"ana": "hash"})
+    async with book.writing() as w:
+        (change,) = await apply(w, read(ROUTED.replace("value = 3.0", "value = 4.0")), {})
+    assert str(change) == "~ queue luz/ventas: rules.value: 3.0 → 4.0"
+    async with book.reading() as r:
+        old, new = await r.session.scalars(select(Ruleset).order_by(Ruleset.version))
+        queue = (await r.session.scalars(select(Queue).where(Queue.key == "ventas")))[0]
+    assert (old.version, new.version, old.body["value"], queue.rules_id) == (2, 3, 3.0, new.id)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("floor_seconds = 600", "", "queue luz/ventas: rules: newest_first needs floor_seconds"),
+        ("from_seconds = 60", "from_seconds = 20", "the rows should begin one after the other"),
+        ('skills = ["it"]', 'skills = ["it", "es"]', "the row from 60 s asks for more than the one before"),
+        ("skills = { it = 1, solar = 1 }", "skills = { it = 1, solar = 1 }\n  credit_seconds = 10", "credit should not be less"),
+        ("it = 2,", "it = -2,", "line 22: Expected `int` >= 1"),
+        ("it = 2,", "it = 99,", "line 22: Expected `int` <= 10"),
+        ('overflow = "fallback"', 'overflow = "ventas"', "overflow goes round in a circle: ventas → ventas"),
+        ('name = "Fallback"', 'name = "Fallback"\noverflow = "ventas"\noverflow_seconds = 9',
+         "overflow goes round in a circle: ventas → fallback → ventas"),
+        ('overflow = "fallback"', 'overflow = "nowhere"', "campaign luz has no queue nowhere"),
+        ("overflow_seconds = 300", "", "overflow and overflow_seconds belong together"),
+        ("expire_seconds = 3600", "expire_seconds = 200", "given up before the rules have had effect"),
+        ("wrap_mode", "wrap_most_seconds = 5\n  wrap_mode", "wrap_most_seconds should not be less"),
+        ("capacity = { chat = 3, video = 0 }", "capacity = { call = 0, chat = 0, video = 0 }", "would never be given"),
+        ("capacity = { chat = 3,", "capacity = { chat = -1,", "line"),
+        ("\n[[campaigns]]", 'skills = ["it", "es"]\n[[campaigns]]', "solar is not among the file's skills: it, es"),
+    ],
+)  # fmt: skip
+async def test_rules_that_contradict_themselves_are_refused_by_name(book: Book, old: str, new: str, says: str) -> None:
+    assert old in ROUTED
+    with pytest.raises(WrongFile) as error:
+        async with book.writing() as w:
+            await apply(w, read(ROUTED.replace(old, new, 1)), {"ana": "hash"})
+    assert says in str(error.value)
+
+
+async def test_nobody_is_left_with_more_than_he_may_hold(book: Book) -> None:
+    async with book.writing() as w:
+        await apply(w, read(ROUTED), {"ana": "hash"})
+    async with book.writing() as w:
+        ana = (await w.session.scalars(select(Agent)))[0]
+        ana.chat_load = 2
+        await w.session.flush()
+    with pytest.raises(WrongFile, match="he holds 2 of channel chat just now"):
+        async with book.writing() as w:
+            await apply(w, read(ROUTED.replace("chat = 3", "chat = 1")), {})

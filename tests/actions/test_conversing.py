@@ -100,7 +100,7 @@ async def twin(worker_database: str, clock: Clock, vault: Vault) -> AsyncIterato
 async def test_what_was_said_with_the_request_is_the_first_message(book: Book, talk: Talk) -> None:
     wanted = [
         Wanted(
-            campaign_id=talk.queue.campaign_id, queue_id=talk.queue.id, pool=1, skills=[], phone=phone, name="",
+            line=talk.queue.line, phone=phone, name="",
             locale="en", intent=Intent.chat, method="widget", status_token=new_token(),
             work=Work(kind=TaskKind.chat), claims={"message": said} if said else {},
         )

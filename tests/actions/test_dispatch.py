@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -135,7 +135,7 @@ async def test_rounds_and_arrivals_all_at_once_end_with_nobody_idle(book: Book, 
         {"wish": Wish.off},
         {"wish": Wish.paused},
         {"heartbeat_at": None},
-        {"load": 1},
+        {"call_load": 1, "busy_since": datetime.now(UTC), "chat_capacity": 0, "video_capacity": 0},
         {"pool": 2},
         {"skills": ["other"]},
         {"idle_since": None},
@@ -381,7 +381,7 @@ async def test_idle_time_counts_only_eligible_time(book: Book, clock: Clock, que
     clock.forward(60)
     async with book.writing() as w:
         await presence.beat(w, [ana.id])
-    assert (await row(book, Agent, ana.id)).idle_since == clock.now
+    assert (await row(book, Agent, ana.id)).idle_since == clock.now - timedelta(seconds=20), "his last lease counts"
     async with book.writing() as w:
         await presence.set_wish(w, ana.id, Wish.paused)
     assert (await row(book, Agent, ana.id)).idle_since is None
@@ -392,7 +392,11 @@ async def test_idle_time_counts_only_eligible_time(book: Book, clock: Clock, que
     clock.forward(3)
     async with book.writing() as w:
         await presence.set_wish(w, ana.id, Wish.ready_once)
-    assert (await row(book, Agent, ana.id)).idle_since == clock.now
+    assert (await row(book, Agent, ana.id)).idle_since == clock.now - timedelta(seconds=20), "a pause costs no turn"
+    async with book.writing() as w:
+        await presence.set_wish(w, ana.id, Wish.off)
+        await presence.set_wish(w, ana.id, Wish.ready)
+    assert (await row(book, Agent, ana.id)).idle_since == clock.now, "who goes home begins anew"
     with pytest.raises(NotFound):
         async with book.writing() as w:
             await presence.set_wish(w, 99, Wish.ready)

@@ -231,7 +231,7 @@ async def asks(book: Book, queue: Queue, phone: str) -> None:
     """The person himself asks to be called now."""
     async with book.writing() as w:
         await take_in(w, [Wanted(
-            campaign_id=queue.campaign_id, queue_id=queue.id, pool=1, skills=[], phone=phone, name="", locale="es",
+            line=queue.line, phone=phone, name="", locale="es",
             intent=Intent.call_now, method="widget", status_token=new_token(), work=Work(),
             agreed=(Agreed(("requested",), "Sí", "1"),),
         )])
@@ -242,7 +242,7 @@ async def test_who_is_on_a_list_and_asks_to_be_called_waits_as_one_who_asked(boo
     await asks(book, queue, "+12025550100")
     async with book.reading() as r:
         (task,) = await r.session.scalars(select(Task))
-    assert (task.tier, task.lane) == (TIER_NOW, f"{queue.campaign_id}/{queue.id}/0/")
+    assert (task.tier, task.lane) == (TIER_NOW, f"{queue.campaign_id}/{queue.id}/0/0.0/call/")
 
 
 async def dialled(book: Book, task_id: int) -> Attempt | None:

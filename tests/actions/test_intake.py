@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from router.actions.intake import Raced, take_in
 from router.book import Batcher, Book
 from router.live import Hub
-from router.model.campaigns import Queue, Site
+from router.model.campaigns import Line, Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.idempotency import IdempotencyKey
@@ -50,10 +50,7 @@ def wanted(site: Site, phone: str = PHONE, key: str | None = None, **values: Any
     known: dict[str, Any] = {"name": "Ana", "request_sha256": b"body", **values}
     return Wanted(
         site_id=site.id,
-        campaign_id=site.campaign_id,
-        queue_id=site.queue_id,
-        pool=1,
-        skills=["solar"],
+        line=Line(site.queue_id, site.campaign_id, skills=("solar",)),
         phone=phone,
         locale="es",
         intent=Intent.call_now,
@@ -221,7 +218,7 @@ async def test_a_poisoned_request_fails_alone_and_is_not_stored(book: Book, site
     batcher: Batcher[Wanted, Taken] = Batcher(book, take_in)
     asked = [
         wanted(site),
-        replace(wanted(site, "+12025550124"), queue_id=99),
+        replace(wanted(site, "+12025550124"), line=Line(99, site.campaign_id)),
         wanted(site, "+12025550125", name="\x00"),
     ]
     asked.append(wanted(site, "+12025550126"))

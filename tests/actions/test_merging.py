@@ -38,7 +38,7 @@ async def posts(book: Book, queue: Queue, phone: str, email: str = "ana@example.
     """A stranger's lead, and what the journal's reader makes of it."""
     async with book.writing() as w:
         (taken,) = await take_in(w, [Wanted(
-            campaign_id=queue.campaign_id, queue_id=queue.id, pool=1, skills=[], phone=phone, name="", locale="es",
+            line=queue.line, phone=phone, name="", locale="es",
             intent=Intent.call_now, method="widget", status_token=new_token(), claims={"email": email} if email else {},
             work=Work() if work else None, agreed=(Agreed(("requested",), "Sí", "1"),),
         )])

@@ -279,7 +279,7 @@ async def test_nothing_is_dialled_before_an_agent_accepted_and_is_on_the_line(bo
     assert landing is not None
     async with book.writing() as w:
         await take_in(w, [Wanted(
-            campaign_id=landing.campaign.id, queue_id=landing.queue.id, pool=1, skills=[], phone="+12025550142",
+            line=landing.queue.line, phone="+12025550142",
             name="", locale="es", intent=Intent.call_now, method="widget", status_token=new_token(), site_id=site,
             agreed=(Agreed(("requested",), "Sí", "1"),),
         )])

@@ -176,7 +176,7 @@ async def ring(house: House, agent: Agent, name: str = "Carmen Ruiz", phone: str
         w.session.add(held)
         locked = await w.session.locked(Agent, agent.id)
         assert locked is not None
-        locked.load = 1
+        locked.call_load, locked.busy_since = 1, w.now
         await w.session.flush()
         w.hint(f"agent:{agent.id}")
         return held

@@ -90,7 +90,7 @@ async def test_with_nobody_there_call_me_now_offers_times(book: Book, browser: B
 async def test_when_all_are_busy_the_wait_is_estimated(book: Book, browser: Browser) -> None:
     async with on_the_page(book, browser, staffed=False, queue={"handle_seconds": 600}) as visit:
         async with book.writing() as w:
-            await making.agent(w, "ana", load=1)
+            await making.agent(w, "ana", call_load=1)
         await visit.page.get_by_role("button", name="Llámeme ahora").click()
         await expect(visit.dialog.get_by_text("Calculamos llamarle en unos 10 min.")).to_be_visible()
 

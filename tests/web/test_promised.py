@@ -72,7 +72,7 @@ async def test_with_nobody_there_no_wait_is_promised(
 async def test_with_all_busy_the_wait_grows_with_who_waits(house: House, visitor: aiohttp.ClientSession) -> None:
     async with house.book.writing() as w:
         ana = (await w.session.scalars(select(making.Agent)))[0]
-        ana.load = 1
+        ana.call_load = 1
     assert (await availability(house, visitor))["eta_s"] == 600
     async with house.book.writing() as w:
         await making.task(w, house.queue, await making.lead(w, house.queue))

@@ -149,7 +149,7 @@ async def test_the_configuration_says_who_is_there(house: House, visitor: aiohtt
 
     assert await people() == {"there": False, "free": False}
     async with house.book.writing() as w:
-        await making.agent(w, "ana", load=1)
+        await making.agent(w, "ana", call_load=1)
     assert await people() == {"there": True, "free": False}
     async with house.book.writing() as w:
         await making.agent(w, "eva")
