@@ -1,6 +1,6 @@
 """Screens as queries: what the desk and the wallboard show, read in a few statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,9 +18,10 @@ from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.leads import Lead
 from router.model.quotes import Quote
+from router.model.routing import Reason
 from router.model.signings import Signing, SigningState
 from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store import conversations, rooms
+from router.store import conversations, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 
@@ -141,13 +142,17 @@ class Work:
 
 @dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED."""
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
+    are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
+    the agents they speak of."""
 
     agent: Agent
     doing: Doing
     waiting: int
     mine: int
     work: Work | None
+    why: Sequence[Reason] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def why_idle(self) -> str:
@@ -221,7 +226,14 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting[0], waiting[1], work)
+    what = doing(agent, work.task.state if work else None, now)
+    reasons: Sequence[Reason] = ()
+    if what is Doing.free:
+        reasons = await why.nothing_for(session, agent, now)
+    elif work is not None and work.reservation is not None:
+        reasons = work.reservation.why
+    names = await why.names(session, reasons)
+    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names)
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
