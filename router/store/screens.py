@@ -140,6 +140,13 @@ class Work:
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
 
 
+class Brief(NamedTuple):
+    """Another task the agent holds, as a line of a list."""
+
+    task: Task
+    contact: Contact
+
+
 @dataclass(frozen=True)
 class DeskView:
     """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
@@ -153,6 +160,7 @@ class DeskView:
     work: Work | None
     why: Sequence[Reason] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    others: Sequence[Brief] = ()
 
     @property
     def why_idle(self) -> str:
@@ -223,7 +231,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     """What this agent's desk shows at `now` (aware)."""
     rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
-    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
+    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
     what = doing(agent, work.task.state if work else None, now)
@@ -233,7 +241,13 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     elif work is not None and work.reservation is not None:
         reasons = work.reservation.why
     names = await why.names(session, reasons)
-    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names)
+    others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
+    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others)
+
+
+def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:
+    """A ring has to be seen at once; then comes what the agent has chosen to look at."""
+    return task.state is not TaskState.reserved, task.id != focus, _WEIGHT[task.state], task.id
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
