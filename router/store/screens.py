@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Text, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
@@ -18,9 +18,18 @@ from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.leads import Lead
 from router.model.quotes import Quote
-from router.model.routing import Reason
+from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
-from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
+from router.model.tasks import (
+    HELD,
+    WITHOUT_TELEPHONE,
+    Reservation,
+    ReservationState,
+    Task,
+    TaskKind,
+    TaskState,
+    occupies,
+)
 from router.store import conversations, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
@@ -28,6 +37,7 @@ from router.store.db import ReadSession
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
 MOST_QUOTES = 12
+MOST_COLLEAGUES = 50
 MOST_FACTS = 60
 
 TOLD = frozenset({
@@ -140,6 +150,14 @@ class Work:
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
 
 
+@dataclass(frozen=True)
+class Targets:
+    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign."""
+
+    agents: Sequence[tuple[int, str]] = ()
+    queues: Sequence[tuple[int, str]] = ()
+
+
 class Brief(NamedTuple):
     """Another task the agent holds, as a line of a list."""
 
@@ -161,6 +179,7 @@ class DeskView:
     why: Sequence[Reason] = ()
     names: Mapping[int, str] = field(default_factory=dict)
     others: Sequence[Brief] = ()
+    targets: Targets = Targets()
 
     @property
     def why_idle(self) -> str:
@@ -242,7 +261,22 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
         reasons = work.reservation.why
     names = await why.names(session, reasons)
     others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
-    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others)
+    targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
+    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others, targets)
+
+
+async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
+    colleagues = await session.scalars(
+        select(Agent).where(
+            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_((Wish.ready, Wish.ready_once)),
+            Agent.disabled_at.is_(None), Agent.heartbeat_at > now - HEARTBEAT_LEASE,
+        ).order_by(Agent.name, Agent.id).limit(MOST_COLLEAGUES)
+    )
+    free = [(one.id, one.name) for one in colleagues if occupies(task.kind) in takes(one.candidate(now))]
+    queues = await session.rows(
+        select(Queue.id, Queue.name).where(Queue.campaign_id == task.campaign_id).order_by(Queue.name, Queue.id)
+    )
+    return Targets(free, [(row[0], row[1]) for row in queues])
 
 
 def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:

@@ -35,6 +35,9 @@ MOMENTS = (
     ("tasks", "expected_at"),
 )
 
+KINDS = "leg end_room end_leg message hold seal put_through line fetch"
+"""Deliveries, which one more kind has joined."""
+
 OTHERS = (
     ("contacts", "agent_id", "agents"),
     ("queues", "overflow_id", "queues"),
@@ -123,6 +126,9 @@ def upgrade() -> None:
         r"update tasks set lane = regexp_replace(lane, '^([0-9]+/[0-9]+/[0-9]+)/', '\1/0.0/' || kind || '/') "
         "where state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')"
     )
+    op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS.split())
+    op.create_check_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", f"kind in ({kinds})")
     op.drop_index("one_voice_task_per_agent", table_name="tasks")
     op.create_index(
         "one_voice_task_per_agent",
