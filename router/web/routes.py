@@ -10,6 +10,7 @@ from router.web import (
     byhand,
     chat,
     desk,
+    figures,
     forms,
     health,
     hooks,
@@ -42,7 +43,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges,
+    api, openapi, keys, imports, byhand, merges, figures,
 )
 
 
