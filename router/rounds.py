@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 
-from router.actions import dispatch
+from router.actions import aging, dispatch
 from router.book import Book
 from router.model.agents import HEARTBEAT_LEASE
 from router.model.routing import MOST_HEADS
@@ -67,6 +67,11 @@ class Rounds:
                 if made < MOST_HEADS:
                     break
         return total
+
+    async def age(self) -> None:
+        """Moves on who has waited long enough for it."""
+        async with self._book.writing() as w:
+            await aging.age(w)
 
     async def take_back(self) -> int:
         """Takes back what rings at agents whose browsers no longer answer."""

@@ -103,12 +103,16 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _catalogue(folder: Path) -> Translations:
-    merged = Catalog(locale=folder.name)  # its plural rule becomes the merged one's
+    merged = Catalog(locale=folder.name)
     for path in sorted(folder.glob("*.po")):
         with path.open("rb") as file:
-            for message in read_po(file, locale=folder.name):
-                if message.id:
-                    merged.add(message.id, message.string, context=message.context)
+            part = read_po(file, locale=folder.name)
+        # The rule the sentences were written for: what a library knows of a language changes with its versions.
+        if any(message.pluralizable for message in part):
+            merged.mime_headers = [("Plural-Forms", part.plural_forms)]
+        for message in part:
+            if message.id:
+                merged.add(message.id, message.string, context=message.context)
     compiled = io.BytesIO()
     write_mo(compiled, merged)
     compiled.seek(0)

@@ -49,7 +49,7 @@ RULES = {
           where a.kind = 'call.connect' and a.subject_id = c.id and a.state = 'pending')""",
     "a wrap-up has an alarm": """
         select t.id from tasks t where t.state = 'wrapping' and not exists (select from alarms a
-          where a.kind = 'task.wrap' and a.subject_id = t.id and a.state = 'pending')""",
+          where a.kind in ('task.wrap', 'task.wrap_overrun') and a.subject_id = t.id and a.state = 'pending')""",
     "an ended call leaves no leg to be placed": """
         select d.id from deliveries d join calls c on c.id = d.call_id
         where d.kind = 'leg' and d.state in ('pending', 'claimed') and c.ended_at is not null""",

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from router.book import Writing
 from router.model.agents import Agent, Role, Wish
-from router.model.campaigns import Campaign, Queue, Site
+from router.model.campaigns import Campaign, Queue, Ruleset, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.leads import Intent, Lead
+from router.model.rules import RulesPlan, as_body
 from router.model.tasks import Task, TaskKind, TaskState, placed
 from router.model.vault import hash_token, new_token
 
@@ -87,5 +89,24 @@ async def task(w: Writing, queue: Queue, lead: Lead, **values: Any) -> Task:
         **{"state": TaskState.queued, **where, **values},
     )
     w.session.add(made)
+    await w.session.flush()
+    return made
+
+
+async def rules(w: Writing, queue: Queue, **plan: Any) -> Ruleset:
+    """The queue's rules from now on, as a file would say them."""
+    written = msgspec.convert(plan, RulesPlan)
+    assert written.wrong(queue.skills) is None
+    known = await w.session.get(Ruleset, queue.rules_id) if queue.rules_id else None
+    made = Ruleset(
+        queue_id=queue.id, version=known.version + 1 if known else 2, body=as_body(written), widens=written.widens,
+        newest_first=written.newest_first, created_at=w.now,
+    )
+    w.session.add(made)
+    await w.session.flush()
+    values = {"rules_id": made.id, "newest_first": written.newest_first, "owner_seconds": written.owner_seconds}
+    for row in {queue, await w.session.get(Queue, queue.id)}:
+        for column, value in values.items():
+            setattr(row, column, value)
     await w.session.flush()
     return made

@@ -24,11 +24,12 @@ from router.model.arrivals import (
 from router.model.base import vouched
 from router.model.calls import CallState
 from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
 from router.model.errors import Invalid
 from router.model.intake import Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.phone import E164, e164
-from router.model.tasks import TIER_FRESH, TIER_NOW, Task, TaskKind, TaskState, placed
+from router.model.tasks import TIER_FRESH, TIER_NOW, Task, TaskKind, TaskState, kept_for, placed
 from router.model.vault import new_token
 from router.ports import (
     CallArrived,
@@ -174,8 +175,10 @@ async def _serve_on(w: Writing, arrival: Arrival) -> Task | None:
         return task
     lead = vouched(await w.session.get(Lead, vouched(arrival.lead_id)))
     queue = vouched(await w.session.get(Queue, vouched(arrival.queue_id)))
+    contact = vouched(await w.session.get(Contact, lead.contact_id))
     made = await tasks.enqueue(w.session, {
         **placed(queue.line, TaskKind.call, TIER_NOW, task.since_ms if task else arrival.created_at),
+        **kept_for(queue.line, contact.agent_id, w.now),
         "lead_id": lead.id, "contact_id": lead.contact_id,
         "state": TaskState.queued, "enqueued_at": arrival.created_at,
         "continues": task.id if task else None,

@@ -11,6 +11,7 @@ from typing import Any
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Queue
+from router.model.contacts import Contact
 from router.model.conversations import (
     LONGEST_TEXT,
     Channel,
@@ -20,7 +21,7 @@ from router.model.conversations import (
     Message,
 )
 from router.model.errors import Busy, Invalid
-from router.model.tasks import TIER_FRESH, TIER_NOW, WITHOUT_TELEPHONE, Task, TaskKind, TaskState, placed
+from router.model.tasks import TIER_FRESH, TIER_NOW, WITHOUT_TELEPHONE, Task, TaskKind, TaskState, kept_for, placed
 from router.store import conversations, tasks
 
 
@@ -144,8 +145,10 @@ async def enqueue(
     since_ms: int | None = None, continues: int | None = None,
 ) -> int | None:
     """A new waiting task's id; None when its person waits for the same already. `since_ms` is another task's age."""
+    contact = vouched(await w.session.get(Contact, contact_id))
     task_id = await tasks.enqueue(w.session, {
-        **placed(queue.line, kind, tier, since_ms or w.now), "lead_id": lead_id, "contact_id": contact_id,
+        **placed(queue.line, kind, tier, since_ms or w.now), **kept_for(queue.line, contact.agent_id, w.now),
+        "lead_id": lead_id, "contact_id": contact_id,
         "state": TaskState.queued, "enqueued_at": w.now, "continues": continues,
     })
     if task_id is not None:

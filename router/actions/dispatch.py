@@ -203,6 +203,11 @@ async def _cancel(w: Writing, ringing: Reservation) -> Reservation | None:
 async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
     """The agent declines; the task goes back with its age. Raises Conflict."""
     held, task = await _answered(w, reservation_id, ReservationState.rejected, agent_id)
+    if task.prefers == agent_id:  # who was his agent does not want to be
+        task.prefers = task.prefers_until = None
+        await w.session.flush()
+        w.fact("owner.released", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id,
+               agent_id=agent_id)
     await back_to_queue(w, task, held.agent_id, "rejected")
     await presence.release(w, held.agent_id, task.kind, rejected=True)
 

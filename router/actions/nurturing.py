@@ -11,7 +11,7 @@ from router.model.contacts import Contact
 from router.model.guard import PACKS, Purpose, Snapshot, Verdict, may_contact
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import Signing, SigningState
-from router.model.tasks import TIER_HOT, TIER_STALE, Disposition, Task, TaskKind, TaskState, placed
+from router.model.tasks import TIER_HOT, TIER_STALE, Disposition, Task, TaskKind, TaskState, kept_for, placed
 from router.store import alarms, attempts, budgets, cadences, quotes, signings, tasks
 
 QUOTE_CHECK = "quote.check"
@@ -149,7 +149,8 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, 
 async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
     queue = await tasks.queue_of(w.session, vouched(await tasks.newest_of_lead(w.session, quote.lead_id)))
     task = Task(
-        **placed(queue.line, TaskKind.nurture, tier, w.now), lead_id=quote.lead_id, contact_id=quote.contact_id,
+        **placed(queue.line, TaskKind.nurture, tier, w.now), **kept_for(queue.line, quote.agent_id, w.now),
+        lead_id=quote.lead_id, contact_id=quote.contact_id,
         state=TaskState.queued, enqueued_at=w.now, quote_id=quote.id,
     )
     w.session.add(task)
@@ -175,6 +176,18 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
     else:
         await _exit(w, task.quote_id, disposition.value)
         quote.idle_base = w.now
+    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
+
+
+async def expired(w: Writing, task: Task) -> None:
+    """Nobody had time for the quiet quote: it is looked at again after its rest."""
+    quote = await w.session.locked(Quote, vouched(task.quote_id))
+    if quote is None or quote.state not in OPEN:
+        return
+    live = await cadences.live_of_quote(w.session, quote.id)
+    if live is not None:
+        await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": "expired"})
+    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
     await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
 
 

@@ -132,8 +132,8 @@ async def call_instead(w: Writing, task_id: int, agent_id: int) -> Call:
     """The talk goes on by telephone: the same agent calls the person now. Raises Conflict."""
     task = await _own(w, task_id, agent_id)
     await _number(w, task)
-    await _over(w, task)
-    await wrapping.close_by_house(w, task.id, Disposition.callback)
+    await _left(w, task)
+    await wrapping.goes_on(w, task, Disposition.callback)
     call = await _call_task(w, task)
     if await w.move(Task, call.id, TaskState.reserved, frm=(TaskState.queued,), agent_id=agent_id) is None:
         raise Conflict(CALLED_ALREADY)

@@ -1,12 +1,14 @@
 """Wrapping: after the conversation. The server's timer ends it if the agent does not."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from router.actions import conversing, keeping, presence
 from router.actions.nurturing import talked, task_closed
 from router.book import Writing
+from router.model.agents import Agent, Wish
 from router.model.base import vouched
 from router.model.calls import Call
+from router.model.campaigns import WrapMode
 from router.model.contacts import Contact
 from router.model.errors import Conflict
 from router.model.suppressions import Suppression
@@ -14,6 +16,8 @@ from router.model.tasks import BY_AGENT, Disposition, Task, TaskKind, TaskState
 from router.store import alarms, tasks
 
 TASK_WRAP = "task.wrap"
+WRAP_OVERRUN = "task.wrap_overrun"
+"""The alarms of a wrap-up: its time is over; the agent's word, which is needed, has not come at all."""
 
 
 async def begin(w: Writing, call: Call) -> None:
@@ -24,13 +28,34 @@ async def begin(w: Writing, call: Call) -> None:
 async def begin_task(w: Writing, task: Task) -> None:
     """The same for any task somebody was engaged in. Who still writes meanwhile gets another agent."""
     queue = await tasks.queue_of(w.session, task)
-    until = w.now + timedelta(seconds=queue.wrap_seconds)
-    if await w.move(Task, task.id, TaskState.wrapping, held_until=until):
-        await talked(w, task.contact_id)
-        if task.kind is not TaskKind.chat:
-            await keeping.talked(w, task)
+    hard_end = w.now + timedelta(seconds=queue.wrap_most_seconds)
+    until = hard_end if queue.wrap_mode is WrapMode.until_done else w.now + timedelta(seconds=queue.wrap_seconds)
+    if not await _talked(w, task, until):
+        return
+    if queue.wrap_mode is WrapMode.none:
+        await _end(w, task, Disposition.unclassified)
+        return
+    if queue.wrap_mode is not WrapMode.until_done:
         await alarms.set_alarm(w.session, TASK_WRAP, task.id, until)
-        await conversing.resume(w, task)
+    if queue.wrap_mode is not WrapMode.timed:
+        await alarms.set_alarm(w.session, WRAP_OVERRUN, task.id, hard_end)
+    await conversing.resume(w, task)
+
+
+async def _talked(w: Writing, task: Task, until: datetime) -> bool:
+    if await w.move(Task, task.id, TaskState.wrapping, held_until=until) is None:
+        return False
+    await talked(w, task.contact_id)
+    vouched(await w.session.get(Contact, task.contact_id)).agent_id = task.agent_id
+    if task.kind is not TaskKind.chat:
+        await keeping.talked(w, task)
+    return True
+
+
+async def goes_on(w: Writing, task: Task, disposition: Disposition) -> None:
+    """The conversation goes on in another task: this one needs no wrap-up. The agent's capacity is not given back."""
+    if await _talked(w, task, w.now):
+        await close_by_house(w, task.id, disposition)
 
 
 async def close_task(w: Writing, task_id: int, disposition: Disposition) -> Task | None:
@@ -58,15 +83,29 @@ async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposit
         await suppress(w, task, "asked")
     elif disposition is Disposition.wrong_number:
         await suppress(w, task, "wrong_number")
+    if await _must_rest(w, task):
+        task.disposition = disposition
+        await w.session.flush()
+        w.fact("wrap.disposition", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id,
+               agent_id=agent_id, disposition=disposition.value)
+        w.hint(f"agent:{agent_id}")
+        return task
     closed = await close_by_house(w, task_id, disposition)
     await presence.release(w, agent_id, closed.kind)
     return closed
+
+
+async def _must_rest(w: Writing, task: Task) -> bool:
+    """Whether his word alone does not end the wrap-up: its time has to be over too."""
+    queue = await tasks.queue_of(w.session, task)
+    return queue.wrap_mode is WrapMode.timed_and_done and task.held_until is not None and w.now < task.held_until
 
 
 async def close_by_house(w: Writing, task_id: int, disposition: Disposition) -> Task:
     """Ends a wrap-up; the agent's capacity is not given back yet."""
     closed = vouched(await close_task(w, task_id, disposition))
     await alarms.cancel(w.session, TASK_WRAP, task_id, w.now)
+    await alarms.cancel(w.session, WRAP_OVERRUN, task_id, w.now)
     return closed
 
 
@@ -82,9 +121,35 @@ async def suppress(w: Writing, task: Task, reason: str) -> None:
 
 
 async def wrap_up_ends(w: Writing, task_id: int) -> None:
-    """The wrap-up's time is over (an alarm's handler): closed as unclassified, for the supervisor to see."""
-    task = await w.session.locked(Task, task_id)
-    if task is None or task.state is not TaskState.wrapping or task.agent_id is None:
+    """The wrap-up's time is over (an alarm's handler): closed as unclassified, for the supervisor to see. Where the
+    agent's word is needed too and was not given, it goes on until its hard end."""
+    task = await _wrapping(w, task_id)
+    if task is None:
         return
-    await close_task(w, task_id, Disposition.unclassified)
-    await presence.release(w, task.agent_id, task.kind)
+    queue = await tasks.queue_of(w.session, task)
+    if task.disposition is not None or queue.wrap_mode is not WrapMode.timed_and_done:
+        await _end(w, task, task.disposition or Disposition.unclassified)
+
+
+async def overruns(w: Writing, task_id: int) -> None:
+    """The agent has not said how it went for longer than the queue bears (an alarm's handler): closed as unclassified,
+    and he is paused, for he may not be there at all. A supervisor sees both."""
+    task = await _wrapping(w, task_id)
+    if task is None:
+        return
+    agent_id = vouched(task.agent_id)
+    await _end(w, task, task.disposition or Disposition.unclassified)
+    w.fact("wrap.overrun", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id, agent_id=agent_id)
+    if vouched(await w.session.locked(Agent, agent_id)).wish in presence.WILLING:
+        await presence.set_wish(w, agent_id, Wish.paused, reason="wrap")
+
+
+async def _wrapping(w: Writing, task_id: int) -> Task | None:
+    task = await w.session.locked(Task, task_id)
+    return task if task is not None and task.state is TaskState.wrapping and task.agent_id is not None else None
+
+
+async def _end(w: Writing, task: Task, disposition: Disposition) -> None:
+    agent_id = vouched(task.agent_id)
+    await close_by_house(w, task.id, disposition)
+    await presence.release(w, agent_id, task.kind)

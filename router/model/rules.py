@@ -79,6 +79,11 @@ def read_rules(version: int, body: str) -> tuple[Rules, RulesPlan]:
     return (PLAIN if rules == PLAIN else rules), plan
 
 
+def read_stored(body: Mapping[str, Any]) -> RulesPlan:
+    """The plan as it was stored. Raises msgspec.ValidationError."""
+    return msgspec.convert(body, RulesPlan)
+
+
 def as_body(plan: RulesPlan) -> dict[str, Any]:
     """The plan as it is stored."""
     body: dict[str, Any] = msgspec.to_builtins(plan)

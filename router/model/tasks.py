@@ -1,7 +1,7 @@
 """Tasks and reservations: one unit of work for an agent, and one task held for one agent."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -191,6 +191,13 @@ class Task(Numbered):
         """Its order in its lane if its person began to wait then (aware)."""
         since_ms = int(since.timestamp() * 1000)
         return -since_ms if self.rank < 0 else since_ms
+
+
+def kept_for(line: Line, agent_id: int | None, now: datetime) -> dict[str, Any]:
+    """The columns that keep a task for who last spoke with its person, as long as the line does that."""
+    if agent_id is None or not line.owner_seconds:
+        return {"prefers": None, "prefers_until": None}
+    return {"prefers": agent_id, "prefers_until": now + timedelta(seconds=line.owner_seconds)}
 
 
 class ReservationState(State):

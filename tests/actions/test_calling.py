@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,13 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from router.actions import calling, presence, wrapping
 from router.book import Book
 from router.model.agents import Wish
+from router.model.base import vouched
 from router.model.budgets import Budget
 from router.model.cadences import Attempt
 from router.model.calls import CallState
+from router.model.campaigns import Queue, WrapMode
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import Conflict
 from router.model.suppressions import Suppression
-from router.model.tasks import BY_AGENT, Disposition, Exclusion, TaskState
+from router.model.tasks import BY_AGENT, Disposition, Exclusion, Task, TaskState
 from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
 from router.store import facts
 from tests.actions.telephones import PHONE, Line, accepted
@@ -212,6 +215,80 @@ async def test_a_late_time_out_does_not_end_a_conversation(book: Book) -> None:
         await calling.connect_timeout(w, line.call_id)
         await calling.connect_timeout(w, 99)
     assert (await line.task()).state is TaskState.engaged
+
+
+async def wrapping_up(book: Book, **queue: Any) -> Line:
+    """A call that is over, in a queue with these settings."""
+    line = await accepted(book)
+    async with book.writing() as w:
+        task = vouched(await w.session.get(Task, line.task_id))
+        row = vouched(await w.session.get(Queue, task.queue_id))
+        for name, value in queue.items():
+            setattr(row, name, value)
+    await line.both_there()
+    await line.say("agent", LegStage.ended, LegOutcome.completed)
+    return line
+
+
+async def test_where_no_wrap_up_is_wanted_the_agent_is_free_at_once(book: Book) -> None:
+    line = await wrapping_up(book, wrap_mode=WrapMode.none)
+    task, agent = await line.task(), await line.agent()
+    assert (task.state, task.disposition, agent.load) == (TaskState.closed, Disposition.unclassified, 0)
+    assert await line.alarms() == set()
+
+
+async def test_where_both_are_wanted_neither_the_timer_nor_his_word_alone_ends_it(book: Book, clock: Clock) -> None:
+    line = await wrapping_up(book, wrap_mode=WrapMode.timed_and_done)
+    async with book.writing() as w:
+        await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.quote_sent)
+    task = await line.task()
+    assert (task.state, task.disposition) == (TaskState.wrapping, Disposition.quote_sent), "his word, not yet the time"
+    clock.forward(60)
+    async with book.writing() as w:
+        await wrapping.wrap_up_ends(w, line.task_id)
+    assert ((await line.task()).state, (await line.agent()).load) == (TaskState.closed, 0)
+    assert (await line.agent()).wish is Wish.ready
+    assert await line.alarms() == set()
+    await line.check()
+
+
+async def test_the_timer_alone_does_not_end_it_and_the_hard_end_pauses_him_for_the_supervisor_to_see(
+    book: Book, clock: Clock
+) -> None:
+    line = await wrapping_up(book, wrap_mode=WrapMode.timed_and_done, wrap_most_seconds=300)
+    clock.forward(60)
+    async with book.writing() as w:
+        await wrapping.wrap_up_ends(w, line.task_id)
+    assert (await line.task()).state is TaskState.wrapping
+    await line.check()
+    clock.forward(240)
+    for _ in range(2):
+        async with book.writing() as w:
+            await wrapping.overruns(w, line.task_id)
+    task, agent = await line.task(), await line.agent()
+    assert (task.disposition, agent.load, agent.wish, agent.pause_reason) == (
+        Disposition.unclassified, 0, Wish.paused, "wrap")
+    assert (await kinds(line)).count("wrap.overrun") == 1
+    await line.check()
+
+
+async def test_after_the_timer_his_word_ends_it(book: Book, clock: Clock) -> None:
+    line = await wrapping_up(book, wrap_mode=WrapMode.timed_and_done)
+    clock.forward(61)
+    async with book.writing() as w:
+        await wrapping.wrap_up_ends(w, line.task_id)
+        await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.sold)
+    assert (await line.task()).disposition is Disposition.sold
+    assert await line.alarms() == set()
+
+
+async def test_until_done_has_no_timer_but_a_hard_end(book: Book, clock: Clock) -> None:
+    line = await wrapping_up(book, wrap_mode=WrapMode.until_done)
+    assert await line.alarms() == {"task.wrap_overrun"}
+    async with book.writing() as w:
+        await wrapping.dispose(w, line.task_id, line.agent_id, Disposition.sold)
+    assert (await line.task()).state is TaskState.closed
+    assert await line.alarms() == set()
 
 
 async def test_a_wrap_up_nobody_ends_is_unclassified(book: Book) -> None:
