@@ -16,6 +16,7 @@ from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
+from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
 from router.model.quotes import Quote
 from router.model.routing import Reason, takes
@@ -30,12 +31,14 @@ from router.model.tasks import (
     TaskState,
     occupies,
 )
-from router.store import conversations, rooms, why
+from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
+LAST_HOUR = timedelta(hours=1)
+MEAN_WAIT = BY_KEY["asa"]
 MOST_QUOTES = 12
 MOST_COLLEAGUES = 50
 MOST_FACTS = 60
@@ -335,8 +338,8 @@ class AgentLine:
 
 @dataclass(frozen=True)
 class BoardView:
-    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour: calls answered, of
-    them in time (by each queue's target), people who left before; `answer_seconds` is the mean wait of the answered."""
+    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour and are those of
+    `router.model.figures`: people answered, the share of `service`, their mean wait, people who left before."""
 
     waiting: int
     oldest: datetime | None
@@ -344,10 +347,11 @@ class BoardView:
     calls: int
     agents: Sequence[AgentLine]
     answered: int
-    in_time: int
+    service_level: float | None
     abandoned: int
     answer_seconds: float | None
     by_doing: dict[Doing, int] = field(default_factory=dict)
+    service: Figure = SERVICE
 
 
 async def board(session: ReadSession, now: datetime) -> BoardView:
@@ -363,9 +367,10 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
     )
     head = (await session.rows(select(func.count(), oldest, target, calls).select_from(some)))[0]
     agents = await _agents(session, now)
-    answered, in_time, mean, abandoned = await _last_hour(session, now)
+    hour = Tally(now - LAST_HOUR, now, await figures.waits(session, now - LAST_HOUR, now))
     counts = {word: sum(line.doing is word for line in agents) for word in Doing}
-    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, answered, in_time, abandoned, mean, counts)
+    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, hour.waits.answered, SERVICE.of(hour),
+                     hour.waits.left, MEAN_WAIT.of(hour), counts)
 
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
@@ -387,21 +392,3 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
         lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
     order = list(_AT_WORK.values())[::-1]
     return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
-
-
-async def _last_hour(session: ReadSession, now: datetime) -> tuple[int, int, float | None, int]:
-    since = now - timedelta(hours=1)
-    wait = func.extract("epoch", Fact.at - Task.enqueued_at)
-    answered = (await session.rows(
-        select(func.count(), func.count().filter(wait <= Queue.target_seconds), func.avg(wait))
-        .select_from(Fact)
-        .join(Call, Call.id == Fact.subject_id)
-        .join(Task, Task.id == Call.task_id)
-        .join(Queue, Queue.id == Task.queue_id)
-        .where(Fact.kind == "call.talking", Fact.at > since)
-    ))[0]
-    gone = await session.scalar(
-        select(func.count()).select_from(Fact).where(Fact.kind == "task.abandoned", Fact.at > since)
-    )
-    mean = float(answered[2]) if answered[2] is not None else None
-    return answered[0], answered[1], mean, gone or 0
