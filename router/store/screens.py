@@ -141,13 +141,15 @@ class Work:
 
 @dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED."""
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `helper`
+    is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
     waiting: int
     mine: int
     work: Work | None
+    helper: str = ""
 
     @property
     def why_idle(self) -> str:
@@ -221,7 +223,9 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting[0], waiting[1], work)
+    helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
+    word = doing(agent, work.task.state if work else None, now)
+    return DeskView(agent, word, waiting[0], waiting[1], work, helper or "")
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
@@ -266,11 +270,14 @@ def reached(signing: Signing) -> int:
 
 @dataclass(frozen=True)
 class AgentLine:
-    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle."""
+    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
+    he holds, what he is most busy with first."""
 
     name: str
     doing: Doing
     since: datetime | None
+    agent: Agent
+    tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -310,7 +317,7 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task.state, Task.held_until, Call.talking_at, Call.created_at, Reservation.created_at)
+        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at)
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -320,13 +327,24 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
-    lines: dict[int, AgentLine] = {}
-    for agent, state, _, talking, began, rang in rows:
-        word = doing(agent, state, now)
-        since = {Doing.talking: talking, Doing.connecting: began, Doing.ringing: rang, Doing.free: agent.idle_since}
-        lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0].id, []).append(row)
+    lines = [_line(of_agent, now) for of_agent in found.values()]
     order = list(_AT_WORK.values())[::-1]
-    return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+    return sorted(lines, key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+
+
+def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
+    """One agent, of a row for each task he holds."""
+    held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
+    agent, _, talking, began, rang = rows[0]
+    word = doing(agent, held[0].state if held else None, now)
+    since = {
+        Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
+        Doing.free: agent.idle_since,
+    }
+    return AgentLine(agent.name, word, since.get(word), agent, held)
 
 
 async def _last_hour(session: ReadSession, now: datetime) -> tuple[int, int, float | None, int]:

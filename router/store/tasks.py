@@ -40,16 +40,22 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane.
+# What decides who may take a task is the same for all of a lane. What a supervisor has paused is not handed out; who
+# waits at the telephone, or writes, is.
 _LANES = """
-    with recursive lanes as (
-      (select lane, skills, kind, tier, rules_id, row from tasks where pool = :pool and state = 'queued'
+    with recursive every_lane as (
+      (select lane, skills, kind, tier, rules_id, row, campaign_id from tasks where pool = :pool and state = 'queued'
        order by lane limit 1)
       union all
-      select next.* from lanes cross join lateral (
-        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row from tasks t
-        where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+      select next.* from every_lane cross join lateral (
+        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row, t.campaign_id from tasks t
+        where t.pool = :pool and t.state = 'queued' and t.lane > every_lane.lane
         order by t.lane limit 1) next
+    ), lanes as materialized (
+      select * from every_lane
+      where not (kind = 'nurture' and exists (select from switches where name = 'nurture'))
+        and not (kind in ('call', 'nurture') and tier > 0
+          and campaign_id = any(array(select id from campaigns where paused)))
     )
 """
 

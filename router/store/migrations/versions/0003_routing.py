@@ -36,6 +36,7 @@ MOMENTS = (
 )
 
 OTHERS = (
+    ("agents", "help_by", "agents"),
     ("contacts", "agent_id", "agents"),
     ("queues", "overflow_id", "queues"),
     ("queues", "rules_id", "rulesets"),
