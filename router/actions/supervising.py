@@ -60,7 +60,7 @@ async def give(w: Writing, task_id: int, agent_id: int, by: int) -> None:
         raise NotFound("There is no such agent.")
     if (reason := hindrance(agent, task, w.now)) is not None:
         raise _cannot(agent.name, reason)
-    # Asked before it is tried: the unique index would wait for whoever is just moving what rings there to somebody else.
+    # Asked before it is tried: the unique index would wait for whoever is just moving what rings there elsewhere.
     if await agents.rung(w.session, agent_id):
         raise _rings(agent.name)
     if ringing is not None:

@@ -18,14 +18,15 @@
     const there = document.getElementById(id);
     (there?.querySelector(":scope > summary") ?? there)?.focus({ preventScroll: true });
   };
-  document.addEventListener("htmx:before:swap", () => { stood = place(document.activeElement) ?? asked; });
+  document.addEventListener("htmx:before:swap", () => { stood = place(document.activeElement); });
   document.addEventListener("htmx:after:swap", () => { if (stood && nobody()) stand(stood); });
 
-  document.addEventListener("htmx:before:request", ({ target }) => { show(target, ""); asked = place(target); });
-  document.addEventListener("htmx:finally:request", ({ target }) => {
-    // A button that is not to be pressed twice loses the focus meanwhile.
-    const there = asked;
+  document.addEventListener("htmx:before:request", ({ target }) => { show(target, ""); asked = { target, there: place(target) }; });
+  document.addEventListener("htmx:finally:request", () => {
+    if (!asked) return;
+    const { target, there } = asked;
     asked = null;
+    // A button is not to be pressed twice and loses the focus meanwhile; it may be gone by now.
     queueMicrotask(() => {
       if (!there || !nobody()) return;
       if (target.isConnected && target.matches("button")) target.focus();
