@@ -11,7 +11,7 @@ from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
 from router.model.conversations import Side
 from router.model.errors import Conflict
-from router.model.routing import MOST_HEADS, ORDINARY, Channel, Match, Policy, match, takes
+from router.model.routing import MOST_HEADS, ORDINARY, Channel, Match, Policy, also_passed_over, match, takes
 from router.model.tasks import (
     WITHOUT_TELEPHONE,
     Exclusion,
@@ -61,6 +61,10 @@ async def _match_heads(w: Writing, pool: int, policy: Policy) -> tuple[int, bool
         return 0, False
     heads, excluded = await tasks.heads(w.session, pool, able, w.now, HEARTBEAT_LEASE)
     matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
+    if matches and len(free) < MOST_HEADS:
+        others = await tasks.bystanders(w.session, pool, able, w.now, HEARTBEAT_LEASE)
+        tasks_of = {head.id: head for head in heads}
+        matches = [also_passed_over(one, tasks_of[one.task], others, policy, excluded) for one in matches]
     made = await reserve(w, matches) if matches else []
     agents_unseen = len(free) >= MOST_HEADS and len(made) < len(heads)
     heads_unseen = len(heads) >= min(MOST_HEADS, len(free)) and len(made) < len(free)

@@ -9,7 +9,7 @@ from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.base import vouched
 from router.model.errors import Conflict, NotFound
 from router.model.hours import end_of_day
-from router.model.tasks import TaskKind, occupies
+from router.model.tasks import HELD, Task, TaskKind, occupies
 from router.store import agents
 
 BACK_OFF = timedelta(seconds=5)
@@ -77,6 +77,16 @@ def took(agent: Agent, now: datetime, zone: str, *, costs_turn: bool) -> None:
     if costs_turn:
         agent.turn_kept_at, agent.idle_kept_ms = None, 0
         agent.idle_since = now if agent.wish in WILLING else None
+
+
+async def look_at(w: Writing, agent_id: int, task_id: int) -> None:
+    """Which of the tasks he holds the agent's desk shows. Raises Conflict when he does not hold it."""
+    task = await w.session.get(Task, task_id)
+    if task is None or task.agent_id != agent_id or task.state not in HELD:
+        raise Conflict("This task is not yours any more.")
+    vouched(await w.session.locked(Agent, agent_id)).focus = task_id
+    await w.session.flush()
+    w.hint(f"agent:{agent_id}")
 
 
 async def exchange(w: Writing, agent_id: int, ended: TaskKind, begun: TaskKind) -> None:

@@ -67,7 +67,7 @@ async def give(w: Writing, task_id: int, agent_id: int, by: int) -> None:
         await w.move(Task, task_id, TaskState.queued, agent_id=None, held_until=None, data={"reason": "supervisor"})
         await presence.release(w, ringing.agent_id, task.kind)
     chosen = Match(task_id, agent_id, [
-        {"code": "given", "by": by}, {"code": "has_skills", "needs": levels_of(task.skills)},
+        {"code": "given", "supervisor": by}, {"code": "has_skills", "needs": levels_of(task.skills)},
     ])
     if not await reserve(w, [chosen], by=by):
         raise _rings(agent.name)

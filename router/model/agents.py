@@ -8,6 +8,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
+from router.model.levels import levels_of
+from router.model.routing import Candidate, Channel
 
 HEARTBEAT_LEASE = timedelta(seconds=15)
 """How long an answer to the stream's ping counts: three pings of 5 s."""
@@ -92,6 +94,17 @@ class Agent(Numbered):
     def load(self) -> int:
         """How many tasks he holds, whatever their channel."""
         return self.call_load + self.chat_load + self.video_load
+
+    def candidate(self, now: datetime) -> Candidate:
+        """The agent as routing looks at him at `now` (aware)."""
+        today = self.day_ends is not None and self.day_ends > now
+        spent = self.busy_ms + self.idle_ms
+        return Candidate(
+            self.id, (self.idle_since or now).timestamp() * 1000, levels_of(self.skills),
+            {channel: held for channel in Channel if (held := getattr(self, f"{channel.value}_load"))},
+            {channel: getattr(self, f"{channel.value}_capacity") for channel in Channel},
+            self.busy_ms / spent if today and spent else 0.0, self.taken if today else 0, self.weight, self.most_a_day,
+        )
 
     def present(self, now: datetime) -> bool:
         """Whether his browser has answered within its lease at `now` (aware)."""

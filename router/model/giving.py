@@ -4,7 +4,7 @@ from datetime import datetime
 
 from router.model.agents import Agent, Wish
 from router.model.levels import levels_of
-from router.model.routing import Candidate, Channel, Head, Reason, takes, why_not
+from router.model.routing import Head, Reason, takes, why_not
 from router.model.tasks import Task, TaskKind, occupies
 
 _WILLING = (Wish.ready, Wish.ready_once)
@@ -23,13 +23,13 @@ def hindrance(agent: Agent, task: Task, now: datetime) -> Reason | None:
         return {"code": "other_pool"}
     needs = levels_of(task.skills)
     return why_not(
-        Head(task.id, task.tier, task.rank, needs, task.since_ms, occupies(task.kind)), candidate(agent, now)
+        Head(task.id, task.tier, task.rank, needs, task.since_ms, occupies(task.kind)), agent.candidate(now)
     )
 
 
 def free(agent: Agent, now: datetime) -> bool:
     """Whether he could be given anything at all at `now` (aware)."""
-    return agent.wish in _WILLING and agent.present(now) and bool(takes(candidate(agent, now)))
+    return agent.wish in _WILLING and agent.present(now) and bool(takes(agent.candidate(now)))
 
 
 def stopped_by(task: Task, *, nurture_off: bool, campaign_paused: bool) -> str:
@@ -39,15 +39,3 @@ def stopped_by(task: Task, *, nurture_off: bool, campaign_paused: bool) -> str:
         return "nurture"
     called = task.tier > 0 and task.kind in (TaskKind.call, TaskKind.nurture)
     return "campaign" if called and campaign_paused else ""
-
-
-def candidate(agent: Agent, now: datetime) -> Candidate:
-    """The agent as routing sees him at `now` (aware). What he was given on an earlier day does not count."""
-    loads = {channel: getattr(agent, f"{channel.value}_load") for channel in Channel}
-    return Candidate(
-        agent.id, (agent.idle_since or now).timestamp() * 1000, levels_of(agent.skills),
-        {channel: load for channel, load in loads.items() if load},
-        {channel: getattr(agent, f"{channel.value}_capacity") for channel in Channel},
-        taken=agent.taken if agent.day_ends is not None and agent.day_ends > now else 0,
-        weight=agent.weight, most=agent.most_a_day,
-    )

@@ -20,6 +20,11 @@ async def by_login(session: ReadSession, login: str) -> Agent | None:
     return await session.scalar(select(Agent).where(Agent.login == login))
 
 
+async def pools(session: ReadSession) -> Sequence[int]:
+    """The pools that have agents, rising."""
+    return await session.scalars(select(Agent.pool).where(Agent.disabled_at.is_(None)).distinct().order_by(Agent.pool))
+
+
 async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> list[int]:
     """Notes that these agents' browsers answer; which of them had been away. The time in which one was
     does not count as idle.

@@ -1,6 +1,6 @@
 """Screens as queries: what the desk and the wallboard show, read in a few statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,9 +18,10 @@ from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.leads import Lead
 from router.model.quotes import Quote
+from router.model.routing import Reason
 from router.model.signings import Signing, SigningState
 from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store import conversations, rooms
+from router.store import conversations, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 
@@ -139,16 +140,27 @@ class Work:
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
 
 
+class Brief(NamedTuple):
+    """Another task the agent holds, as a line of a list."""
+
+    task: Task
+    contact: Contact
+
+
 @dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `helper`
-    is the name of the supervisor who has said he comes to help."""
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
+    are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
+    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
     waiting: int
     mine: int
     work: Work | None
+    why: Sequence[Reason] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    others: Sequence[Brief] = ()
     helper: str = ""
 
     @property
@@ -220,12 +232,24 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     """What this agent's desk shows at `now` (aware)."""
     rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
-    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
+    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
+    what = doing(agent, work.task.state if work else None, now)
+    reasons: Sequence[Reason] = ()
+    if what is Doing.free:
+        reasons = await why.nothing_for(session, agent, now)
+    elif work is not None and work.reservation is not None:
+        reasons = work.reservation.why
+    names = await why.names(session, reasons)
+    others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
-    word = doing(agent, work.task.state if work else None, now)
-    return DeskView(agent, word, waiting[0], waiting[1], work, helper or "")
+    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others, helper or "")
+
+
+def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:
+    """A ring has to be seen at once; then comes what the agent has chosen to look at."""
+    return task.state is not TaskState.reserved, task.id != focus, _WEIGHT[task.state], task.id
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:

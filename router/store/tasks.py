@@ -40,9 +40,9 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane. What a supervisor has paused is not handed out; who
-# waits at the telephone, or writes, is.
-_LANES = """
+# What decides who may take a task is the same for all of a lane. `stopped` names the switch by
+# which a supervisor keeps it from being handed out, as `router.model.giving.stopped_by` has it.
+LANES = """
     with recursive every_lane as (
       (select lane, skills, kind, tier, rules_id, row, campaign_id from tasks where pool = :pool and state = 'queued'
        order by lane limit 1)
@@ -52,29 +52,43 @@ _LANES = """
         where t.pool = :pool and t.state = 'queued' and t.lane > every_lane.lane
         order by t.lane limit 1) next
     ), lanes as materialized (
-      select * from every_lane
-      where not (kind = 'nurture' and exists (select from switches where name = 'nurture'))
-        and not (kind in ('call', 'nurture') and tier > 0
-          and campaign_id = any(array(select id from campaigns where paused)))
+      select *, case
+        when kind = 'nurture' and exists (select from switches where name = 'nurture') then 'nurture'
+        when kind in ('call', 'nurture') and tier > 0
+          and campaign_id = any(array(select id from campaigns where paused)) then 'campaign'
+        else '' end as stopped
+      from every_lane
     )
+"""
+
+_CANDIDATE = """
+      id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
+      case when day_ends > :now then taken else 0 end,
+      case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
+      weight, most_a_day
 """
 
 # Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
 _FREE = text(
     f"""
-    {_LANES}
-    select id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
-      case when day_ends > :now then taken else 0 end,
-      case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
-      weight, most_a_day
-    from agents
+    {LANES}
+    select {_CANDIDATE} from agents
     where pool = :pool and {_IS_FREE}
-      and exists (select from lanes where agents.skills @> lanes.skills)
+      and exists (select from lanes where stopped = '' and agents.skills @> lanes.skills)
     order by idle_since, id
     limit :most
     for no key update skip locked
     """  # noqa: S608  a constant
 )
+
+_BYSTANDERS = text(
+    f"""
+    select {_CANDIDATE} from agents
+    where pool = :pool and {_IS_FREE} and not id = any(:without)
+    order by idle_since, id
+    limit :most
+    """  # noqa: S608  a constant
+).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
 
 # Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
 _MAY_GO = """
@@ -89,7 +103,7 @@ _MAY_GO = """
 
 _HEADS = text(
     f"""
-    {_LANES}, free as materialized (
+    {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
@@ -110,7 +124,7 @@ _HEADS = text(
       limit :k
       for no key update of t skip locked
     ) head
-    where able.ids is not null
+    where able.ids is not null and lanes.stopped = ''
     """  # noqa: S608  a constant
 ).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
 
@@ -223,6 +237,18 @@ async def free_agents(session: WriteSession, pool: int, now: datetime, lease: ti
     return [_candidate(row) for row in rows]
 
 
+async def bystanders(
+    session: WriteSession, pool: int, agents: Collection[int], now: datetime, lease: timedelta
+) -> list[Candidate]:
+    """Who else is free, but could take nothing of what waits: they are named among the reasons of what is given to
+    others. Not locked; at most MOST_HEADS with these agents together."""
+    rows = await session.execute(_BYSTANDERS, {
+        "pool": pool, "now": now, "alive_since": now - lease, "without": list(agents),
+        "most": MOST_HEADS - len(agents),
+    })
+    return [_candidate(row) for row in rows]
+
+
 def _candidate(row: Sequence[Any]) -> Candidate:
     load = {channel: held for channel, held in zip(Channel, row[3:6], strict=True) if held}
     return Candidate(
@@ -256,11 +282,35 @@ async def heads(
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
     task_id, tier, rank, skills, kind, _, prefers, until, step, _, version, _, body = row
-    rules, plan = read_rules(version, body) if body else (PLAIN, ORDINARY)
     # What is kept for somebody who is there, but is not among these agents, was not read.
+    kept = Kept(prefers, until, prefers in agents)
+    return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step), version, body, kept)
+
+
+class Place(NamedTuple):
+    """Where a task waits, as its columns say."""
+
+    tier: int
+    rank: int
+    skills: Sequence[str]
+    kind: TaskKind
+    row: int
+
+
+class Kept(NamedTuple):
+    """For whom it is kept until when, and whether he is there."""
+
+    agent_id: int | None = None
+    until: datetime | None = None
+    here: bool = False
+
+
+def head_of(task_id: int, place: Place, version: int | None, body: str | None, kept: Kept) -> Head:
+    """A waiting task as routing looks at it; `version` and `body` are of its rules, None for the ordinary ones."""
+    rules, plan = read_rules(version, body) if version is not None and body else (PLAIN, ORDINARY)
     return Head(
-        task_id, tier, rank - credit_ms(step, plan), levels_of(skills), abs(rank), occupies(TaskKind(kind)), rules,
-        prefers, until.timestamp() * 1000 if until else 0.0, prefers in agents,
+        task_id, place.tier, place.rank - credit_ms(place.row, plan), levels_of(place.skills), abs(place.rank),
+        occupies(place.kind), rules, kept.agent_id, kept.until.timestamp() * 1000 if kept.until else 0.0, kept.here,
     )
 
 

@@ -185,6 +185,12 @@ async def write_instead(request: web.Request) -> web.Response:
         w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/focus")
+async def focus(request: web.Request) -> web.Response:
+    """The agent holds several tasks and looks at this one."""
+    return await _act(request, lambda w, signed: presence.look_at(w, signed.agent.id, row_id(request)))
+
+
 @routes.post(r"/desk/conversations/{id:\d{1,19}}/say")
 async def say(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: replying.say(

@@ -32,6 +32,7 @@ from router.web import (
     verify,
     video,
     wallboard,
+    why,
     widget,
 )
 from router.web.doors import DOORS, Doors
@@ -42,7 +43,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges,
+    api, openapi, keys, imports, byhand, merges, why,
 )
 
 

@@ -191,7 +191,7 @@ async def test_a_waiting_task_rings_at_the_chosen_agent_though_another_waits_lon
     assert await held(book) == {second: eva.id}
     one = await pending(book)
     assert one.expires_at == clock.now + timedelta(seconds=queue.ring_seconds)
-    assert one.why[0] == {"code": "given", "by": sol}
+    assert one.why[0] == {"code": "given", "supervisor": sol}
     ((_, agent, data),) = await facts(book, "task.reserved")
     assert (agent, data) == (eva.id, {"by": sol})
     async with book.writing() as w:
