@@ -75,12 +75,14 @@ def _kinds(channels: Sequence[Channel]) -> str:
     return " ".join(kind.value for kind in TaskKind if occupies(kind) in channels)
 
 
-async def reserve(w: Writing, matches: Sequence[Match]) -> Sequence[tasks.Held]:
-    """Holds each task for its agent until it has rung long enough; a pair that is held already is left out."""
+async def reserve(w: Writing, matches: Sequence[Match], *, by: int | None = None) -> Sequence[tasks.Held]:
+    """Holds each task for its agent until it has rung long enough; a pair that is held already is left out. `by` is the
+    supervisor who has chosen the pair."""
+    said = {"by": by} if by else {}
     made = await tasks.reserve(w.session, matches, w.now)
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
-        w.fact("task.reserved", **common, subject_id=held.task_id)
+        w.fact("task.reserved", **common, subject_id=held.task_id, **said)
         w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
         w.hint(f"agent:{held.agent_id}", "wallboard")
     return made

@@ -52,6 +52,14 @@ async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -
     return {row[0]: row[2] and row[2] + HEARTBEAT_LEASE for row in were if row[1]}
 
 
+async def rung(session: ReadSession, agent_id: int) -> bool:
+    """Whether something rings at this agent."""
+    pending = select(Reservation.id).where(
+        Reservation.agent_id == agent_id, Reservation.state == ReservationState.pending
+    )
+    return await session.scalar(pending) is not None
+
+
 async def absent_reservations(session: WriteSession, now: datetime) -> Sequence[Reservation]:
     """Pending reservations of agents who are away, locked; those another replica holds are skipped."""
     return await session.scalars(

@@ -172,7 +172,7 @@ class Brief(NamedTuple):
 class DeskView:
     """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
     are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
-    the agents they speak of."""
+    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
@@ -183,6 +183,7 @@ class DeskView:
     names: Mapping[int, str] = field(default_factory=dict)
     others: Sequence[Brief] = ()
     targets: Targets = Targets()
+    helper: str = ""
 
     @property
     def why_idle(self) -> str:
@@ -265,7 +266,10 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     names = await why.names(session, reasons)
     others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
     targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
-    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others, targets)
+    helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
+    return DeskView(
+        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, helper or ""
+    )
 
 
 async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
@@ -329,11 +333,14 @@ def reached(signing: Signing) -> int:
 
 @dataclass(frozen=True)
 class AgentLine:
-    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle."""
+    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
+    he holds, what he is most busy with first."""
 
     name: str
     doing: Doing
     since: datetime | None
+    agent: Agent
+    tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -375,7 +382,7 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task.state, Task.held_until, Call.talking_at, Call.created_at, Reservation.created_at)
+        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at)
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -385,10 +392,21 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
-    lines: dict[int, AgentLine] = {}
-    for agent, state, _, talking, began, rang in rows:
-        word = doing(agent, state, now)
-        since = {Doing.talking: talking, Doing.connecting: began, Doing.ringing: rang, Doing.free: agent.idle_since}
-        lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0].id, []).append(row)
+    lines = [_line(of_agent, now) for of_agent in found.values()]
     order = list(_AT_WORK.values())[::-1]
-    return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+    return sorted(lines, key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+
+
+def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
+    """One agent, of a row for each task he holds."""
+    held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
+    agent, _, talking, began, rang = rows[0]
+    word = doing(agent, held[0].state if held else None, now)
+    since = {
+        Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
+        Doing.free: agent.idle_since,
+    }
+    return AgentLine(agent.name, word, since.get(word), agent, held)

@@ -40,16 +40,24 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane.
+# What decides who may take a task is the same for all of a lane. `stopped` names the switch by
+# which a supervisor keeps it from being handed out, as `router.model.giving.stopped_by` has it.
 LANES = """
-    with recursive lanes as (
-      (select lane, skills, kind, tier, rules_id, row from tasks where pool = :pool and state = 'queued'
+    with recursive every_lane as (
+      (select lane, skills, kind, tier, rules_id, row, campaign_id from tasks where pool = :pool and state = 'queued'
        order by lane limit 1)
       union all
-      select next.* from lanes cross join lateral (
-        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row from tasks t
-        where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+      select next.* from every_lane cross join lateral (
+        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row, t.campaign_id from tasks t
+        where t.pool = :pool and t.state = 'queued' and t.lane > every_lane.lane
         order by t.lane limit 1) next
+    ), lanes as materialized (
+      select *, case
+        when kind = 'nurture' and exists (select from switches where name = 'nurture') then 'nurture'
+        when kind in ('call', 'nurture') and tier > 0
+          and campaign_id = any(array(select id from campaigns where paused)) then 'campaign'
+        else '' end as stopped
+      from every_lane
     )
 """
 
@@ -66,7 +74,7 @@ _FREE = text(
     {LANES}
     select {_CANDIDATE} from agents
     where pool = :pool and {_IS_FREE}
-      and exists (select from lanes where agents.skills @> lanes.skills)
+      and exists (select from lanes where stopped = '' and agents.skills @> lanes.skills)
     order by idle_since, id
     limit :most
     for no key update skip locked
@@ -116,7 +124,7 @@ _HEADS = text(
       limit :k
       for no key update of t skip locked
     ) head
-    where able.ids is not null
+    where able.ids is not null and lanes.stopped = ''
     """  # noqa: S608  a constant
 ).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
 

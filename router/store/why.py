@@ -1,5 +1,6 @@
 """Why, as queries: why nothing comes to an agent, and who could take a task and who not."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.campaigns import Queue, Ruleset
 from router.model.routing import Head, Reason, why_not, why_nothing
 from router.model.tasks import HELD, Reservation, Task, TaskKind, TaskState
+from router.store import switches
 from router.store.db import ReadSession
 from router.store.tasks import LANES, Kept, Place, head_of
 
@@ -23,7 +25,7 @@ MOST_DECISIONS = 20
 _FOR_AGENT = text(
     f"""
     {LANES}
-    select lanes.lane, lanes.tier, first.rank, lanes.skills, lanes.kind, lanes.row, r.version, r.body::text,
+    select lanes.stopped, lanes.tier, first.rank, lanes.skills, lanes.kind, lanes.row, r.version, r.body::text,
       counted.many, counted.excluded, counted.kept, counted.owner
     from lanes left join rulesets r on r.id = lanes.rules_id
     cross join lateral (
@@ -54,7 +56,11 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
     heads: list[Head] = []
     many: dict[int, int] = {}
     excluded: set[tuple[int, int]] = set()
-    for _, tier, rank, skills, kind, step, version, body, all_of_them, refused, kept, owner in rows:
+    stopped: Counter[str] = Counter()
+    for switch, tier, rank, skills, kind, step, version, body, all_of_them, refused, kept, owner in rows:
+        if switch:
+            stopped[switch] += all_of_them
+            continue
         place = Place(tier, rank, skills, TaskKind(kind), step)
         for times, keeper, said_no in (
             (all_of_them - refused - kept, None, False), (refused, None, True), (kept, owner, False)
@@ -66,7 +72,9 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
                 many[number] = times
                 if said_no:
                     excluded.add((number, agent.id))
-    return why_nothing(heads, agent.candidate(now), now.timestamp() * 1000, excluded=excluded, many=many)
+    reasons = why_nothing(heads, agent.candidate(now), now.timestamp() * 1000, excluded=excluded, many=many)
+    reasons += [{"code": f"{switch}_paused", "tasks": times} for switch, times in stopped.items()]
+    return sorted(reasons, key=lambda one: -one["tasks"])
 
 
 class Decision(NamedTuple):
@@ -124,7 +132,9 @@ async def _standings(session: ReadSession, task: Task, rules: Ruleset | None, no
     place = Place(task.tier, task.rank, task.skills, task.kind, task.row)
     head = head_of(task.id, place, rules.version if rules else None, body, Kept(task.prefers, task.prefers_until, here))
     without = await _excluded(session, task.id, now)
-    return [Standing(agent, _reason(agent, states, head, without, now)) for agent, states in agents.values()]
+    stopped = await switches.stops(session, task)
+    standings = [Standing(agent, _reason(agent, states, head, without, now)) for agent, states in agents.values()]
+    return [Standing(one.agent, one.reason or ({"code": "stopped"} if stopped else None)) for one in standings]
 
 
 def _reason(
@@ -162,7 +172,8 @@ async def names(session: ReadSession, reasons: Iterable[Reason]) -> Mapping[int,
     ids: set[int] = set()
     for reason in reasons:
         inner = reason.get("by") or {}
-        ids.update(one for one in (reason.get("owner"), inner.get("agent"), inner.get("owner")) if one)
+        spoken_of = (reason.get("owner"), reason.get("supervisor"), inner.get("agent"), inner.get("owner"))
+        ids.update(one for one in spoken_of if one)
         ids.update(reason.get("agents") or ())
     if not ids:
         return {}

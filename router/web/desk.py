@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, replying, transferring, wrapping
+from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -116,7 +116,7 @@ async def _desk_now(request: web.Request, signed: Signed) -> web.Response:
 def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
     try:
         return kind(form.get(name, ""))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise Invalid("This is not one of the choices.", pointer=f"/{name}") from error
 
 
@@ -124,6 +124,16 @@ def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
 async def set_state(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: presence.set_wish(
         w, signed.agent.id, _choice(signed.form, "wish", Wish)))
+
+
+@routes.post("/desk/help")
+async def ask_for_help(request: web.Request) -> web.Response:
+    """`on` is 1 to ask a supervisor for help, 0 to take it back."""
+    async def action(w: Writing, signed: Signed) -> None:
+        asks = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
+        await (supervising.ask_for_help if asks else supervising.need_no_help)(w, signed.agent.id)
+
+    return await _act(request, action)
 
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")

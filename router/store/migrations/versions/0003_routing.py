@@ -39,6 +39,7 @@ KINDS = "leg end_room end_leg message hold seal put_through line fetch"
 """Deliveries, which one more kind has joined."""
 
 OTHERS = (
+    ("agents", "help_by", "agents"),
     ("contacts", "agent_id", "agents"),
     ("queues", "overflow_id", "queues"),
     ("queues", "rules_id", "rulesets"),
