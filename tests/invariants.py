@@ -120,7 +120,10 @@ _IDLE = text(
         and not exists (select from reservations r where r.agent_id = there.id and r.state = 'pending')
     ), waiting as (
       select *, case kind when 'nurture' then 'call' else kind end as channel, prefers_until > :now and exists (
-        select from there o where o.id = t.prefers and o.pool = t.pool and o.skills @> t.skills and not exists (
+        select from there o where o.id = t.prefers and o.pool = t.pool and o.skills @> t.skills
+          and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
+            else o.call_capacity end > 0
+          and (o.most_a_day = 0 or o.day_ends is null or o.day_ends <= :now or o.taken < o.most_a_day) and not exists (
           select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now)) as kept
       from tasks t where state = 'queued'
     )

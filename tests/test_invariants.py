@@ -53,7 +53,7 @@ async def test_a_free_agent_beside_a_waiting_task_is_named(book: Book) -> None:
         "update agents set most_a_day = 2, taken = 2, day_ends = now() + interval '1 year'",
         "update agents set heartbeat_at = null",
         "update agents set back_off_until = now() + interval '1 year'",
-        "update agents set chat_load = 1, busy_since = now(), call_capacity = 0",
+        "update agents set video_load = 1, busy_since = now()",
         "update tasks set prefers = (select id from agents where login = 'eva'), prefers_until = 'infinity'",
         "insert into exclusions (task_id, agent_id, until) select 1, id, 'infinity' from agents",
     ],
@@ -63,7 +63,7 @@ async def test_who_may_not_be_given_it_is_not_named(book: Book, change: str) -> 
         queue = await making.queue(w, await making.campaign(w))
         await making.task(w, queue, await making.lead(w, queue))
         await making.agent(w)
-        await making.agent(w, "eva", call_capacity=0)
+        await making.agent(w, "eva", call_load=1, busy_since=w.now)
     async with book.writing() as w:
         await w.session.execute(text(change))
     async with book.reading() as r:
