@@ -90,24 +90,36 @@ _BYSTANDERS = text(
     """  # noqa: S608  a constant
 ).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
 
+# Who a task is kept for: he is there, be he busy, and could take it. Nobody waits for who could not.
+_KEPT = """
+      t.prefers_until > :now and exists (
+        select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
+          and o.disabled_at is null and o.heartbeat_at > :alive_since and o.pool = t.pool and o.skills @> t.skills
+          and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
+            else o.call_capacity end > 0
+          and (o.most_a_day = 0 or o.day_ends is null or o.day_ends <= :now or o.taken < o.most_a_day)
+          and not exists (
+            select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now))
+"""
+
 # Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
-_MAY_GO = """
+_MAY_GO = f"""
       exists (
         select from unnest(able.ids) as one(id)
         where not exists (
           select from exclusions e where e.task_id = t.id and e.agent_id = one.id and e.until > :now)
-        and (t.prefers is null or t.prefers = one.id or t.prefers_until <= :now or not exists (
-          select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
-            and o.disabled_at is null and o.heartbeat_at > :alive_since)))
-"""
+        and (t.prefers is null or t.prefers = one.id or (select ({_KEPT}) is not true)))
+"""  # noqa: S608  constants
 
-_HEADS = text(
-    f"""
+
+def _rows_of_lanes(way: str, which: str) -> Any:
+    return text(
+        f"""
     {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
-      lanes.row, lanes.lane, r.version, r.newest_first, r.body::text
+      lanes.row, head.kept, r.version, r.newest_first, r.body::text
     from lanes
     cross join lateral (
       select array_agg(free.id) as ids from free
@@ -115,33 +127,24 @@ _HEADS = text(
     ) able
     left join rulesets r on r.id = lanes.rules_id
     cross join lateral (
-      select t.id, t.rank, t.prefers, t.prefers_until, array(
+      select t.id, t.rank, t.prefers, t.prefers_until, t.prefers is not null and ({_KEPT}) as kept, array(
         select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now
       ) as without
       from tasks t
       where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and {_MAY_GO}
-      order by t.rank, t.id
+      order by t.rank {way}, t.id {way}
       limit :k
       for no key update of t skip locked
     ) head
-    where able.ids is not null and lanes.stopped = ''
-    """  # noqa: S608  a constant
-).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
+    where able.ids is not null and lanes.stopped = '' and {which}
+    """  # noqa: S608  constants
+    ).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
 
-# Where the newest is first, who has waited longest stands at the other end; he is looked at too.
-_OLDEST = text(
-    """
-    select t.id, t.lane, t.rank, t.prefers, t.prefers_until, array(
-      select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(:agents) and e.until > :now)
-    from unnest(:lanes) as one(lane) cross join lateral (
-      select id, lane, rank, prefers, prefers_until from tasks
-      where pool = :pool and state = 'queued' and lane = one.lane
-        and (prefers is null or prefers_until <= :now or prefers = any(:agents))
-      order by rank desc, id desc
-      limit 1
-      for no key update skip locked) t
-    """
-).bindparams(bindparam("lanes", type_=ARRAY(Text)), bindparam("agents", type_=ARRAY(BigInteger)))
+
+_HEADS = _rows_of_lanes("asc", "true")
+
+# Where the newest is first, those who have waited longest stand at the other end; they are looked at too.
+_OLDEST = _rows_of_lanes("desc", "r.newest_first")
 
 _RESERVE = text(
     """
@@ -268,22 +271,16 @@ async def heads(
         "k": min(MOST_HEADS, len(agents)),
     }
     rows = [tuple(row) for row in await session.execute(_HEADS, values)]
-    if newest := {row[9]: row for row in rows if row[11]}:
+    if any(row[11] for row in rows):
         seen = {row[0] for row in rows}
-        oldest = await session.execute(
-            _OLDEST, {"pool": pool, "lanes": list(newest), "agents": list(agents), "now": now}
-        )
-        for task_id, lane, rank, prefers, until, without in oldest:
-            if task_id not in seen:
-                lane_row = newest[lane]
-                rows.append((task_id, lane_row[1], rank, *lane_row[3:5], without, prefers, until, *lane_row[8:]))
+        rows += [tuple(row) for row in await session.execute(_OLDEST, values) if row[0] not in seen]
     return [_head(row, agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]}
 
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
-    task_id, tier, rank, skills, kind, _, prefers, until, step, _, version, _, body = row
+    task_id, tier, rank, skills, kind, _, prefers, until, step, still, version, _, body = row
     # What is kept for somebody who is there, but is not among these agents, was not read.
-    kept = Kept(prefers, until, prefers in agents)
+    kept = Kept(prefers, until, bool(still) and prefers in agents)
     return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step), version, body, kept)
 
 

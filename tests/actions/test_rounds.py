@@ -14,7 +14,7 @@ from router.model.campaigns import Campaign, Queue
 from router.model.facts import Fact
 from router.model.levels import asked, owned
 from router.model.routing import ORDINARY, Expected, Policy
-from router.model.tasks import Reservation, ReservationState, Task, TaskKind, TaskState
+from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.store import forecast
 from tests import making
 from tests.conftest import Clock
@@ -122,6 +122,41 @@ async def test_newest_first_has_a_floor_below_which_nobody_is_overtaken(
         await presence.beat(w, [ana.id, eva.id])
     assert (await rung(book))[first] == eva.id, "he has waited 601 s: nobody newer goes before him"
     assert (await row(book, Task, middle)).state is TaskState.queued
+
+
+async def test_below_the_floor_nobody_is_overtaken_however_many_are_free_or_have_said_no(
+    book: Book, clock: Clock, queue: Queue
+) -> None:
+    async with book.writing() as w:
+        await making.rules(w, queue, newest_first=True, floor_seconds=100)
+        refused = await waits(w, queue, 1)
+    clock.forward(1)
+    async with book.writing() as w:
+        late = [await waits(w, queue, n) for n in (2, 3)]
+    clock.forward(120)
+    async with book.writing() as w:
+        agents = [(await making.agent(w, f"agent{n}")).id for n in range(2)]
+        for agent in agents:
+            w.session.add(Exclusion(task_id=refused, agent_id=agent, until=w.now + timedelta(minutes=1)))
+        for n in range(4, 9):
+            await waits(w, queue, n)
+    assert set(await rung(book)) == set(late)
+
+
+@pytest.mark.parametrize("unable", [{"pool": 2}, {"skills": []}, {"call_capacity": 0}, "missed", "full"])
+async def test_nobody_waits_for_an_owner_who_could_not_take_it(
+    book: Book, queue: Queue, unable: dict[str, Any] | str
+) -> None:
+    values: dict[str, Any] = unable if isinstance(unable, dict) else {}
+    async with book.writing() as w:
+        owner = await making.agent(w, "owner", **{"skills": ["it"], **values})
+        if unable == "full":
+            owner.most_a_day, owner.taken, owner.day_ends = 1, 1, w.now + timedelta(hours=1)
+        free = await making.agent(w, "free", skills=["it"])
+        kept = await waits(w, queue, 1, skills=["it"], prefers=owner.id, prefers_until=w.now + timedelta(minutes=5))
+        if unable == "missed":
+            w.session.add(Exclusion(task_id=kept, agent_id=owner.id, until=w.now + timedelta(minutes=1)))
+    assert await rung(book) == {kept: free.id}
 
 
 async def test_a_task_is_kept_for_its_owner_who_is_there_and_costs_him_no_turn(
