@@ -1,5 +1,6 @@
 """Rounds by rules: levels, owners, channels, newest first, days that are full; and what becomes of who waits long."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from router.book import Book, Writing
 from router.model.agents import Agent, Wish
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
+from router.model.errors import Conflict
 from router.model.facts import Fact
 from router.model.levels import asked, owned
 from router.model.routing import ORDINARY, Expected, Policy
@@ -473,3 +475,41 @@ async def test_quiet_quotes_are_owed_a_tenth_of_what_is_done_in_a_day(book: Book
     await closed(11, 6)
     await closed(12, 6)
     assert not (await foreseen(book)).owed
+
+
+# --- picking ---------------------------------------------------------------------------------------------------------
+
+
+async def picked(book: Book, task_id: int, agent_id: int) -> None:
+    async with book.writing() as w:
+        await dispatch.pick(w, task_id, agent_id)
+
+
+async def test_where_agents_pick_nothing_rings_and_of_two_who_pick_the_same_one_wins(book: Book) -> None:
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w), pull=True)
+        ana, eva = await making.agent(w), await making.agent(w, "eva")
+        task = await waits(w, queue, 1)
+    assert await rung(book) == {}
+    results = await asyncio.gather(
+        *(picked(book, task, one.id) for one in (ana, eva)), return_exceptions=True
+    )
+    assert sorted(type(one) for one in results if one is not None) == [Conflict]
+    now = await row(book, Task, task)
+    assert (now.state, now.agent_id in (ana.id, eva.id)) == (TaskState.connecting, True)
+    async with book.reading() as r:
+        await check(r.session)
+        (held,) = await r.session.scalars(select(Reservation))
+    assert held.why == [{"code": "picked"}]
+
+
+async def test_nobody_picks_what_he_cannot_take_or_what_rings(book: Book, queue: Queue) -> None:
+    async with book.writing() as w:
+        pulled = await making.queue(w, vouched(await w.session.get(Campaign, queue.campaign_id)), "pull", pull=True)
+        ana = await making.agent(w)
+        rings, needs = await waits(w, queue, 1), await waits(w, pulled, 2, skills=["it"])
+        away = await making.agent(w, "away", skills=["it"], heartbeat_at=None)
+    for task, agent, says in ((rings, ana, "tasks ring"), (needs, ana, "cannot take"), (needs, away, "cannot take"),
+                              (999, ana, "not wait")):
+        with pytest.raises(Conflict, match=says):
+            await picked(book, task, agent.id)
