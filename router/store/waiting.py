@@ -15,8 +15,9 @@ from router.store.staffing import MOST_COUNTED, Staffing
 MOST_TALKS = 100
 """The mean is that of so many talks at most, the last ones."""
 
-# Lane by lane, as the index has them: a lane that is not before him is not looked into. Who needs somebody else than
-# the agents he waits for is not before him. Where the newest is first the rank is below zero; the age counts there too.
+# Lane by lane, in the order of the index, or whole lanes would be read; one that is not before him is not looked into.
+# Who needs somebody else than the agents he waits for is not before him. Where the newest is first the rank is below
+# zero; the age counts there too.
 _AHEAD = text(
     """
     with recursive lanes as (
@@ -34,16 +35,18 @@ _AHEAD = text(
     select count(*) from (
       select from lanes cross join lateral (
         (select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
-           and lanes.tier < :tier limit :most)
+           and lanes.tier < :tier order by t.rank, t.id limit :most)
         union all
         (select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
-           and lanes.lane = :lane and (t.rank, t.id) < (:rank, :id) limit :most)
+           and lanes.lane = :lane and (t.rank, t.id) < (:rank, :id) order by t.rank, t.id limit :most)
         union all
         (select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
-           and lanes.tier = :tier and lanes.lane <> :lane and t.rank >= 0 and t.rank < :since limit :most)
+           and lanes.tier = :tier and lanes.lane <> :lane and t.rank >= 0 and t.rank < :since
+         order by t.rank, t.id limit :most)
         union all
         (select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
-           and lanes.tier = :tier and lanes.lane <> :lane and t.rank < 0 and t.rank > -:since limit :most)
+           and lanes.tier = :tier and lanes.lane <> :lane and t.rank < 0 and t.rank > -:since
+         order by t.rank, t.id limit :most)
       ) one
       where lanes.tier <= :tier and exists (select from his where his.skills @> lanes.skills)
       limit :most

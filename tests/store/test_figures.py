@@ -1,6 +1,7 @@
 """Service figures from the journal: a small day lived through the house's own actions, against numbers reckoned by
 hand."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -216,6 +217,23 @@ async def test_halves_add_up_to_the_whole_and_each_moment_counts_once(day: Day) 
         assert sum(getattr(one.time, name) for one in parts) == getattr(whole.time, name)
     assert sum(one.offers.decided for one in parts) == whole.offers.decided == 5
     assert sum(len(one.responses) for one in parts) == len(whole.responses) == 5
+
+
+async def test_a_lead_rung_twice_in_a_day_is_one_lead_of_the_day(day: Day) -> None:
+    await lived(day)
+    async with day.book.writing() as w:
+        lead = vouched(await w.session.scalar(select(Call.lead_id).order_by(Call.id.desc())))
+        assert await resuming.call_now(w, lead, COMING)
+    e = await day.accept(await day.rings())
+    await day.leg(e, "agent", LegStage.answered)
+    await day.leg(e, "customer", LegStage.answered)
+    edges = [MONDAY_NOON + timedelta(seconds=edge) for edge in range(0, 5401, 1800)]
+    async with day.book.reading() as r:
+        parts, whole = await figures.day(r.session, edges, r.now)
+        (same,) = await figures.tallies(r.session, (edges[0], edges[-1]), r.now)
+    assert [(one.counts.rung, one.counts.talked) for one in parts] == [(2, 2), (1, 1), (1, 1)]
+    assert (whole.counts.rung, whole.counts.talked) == (3, 3)
+    assert replace(whole, responses=sorted(whole.responses)) == replace(same, responses=sorted(same.responses))
 
 
 async def test_what_is_still_going_on_counts_until_now(day: Day) -> None:
