@@ -20,6 +20,11 @@ async def by_login(session: ReadSession, login: str) -> Agent | None:
     return await session.scalar(select(Agent).where(Agent.login == login))
 
 
+async def pools(session: ReadSession) -> Sequence[int]:
+    """The pools that have agents, rising."""
+    return await session.scalars(select(Agent.pool).where(Agent.disabled_at.is_(None)).distinct().order_by(Agent.pool))
+
+
 async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> dict[int, datetime | None]:
     """Notes that these agents' browsers answer; which of them had been away, and since when (None: never there). The
     time in which one was away does not count as idle.
@@ -45,6 +50,14 @@ async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -
         .execution_options(synchronize_session=False)
     )
     return {row[0]: row[2] and row[2] + HEARTBEAT_LEASE for row in were if row[1]}
+
+
+async def rung(session: ReadSession, agent_id: int) -> bool:
+    """Whether something rings at this agent."""
+    pending = select(Reservation.id).where(
+        Reservation.agent_id == agent_id, Reservation.state == ReservationState.pending
+    )
+    return await session.scalar(pending) is not None
 
 
 async def absent_reservations(session: WriteSession, now: datetime) -> Sequence[Reservation]:

@@ -1,6 +1,6 @@
 """Screens as queries: what the desk and the wallboard show, read in a few statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Text, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
@@ -19,17 +19,30 @@ from router.model.facts import Fact
 from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
 from router.model.quotes import Quote
+from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
-from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store import conversations, figures, rooms
+from router.model.tasks import (
+    HELD,
+    WITHOUT_TELEPHONE,
+    Reservation,
+    ReservationState,
+    Task,
+    TaskKind,
+    TaskState,
+    kinds_in,
+    occupies,
+)
+from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.tasks import Pickable, to_pick
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
 LAST_HOUR = timedelta(hours=1)
 MEAN_WAIT = BY_KEY["asa"]
 MOST_QUOTES = 12
+MOST_COLLEAGUES = 50
 MOST_FACTS = 60
 
 TOLD = frozenset({
@@ -143,14 +156,37 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign."""
+
+    agents: Sequence[tuple[int, str]] = ()
+    queues: Sequence[tuple[int, str]] = ()
+
+
+class Brief(NamedTuple):
+    """Another task the agent holds, as a line of a list."""
+
+    task: Task
+    contact: Contact
+
+
+@dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED."""
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
+    are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
+    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
     waiting: int
     mine: int
     work: Work | None
+    why: Sequence[Reason] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    others: Sequence[Brief] = ()
+    targets: Targets = Targets()
+    pickable: Sequence[Pickable] = ()
+    helper: str = ""
 
     @property
     def why_idle(self) -> str:
@@ -221,10 +257,42 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     """What this agent's desk shows at `now` (aware)."""
     rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
-    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
+    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting[0], waiting[1], work)
+    what = doing(agent, work.task.state if work else None, now)
+    reasons: Sequence[Reason] = ()
+    if what is Doing.free:
+        reasons = await why.nothing_for(session, agent, now)
+    elif work is not None and work.reservation is not None:
+        reasons = work.reservation.why
+    names = await why.names(session, reasons)
+    others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
+    targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
+    helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
+    pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
+    return DeskView(
+        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, pickable, helper or ""
+    )
+
+
+async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
+    colleagues = await session.scalars(
+        select(Agent).where(
+            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_((Wish.ready, Wish.ready_once)),
+            Agent.disabled_at.is_(None), Agent.heartbeat_at > now - HEARTBEAT_LEASE,
+        ).order_by(Agent.name, Agent.id).limit(MOST_COLLEAGUES)
+    )
+    free = [(one.id, one.name) for one in colleagues if occupies(task.kind) in takes(one.candidate(now))]
+    queues = await session.rows(
+        select(Queue.id, Queue.name).where(Queue.campaign_id == task.campaign_id).order_by(Queue.name, Queue.id)
+    )
+    return Targets(free, [(row[0], row[1]) for row in queues])
+
+
+def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:
+    """A ring has to be seen at once; then comes what the agent has chosen to look at."""
+    return task.state is not TaskState.reserved, task.id != focus, _WEIGHT[task.state], task.id
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
@@ -269,11 +337,14 @@ def reached(signing: Signing) -> int:
 
 @dataclass(frozen=True)
 class AgentLine:
-    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle."""
+    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
+    he holds, what he is most busy with first."""
 
     name: str
     doing: Doing
     since: datetime | None
+    agent: Agent
+    tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -315,7 +386,7 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task.state, Task.held_until, Call.talking_at, Call.created_at, Reservation.created_at)
+        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at)
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -325,10 +396,21 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
-    lines: dict[int, AgentLine] = {}
-    for agent, state, _, talking, began, rang in rows:
-        word = doing(agent, state, now)
-        since = {Doing.talking: talking, Doing.connecting: began, Doing.ringing: rang, Doing.free: agent.idle_since}
-        lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0].id, []).append(row)
+    lines = [_line(of_agent, now) for of_agent in found.values()]
     order = list(_AT_WORK.values())[::-1]
-    return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+    return sorted(lines, key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+
+
+def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
+    """One agent, of a row for each task he holds."""
+    held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
+    agent, _, talking, began, rang = rows[0]
+    word = doing(agent, held[0].state if held else None, now)
+    since = {
+        Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
+        Doing.free: agent.idle_since,
+    }
+    return AgentLine(agent.name, word, since.get(word), agent, held)

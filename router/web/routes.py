@@ -33,6 +33,7 @@ from router.web import (
     verify,
     video,
     wallboard,
+    why,
     widget,
 )
 from router.web.doors import DOORS, Doors
@@ -43,7 +44,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges, figures,
+    api, openapi, keys, imports, byhand, merges, why, figures,
 )
 
 
