@@ -35,7 +35,7 @@ REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "offer", 
 WRITTEN_IN = frozenset({"offer", "reply"})
 """Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
 
-WISHES = (Wish.ready, Wish.paused, Wish.off)
+WISHES = (Wish.ready, Wish.ready_once, Wish.paused, Wish.off)
 
 
 @dataclass(frozen=True)
