@@ -172,7 +172,8 @@ async def names(session: ReadSession, reasons: Iterable[Reason]) -> Mapping[int,
     ids: set[int] = set()
     for reason in reasons:
         inner = reason.get("by") or {}
-        ids.update(one for one in (reason.get("owner"), reason.get("supervisor"), inner.get("agent"), inner.get("owner")) if one)
+        named = (reason.get("owner"), reason.get("supervisor"), inner.get("agent"), inner.get("owner"))
+        ids.update(one for one in named if one)
         ids.update(reason.get("agents") or ())
     if not ids:
         return {}

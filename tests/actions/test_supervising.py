@@ -23,14 +23,14 @@ from router.store.db import make_engine
 from router.store.supervision import Supervision
 from tests import making
 from tests.actions.test_dispatch import held, pending, row, run, some_tasks
-from tests.conftest import Clock
+from tests.conftest import PATIENT, Clock
 from tests.invariants import check, check_quiet
 
 
 @pytest.fixture
 async def twin(worker_database: str, clock: Clock, vault: Vault) -> AsyncIterator[Book]:
     """Another replica over the same database."""
-    engine = make_engine(worker_database)
+    engine = make_engine(worker_database, limits={**PATIENT, "lock_timeout": "20000"})
     yield Book(engine, Hub(), vault, "", clock=clock)
     await engine.dispose()
 
