@@ -8,13 +8,14 @@ from datetime import timedelta
 
 from babel.dates import format_timedelta
 
-from router.actions import attaching, calling, dispatch
+from router.actions import attaching, calling, conversing, dispatch
 from router.actions.intake import take_in
 from router.actions.promising import rules_of
 from router.book import Writing
 from router.model import hours
 from router.model.arrivals import (
     ASK_AGAIN,
+    CALL_BACK_AFTER,
     LONGEST_LINE,
     LONGEST_MESSAGE,
     MOST_AN_HOUR,
@@ -282,6 +283,12 @@ async def moved(w: Writing, event: CallerMoved) -> None:
         await left(w, event.carrier_id)
 
 
+async def left_the_line(w: Writing, carrier_id: str) -> None:
+    """A line we dialled has ended. If its person had been handed on, he waits, or talks, as one who called us."""
+    if carrier_id and await arrivals.by_call(w.session, carrier_id) is not None:
+        await left(w, carrier_id)
+
+
 async def left(w: Writing, carrier_id: str) -> None:
     """He has hung up, whatever came of his call."""
     for _ in range(RACES):
@@ -313,11 +320,26 @@ async def _left(w: Writing, carrier_id: str) -> None:
     arrival = vouched(await w.session.locked(Arrival, arrival.id))
     if arrival.state is ArrivalState.waiting:
         await w.move(Arrival, arrival.id, ArrivalState.left, ended_at=w.now, hung_up_at=w.now)
+        await _owe_a_call(w, arrival)
     elif arrival.state in (ArrivalState.talking, ArrivalState.message):
         await w.move(Arrival, arrival.id, ArrivalState.ended, ended_at=w.now, hung_up_at=w.now)
     elif arrival.hung_up_at is None:
         arrival.hung_up_at = w.now
     await w.session.flush()
+
+
+async def _owe_a_call(w: Writing, arrival: Arrival) -> None:
+    """Who waited in vain is called back with his old age, once for each person; it is his own request still."""
+    task = await w.session.get(Task, arrival.task_id) if arrival.task_id else None
+    if task is None or task.state is not TaskState.abandoned or arrival.campaign_id is None:
+        return
+    campaign = vouched(await w.session.get(Campaign, arrival.campaign_id))
+    if (w.now - arrival.created_at).total_seconds() < CALL_BACK_AFTER or not _callable(arrival.caller, campaign):
+        return
+    await conversing.enqueue(
+        w, await tasks.queue_of(w.session, task), TaskKind.call, TIER_FRESH, campaign_id=task.campaign_id,
+        lead_id=task.lead_id, contact_id=task.contact_id, since_ms=task.since_ms, continues=task.id,
+    )
 
 
 async def _gave_up(w: Writing, arrival: Arrival) -> None:

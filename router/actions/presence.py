@@ -43,8 +43,12 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", b
 
 
 async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
-    """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own."""
+    """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own. But the
+    end of a silence is one: what an agent was there for is reckoned with it."""
     was_away = await agents.beat(w.session, agent_ids, w.now)
+    for agent_id, since in was_away.items():
+        if since is not None:
+            w.fact("desk.back", agent_id=agent_id, subject_id=agent_id, since=since.isoformat())
     if was_away:
         w.hint("free", "dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
 

@@ -9,25 +9,40 @@ from typing import Any, NamedTuple
 from sqlalchemy import Text, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
+from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
 from router.model.quotes import Quote
-from router.model.routing import Reason
+from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
-from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store import conversations, rooms, why
+from router.model.tasks import (
+    HELD,
+    WITHOUT_TELEPHONE,
+    Reservation,
+    ReservationState,
+    Task,
+    TaskKind,
+    TaskState,
+    kinds_in,
+    occupies,
+)
+from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.tasks import Pickable, to_pick
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
+LAST_HOUR = timedelta(hours=1)
+MEAN_WAIT = BY_KEY["asa"]
 MOST_QUOTES = 12
+MOST_COLLEAGUES = 50
 MOST_FACTS = 60
 
 TOLD = frozenset({
@@ -140,6 +155,14 @@ class Work:
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
 
 
+@dataclass(frozen=True)
+class Targets:
+    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign."""
+
+    agents: Sequence[tuple[int, str]] = ()
+    queues: Sequence[tuple[int, str]] = ()
+
+
 class Brief(NamedTuple):
     """Another task the agent holds, as a line of a list."""
 
@@ -161,6 +184,8 @@ class DeskView:
     why: Sequence[Reason] = ()
     names: Mapping[int, str] = field(default_factory=dict)
     others: Sequence[Brief] = ()
+    targets: Targets = Targets()
+    pickable: Sequence[Pickable] = ()
     helper: str = ""
 
     @property
@@ -243,8 +268,26 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
         reasons = work.reservation.why
     names = await why.names(session, reasons)
     others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
+    targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
-    return DeskView(agent, what, waiting[0], waiting[1], work, reasons, names, others, helper or "")
+    pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
+    return DeskView(
+        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, pickable, helper or ""
+    )
+
+
+async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
+    colleagues = await session.scalars(
+        select(Agent).where(
+            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_((Wish.ready, Wish.ready_once)),
+            Agent.disabled_at.is_(None), Agent.heartbeat_at > now - HEARTBEAT_LEASE,
+        ).order_by(Agent.name, Agent.id).limit(MOST_COLLEAGUES)
+    )
+    free = [(one.id, one.name) for one in colleagues if occupies(task.kind) in takes(one.candidate(now))]
+    queues = await session.rows(
+        select(Queue.id, Queue.name).where(Queue.campaign_id == task.campaign_id).order_by(Queue.name, Queue.id)
+    )
+    return Targets(free, [(row[0], row[1]) for row in queues])
 
 
 def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:
@@ -306,8 +349,8 @@ class AgentLine:
 
 @dataclass(frozen=True)
 class BoardView:
-    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour: calls answered, of
-    them in time (by each queue's target), people who left before; `answer_seconds` is the mean wait of the answered."""
+    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour and are those of
+    `router.model.figures`: people answered, the share of `service`, their mean wait, people who left before."""
 
     waiting: int
     oldest: datetime | None
@@ -315,10 +358,11 @@ class BoardView:
     calls: int
     agents: Sequence[AgentLine]
     answered: int
-    in_time: int
+    service_level: float | None
     abandoned: int
     answer_seconds: float | None
     by_doing: dict[Doing, int] = field(default_factory=dict)
+    service: Figure = SERVICE
 
 
 async def board(session: ReadSession, now: datetime) -> BoardView:
@@ -334,9 +378,10 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
     )
     head = (await session.rows(select(func.count(), oldest, target, calls).select_from(some)))[0]
     agents = await _agents(session, now)
-    answered, in_time, mean, abandoned = await _last_hour(session, now)
+    hour = Tally(now - LAST_HOUR, now, await figures.waits(session, now - LAST_HOUR, now))
     counts = {word: sum(line.doing is word for line in agents) for word in Doing}
-    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, answered, in_time, abandoned, mean, counts)
+    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, hour.waits.answered, SERVICE.of(hour),
+                     hour.waits.left, MEAN_WAIT.of(hour), counts)
 
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
@@ -369,21 +414,3 @@ def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
         Doing.free: agent.idle_since,
     }
     return AgentLine(agent.name, word, since.get(word), agent, held)
-
-
-async def _last_hour(session: ReadSession, now: datetime) -> tuple[int, int, float | None, int]:
-    since = now - timedelta(hours=1)
-    wait = func.extract("epoch", Fact.at - Task.enqueued_at)
-    answered = (await session.rows(
-        select(func.count(), func.count().filter(wait <= Queue.target_seconds), func.avg(wait))
-        .select_from(Fact)
-        .join(Call, Call.id == Fact.subject_id)
-        .join(Task, Task.id == Call.task_id)
-        .join(Queue, Queue.id == Task.queue_id)
-        .where(Fact.kind == "call.talking", Fact.at > since)
-    ))[0]
-    gone = await session.scalar(
-        select(func.count()).select_from(Fact).where(Fact.kind == "task.abandoned", Fact.at > since)
-    )
-    mean = float(answered[2]) if answered[2] is not None else None
-    return answered[0], answered[1], mean, gone or 0

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, replying, supervising, wrapping
+from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -185,6 +185,32 @@ async def write_instead(request: web.Request) -> web.Response:
         w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/pick")
+async def pick(request: web.Request) -> web.Response:
+    """The agent takes a task out of the list of a line where agents pick."""
+    return await _act(request, lambda w, signed: dispatch.pick(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/transfer")
+async def transfer(request: web.Request) -> web.Response:
+    """The agent hands the person on: to `agent`, or to `queue`."""
+
+    async def action(w: Writing, signed: Signed) -> None:
+        given = {name: _number(signed.form, name) for name in ("agent", "queue")}
+        if given["agent"]:
+            await transferring.to_agent(w, row_id(request), signed.agent.id, given["agent"])
+        else:
+            await transferring.to_queue(w, row_id(request), signed.agent.id, given["queue"])
+
+    return await _act(request, action)
+
+
+def _number(form: Mapping[str, str], name: str) -> int:
+    """The row's number in this field; 0 where it is empty or none."""
+    given = form.get(name, "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0
+
+
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/focus")
 async def focus(request: web.Request) -> web.Response:
     """The agent holds several tasks and looks at this one."""
@@ -202,8 +228,7 @@ async def say(request: web.Request) -> web.Response:
 async def read(request: web.Request) -> web.Response:
     """The agent has looked at the thread up to a message. The stream brings what changes by it."""
     signed = await require(request, Role.agent)
-    given = signed.form.get("up_to", "")
-    up_to = int(given) if given.isdecimal() and len(given) < 19 else 0
+    up_to = _number(signed.form, "up_to")
     async with doors(request).book.writing() as w:
         await replying.read(w, row_id(request), signed.agent.id, up_to)
     return web.Response(status=204)

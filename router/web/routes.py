@@ -10,6 +10,7 @@ from router.web import (
     byhand,
     chat,
     desk,
+    figures,
     forms,
     health,
     hooks,
@@ -43,7 +44,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges, why,
+    api, openapi, keys, imports, byhand, merges, why, figures,
 )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from router.actions import dispatch
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.errors import Invalid
 from router.model.money import Line, Period
@@ -249,3 +250,44 @@ async def test_who_holds_several_tasks_chooses_which_one_he_sees_and_a_ring_come
     _, page = await browser.get("/desk")
     assert 'data-ring="' in page
     assert (await browser.post(f"/desk/tasks/{call.id + 1}/focus"))[0] == 409
+
+
+async def test_a_chat_is_handed_on_from_the_desk(house: House, browser: Browser, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        eva = await making.agent(w, "eva")
+        chat = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.chat)
+        locked = await w.session.locked(Agent, eva.id)
+        assert locked is not None
+        locked.wish = Wish.paused
+        await w.session.flush()
+        await dispatch.run_round(w, 1)
+        (held,) = await w.session.scalars(select(Reservation).where(Reservation.task_id == chat.id))
+        await dispatch.accept(w, held.id, ana.id)
+        locked.wish, locked.idle_since = Wish.ready, w.now
+    _, page = await browser.get("/desk")
+    assert f'id="to-agent-{eva.id}"' in page
+    assert f'id="to-queue-{house.queue.id}"' in page
+    for wrong in ({}, {"agent": "x"}, {"queue": "9" * 25}, {"queue": "²"}):
+        assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", wrong))[0] == 409
+    assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", {"agent": str(eva.id)}))[0] == 200
+    assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", {"agent": str(eva.id)}))[0] == 409
+    async with house.book.reading() as r:
+        task = await r.session.get(Task, chat.id)
+    assert task is not None
+    assert (task.state, task.prefers) == (TaskState.queued, eva.id)
+
+
+async def test_what_may_be_picked_is_listed_and_taken_with_one_click(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        queue = await w.session.locked(Queue, house.queue.id)
+        assert queue is not None
+        queue.pull = True
+        chat = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.chat)
+    _, page = await browser.get("/desk")
+    assert f'id="pick-{chat.id}"' in page
+    assert "1 waits to be picked." in page
+    status, page = await browser.post(f"/desk/tasks/{chat.id}/pick")
+    assert (status, "In a chat" in page) == (200, True)
+    assert (await browser.post(f"/desk/tasks/{chat.id}/pick"))[0] == 409

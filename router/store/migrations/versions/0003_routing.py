@@ -35,6 +35,9 @@ MOMENTS = (
     ("tasks", "expected_at"),
 )
 
+KINDS = "leg end_room end_leg message hold seal put_through line fetch"
+"""Deliveries, which one more kind has joined."""
+
 OTHERS = (
     ("agents", "help_by", "agents"),
     ("contacts", "agent_id", "agents"),
@@ -82,6 +85,7 @@ def upgrade() -> None:
     op.add_column("agents", sa.Column("focus", sa.BigInteger(), nullable=True))
     op.add_column("agents", sa.Column("weight", sa.Float(), server_default=sa.text("1"), nullable=False))
     op.add_column("queues", sa.Column("newest_first", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("queues", sa.Column("pull", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("agents", sa.Column("pause_reason", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("reservations", sa.Column("costs_turn", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.add_column(
@@ -103,7 +107,7 @@ def upgrade() -> None:
         ),
     )
     for table, column in (("agents", "weight"), ("agents", "pause_reason"), ("reservations", "costs_turn"),
-                          ("queues", "wrap_mode"), ("queues", "newest_first")):
+                          ("queues", "wrap_mode"), ("queues", "newest_first"), ("queues", "pull")):
         op.alter_column(table, column, server_default=None)
     op.execute("update agents set call_capacity = least(call_capacity, 1)")  # until now nobody held more than one
     for channel in ("chat", "video"):
@@ -124,6 +128,9 @@ def upgrade() -> None:
         r"update tasks set lane = regexp_replace(lane, '^([0-9]+/[0-9]+/[0-9]+)/', '\1/0.0/' || kind || '/') "
         "where state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')"
     )
+    op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS.split())
+    op.create_check_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", f"kind in ({kinds})")
     op.drop_index("one_voice_task_per_agent", table_name="tasks")
     op.create_index(
         "one_voice_task_per_agent",
