@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from babel.dates import format_timedelta
 
-from router.actions import attaching, calling, conversing, dispatch
+from router.actions import attaching, calling, conversing, dispatch, waiting
 from router.actions.intake import take_in
 from router.actions.promising import rules_of
 from router.book import Writing
@@ -183,6 +183,7 @@ async def _serve_on(w: Writing, arrival: Arrival) -> Task | None:
         "lead_id": lead.id, "contact_id": lead.contact_id,
         "state": TaskState.queued, "enqueued_at": arrival.created_at,
         "continues": task.id if task else None,
+        "expected_at": task.expected_at if task else None, "expected_present": task.expected_present if task else 0,
     })
     if made is not None:
         w.fact("task.queued", campaign_id=queue.campaign_id, lead_id=lead.id, subject_id=made, tier=TIER_NOW,
@@ -245,9 +246,9 @@ async def _wait(w: Writing, arrival: Arrival, *, first: bool = False) -> Prompt:
         return await _too_long(w, arrival, task)
     people = await staffing(w.session, queue.pool, list(queue.skills), w.now)
     said.append(_place(arrival, ahead))
-    if people.present and not people.ready:
-        # One of the busy becomes free every `handle_seconds / present`, for each before him and then for him.
-        said.append(_duration(arrival, max(_SOONEST, (ahead + 1) * queue.handle_seconds // people.present)))
+    told = await waiting.tell(w, task, people)
+    if told is not None and not people.ready:
+        said.append(_duration(arrival, (told.at - w.now).total_seconds()))
     if _callable(arrival.caller, campaign):
         said.append(_say("Press 1 to hang up and keep your place: we will call you back.", arrival))
     return Prompt(Listen(arrival.ref, ASK_AGAIN), tuple(said), arrival.locale)
@@ -268,8 +269,11 @@ def _place(arrival: Arrival, ahead: int) -> str:
     return _say("You are number %(place)s in line.", arrival, place=str(ahead + 1))
 
 
-def _duration(arrival: Arrival, seconds: int) -> str:
-    span = format_timedelta(timedelta(seconds=seconds), granularity="minute", threshold=1.5, locale=arrival.locale)
+def _duration(arrival: Arrival, seconds: float) -> str:
+    if seconds <= 0:
+        return _say("It is your turn any moment now.", arrival)
+    wait = timedelta(seconds=max(_SOONEST, seconds))
+    span = format_timedelta(wait, granularity="minute", threshold=1.5, locale=arrival.locale)
     return _say("Your wait is about %(span)s.", arrival, span=span)
 
 

@@ -193,7 +193,7 @@ class DeskView:
         """Why nothing rings, as a code the screen puts in words."""
         if self.doing is not Doing.free:
             return self.doing.value
-        if self.mine:
+        if any(reason["code"] == "matching" for reason in self.why):
             return "matching"
         return "others" if self.waiting else "nobody"
 
