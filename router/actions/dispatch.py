@@ -24,7 +24,7 @@ from router.model.tasks import (
     kinds_in,
 )
 from router.model.vault import new_token
-from router.store import agents, alarms, conversations, rooms, tasks
+from router.store import agents, alarms, conversations, rooms, switches, tasks
 
 AGENT_RING_SECONDS = 20
 PICKED = [{"code": "picked"}]
@@ -127,7 +127,7 @@ async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
         raise Conflict("This task does not wait any more.")
     if not (await tasks.queue_of(w.session, task)).pull:
         raise Conflict("In this line tasks ring; nobody picks them.")
-    if hindrance(agent, task, w.now) is not None:
+    if hindrance(agent, task, w.now) is not None or await switches.stops(w.session, task):
         raise Conflict("You cannot take this task at the moment.")
     held = await reserve(w, [Match(task_id, agent_id, PICKED)])
     if not held:

@@ -23,14 +23,14 @@ from router.store.db import make_engine
 from router.store.supervision import Supervision
 from tests import making
 from tests.actions.test_dispatch import held, pending, row, run, some_tasks
-from tests.conftest import Clock
+from tests.conftest import PATIENT, Clock
 from tests.invariants import check, check_quiet
 
 
 @pytest.fixture
 async def twin(worker_database: str, clock: Clock, vault: Vault) -> AsyncIterator[Book]:
     """Another replica over the same database."""
-    engine = make_engine(worker_database)
+    engine = make_engine(worker_database, limits={**PATIENT, "lock_timeout": "20000"})
     yield Book(engine, Hub(), vault, "", clock=clock)
     await engine.dispose()
 
@@ -312,6 +312,22 @@ async def test_what_is_paused_is_given_to_nobody(book: Book, queue: Queue, sol: 
         with pytest.raises(Conflict, match="campaign is paused"):
             await give(book, task, ana.id, sol)
     assert [one.stopped for one in (await needed(book)).waiting] == ["campaign", "campaign"]
+
+
+async def test_nobody_picks_what_is_paused_from_a_list_he_still_sees(book: Book, queue: Queue, sol: int) -> None:
+    async with book.writing() as w:
+        vouched(await w.session.locked(Queue, queue.id)).pull = True
+        ana = await making.agent(w, "ana")
+        (task,) = await some_tasks(w, queue, 1, tier=2)
+        await supervising.set_paused(w, queue.campaign_id, True, sol)
+    with pytest.raises(Conflict, match="cannot take this task at the moment"):
+        async with book.writing() as w:
+            await dispatch.pick(w, task, ana.id)
+    assert (await row(book, Task, task)).state is TaskState.queued
+    async with book.writing() as w:
+        await supervising.set_paused(w, queue.campaign_id, False, sol)
+        await dispatch.pick(w, task, ana.id)
+    assert (await row(book, Task, task)).state is TaskState.connecting
 
 
 async def test_nobody_and_nothing_are_told_apart(book: Book, clock: Clock, queue: Queue, sol: int) -> None:

@@ -272,6 +272,25 @@ async def test_hold_takes_only_yes_or_no(house: House, desk: Browser) -> None:
     assert (await desk.post("/desk/calls/1/hold", {"on": "2"}))[0] == 422
 
 
+async def test_an_idle_agent_reads_that_what_waits_is_paused_and_who_gave_what_rings(
+    house: House, board: Browser, desk: Browser, ana: Agent
+) -> None:
+    nurture = await waiting(house, kind=TaskKind.nurture, tier=6)
+    fresh = await waiting(house, "+12025550103", tier=2)
+    await board.post("/wallboard/nurture/pause")
+    await board.post("/wallboard/campaigns/1/pause")
+    said = text_of((await desk.get("/desk"))[1], "work")
+    assert "1 waits until nurture goes on, which is paused." in said
+    assert "1 waits in a campaign that is paused." in said
+    _, page = await board.get(f"/why/{fresh.id}")
+    assert "it is not handed out: paused by a supervisor" in page
+    await board.post("/wallboard/campaigns/1/resume")
+    assert "campaign that is paused" not in (await desk.get("/desk"))[1]
+    await board.post("/wallboard/nurture/resume")
+    await board.post(f"/wallboard/tasks/{nurture.id}/give", {"agent": str(ana.id)})
+    assert "Given by hand by Sol." in text_of((await desk.get("/desk"))[1], "work")
+
+
 async def test_names_of_agents_are_shown_and_not_obeyed(house: House, board: Browser) -> None:
     async with house.book.writing() as w:
         one = await making.agent(w, "x", heartbeat_at=w.now + timedelta(seconds=1))
