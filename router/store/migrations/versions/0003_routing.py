@@ -123,6 +123,15 @@ def upgrade() -> None:
         r"update tasks set lane = regexp_replace(lane, '^([0-9]+/[0-9]+/[0-9]+)/', '\1/0.0/' || kind || '/') "
         "where state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')"
     )
+    op.drop_index("ix_agents_free", table_name="agents")
+    op.create_index(
+        "ix_agents_free",
+        "agents",
+        ["pool", sa.text("hash_array_extended(skills, 0)"), "call_load", "chat_load", "video_load", "idle_since",
+         "id"],
+        unique=False,
+        postgresql_where=sa.text("wish in ('ready','ready_once')"),
+    )
     op.drop_index("one_voice_task_per_agent", table_name="tasks")
     op.create_index(
         "one_voice_task_per_agent",
