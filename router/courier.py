@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from router import outcomes
 from router.actions.talking import TEXTS
@@ -23,7 +24,9 @@ from router.ports import (
     JoinOrder,
     LegOrder,
     LegRole,
+    Listen,
     MessageOrder,
+    Prompt,
     Refused,
     SealOrder,
     TrustProvider,
@@ -175,6 +178,8 @@ class Courier:
                 return partial(self._send, MessageOrder(delivery.ref, to, sender, text, channel))
             case DeliveryKind.put_through:
                 return partial(self._join, join_order(order))
+            case DeliveryKind.line:
+                return partial(self._tell, str(order["carrier_id"]), prompt_order(order))
             case DeliveryKind.fetch:
                 return partial(self._fetch, str(order["url"]))
             case DeliveryKind.end_room:
@@ -198,6 +203,10 @@ class Courier:
     async def _join(self, order: JoinOrder) -> Answer:
         await self._carrier.join(order)
         return Performed(order.carrier_id)
+
+    async def _tell(self, carrier_id: str, prompt: Prompt) -> Answer:
+        await self._carrier.tell(carrier_id, prompt)
+        return Performed()
 
     async def _fetch(self, url: str) -> Answer:
         return Performed(media=await self._carrier.fetch(url))
@@ -284,6 +293,11 @@ class Courier:
 def join_order(order: Mapping[str, object]) -> JoinOrder:
     """The port's order from the row's. Raises KeyError when it is not one."""
     return JoinOrder(*(str(order[name]) for name in ("carrier_id", "ref", "room", "room_ref")))
+
+
+def prompt_order(order: Mapping[str, Any]) -> Prompt:
+    """What somebody who waits on the line hears. Raises KeyError or ValueError when the row's order is not one."""
+    return Prompt(Listen(str(order["ref"]), int(order["seconds"])), tuple(order["say"]), str(order["locale"]))
 
 
 def leg_order(order: Mapping[str, object]) -> LegOrder:

@@ -21,6 +21,7 @@ from router.ports import (
     CarrierEvent,
     LeadSource,
     LegMoved,
+    LegStage,
     MessageArrived,
     MessageMoved,
     MessageSpoken,
@@ -144,6 +145,8 @@ class Inbox:
         match event:
             case LegMoved() | RoomMoved():
                 await self._calling.on_event(w, event)
+                if isinstance(event, LegMoved) and event.stage is LegStage.ended:
+                    await answering.left_the_line(w, event.carrier_id)
             case MessageMoved():
                 await self._talking.message_moved(w, event)
             case MessageArrived():

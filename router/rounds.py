@@ -8,8 +8,8 @@ from datetime import timedelta
 from router.actions import aging, dispatch
 from router.book import Book
 from router.model.agents import HEARTBEAT_LEASE
-from router.model.routing import MOST_HEADS
-from router.store import tasks
+from router.model.routing import MOST_HEADS, ORDINARY, Policy
+from router.store import agents, forecast, tasks
 
 MOST_ROUNDS = 20
 """Rounds of one pool in a sweep; the next sweep follows at once if more could be matched."""
@@ -31,7 +31,14 @@ class Rounds:
         self._in_vain = -IN_VAIN_SECONDS
         self._nobody_free = -NOBODY_SECONDS
         self._freed = asyncio.Event()
+        self._policies: dict[int, Policy] = {}
         book.hub.on("free", self._freed.set)
+
+    async def foresee(self) -> None:
+        """Looks ahead for every pool with agents, so that no round has to."""
+        async with self._book.reading() as r:
+            for pool in await agents.pools(r.session):
+                self._policies[pool] = await forecast.policy(r.session, pool, r.now)
 
     async def sweep(self) -> int:
         """One round after another in each pool with waiting tasks, until one matches nothing; reservations made.
@@ -57,12 +64,12 @@ class Rounds:
     async def _rounds(self) -> int:
         async with self._book.writing() as w:
             pools, ours = await tasks.waiting_pools(w.session)
-            total = await dispatch.match_all(w, pools[0]) if ours else 0
+            total = await dispatch.match_all(w, pools[0], self._policies.get(pools[0], ORDINARY)) if ours else 0
         full = total >= MOST_HEADS
         for pool in pools if full else pools[1:]:
             for _ in range(MOST_ROUNDS):
                 async with self._book.writing() as w:
-                    made = await dispatch.run_round(w, pool)
+                    made = await dispatch.run_round(w, pool, self._policies.get(pool, ORDINARY))
                 total += made
                 if made < MOST_HEADS:
                     break

@@ -18,7 +18,7 @@ from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal, get_currency_precision
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -89,6 +89,22 @@ def number(value: Any, locale: str) -> str:
     return format_decimal(value, locale=known(locale))
 
 
+def span(seconds: float, locale: str) -> str:
+    """How long something took, e.g. "3 min"."""
+    return format_timedelta(round(seconds), format="short", locale=known(locale), threshold=2)
+
+
+def percent(share: float, locale: str) -> str:
+    return format_percent(share, locale=known(locale))
+
+
+def skill(key: str, locale: str) -> str:
+    """A skill as people read it: a language by its name, anything else by its key."""
+    if len(key) == 2 and (name := Locale.parse(known(locale)).languages.get(key)):
+        return str(name)
+    return key
+
+
 def language(locale: str) -> str:
     """The language's name in itself."""
     try:
@@ -103,12 +119,16 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _catalogue(folder: Path) -> Translations:
-    merged = Catalog(locale=folder.name)  # its plural rule becomes the merged one's
+    merged = Catalog(locale=folder.name)
     for path in sorted(folder.glob("*.po")):
         with path.open("rb") as file:
-            for message in read_po(file, locale=folder.name):
-                if message.id:
-                    merged.add(message.id, message.string, context=message.context)
+            part = read_po(file, locale=folder.name)
+        # The rule the sentences were written for: what a library knows of a language changes with its versions.
+        if any(message.pluralizable for message in part):
+            merged.mime_headers = [("Plural-Forms", part.plural_forms)]
+        for message in part:
+            if message.id:
+                merged.add(message.id, message.string, context=message.context)
     compiled = io.BytesIO()
     write_mo(compiled, merged)
     compiled.seek(0)
@@ -143,6 +163,9 @@ class Wording:
             day=lambda at: day(at, locale),
             ago=lambda seconds: ago(seconds, locale),
             number=lambda value: number(value, locale),
+            span=lambda seconds: span(seconds, locale),
+            percent=lambda share: percent(share, locale),
+            skill=lambda key: skill(key, locale),
         )
         return environment
 

@@ -92,6 +92,9 @@ _IDLE = text(
       and a.heartbeat_at > cast(:now as timestamptz) - interval '15 seconds'
       and (a.back_off_until is null or a.back_off_until <= :now)
       and not exists (select from exclusions e where e.task_id = t.id and e.agent_id = a.id and e.until > :now)
+      and not (t.kind = 'nurture' and exists (select from switches where name = 'nurture'))
+      and not (t.kind in ('call', 'nurture') and t.tier > 0
+        and exists (select from campaigns c where c.id = t.campaign_id and c.paused))
     """
 )
 

@@ -121,6 +121,10 @@ class RecordingCarrier:
         self.rooms[order.room].append(Participant(order.carrier_id, LegRole.customer))
         self._leave("join", order)
 
+    async def tell(self, carrier_id: str, prompt: Prompt) -> None:
+        await self._come("tell")
+        self._leave("tell", (carrier_id, prompt))
+
     def answer(self, prompt: Prompt) -> bytes:
         return repr(prompt).encode()
 

@@ -94,6 +94,11 @@ class TwilioCarrier:
         with our_errors():
             await self._api.calls(quote(order.carrier_id, safe="")).update_async(twiml=markup)
 
+    async def tell(self, carrier_id: str, prompt: Prompt) -> None:
+        markup = prompts.render(prompt, self._hook).decode()
+        with our_errors():
+            await self._api.calls(quote(carrier_id, safe="")).update_async(twiml=markup)
+
     def answer(self, prompt: Prompt) -> bytes:
         return prompts.render(prompt, self._hook)
 

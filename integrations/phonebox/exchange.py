@@ -128,7 +128,7 @@ class Exchange:
         return room
 
     def leave_room(self, leg: Leg, now: datetime, why: str = "participant_updated_via_api") -> None:
-        """Take a call that came in out of its room; it lives on."""
+        """Take a call out of its room; it lives on."""
         room = self.rooms.get(leg.room or "")
         if room is None:
             return

@@ -91,8 +91,8 @@ class Verbs:
         return 200, shapes.call(leg, self._account)
 
     def _redirect(self, leg: Leg, form: Form) -> None:
-        """A live call that came in follows other markup from now on."""
-        if leg.state is not LegState.in_progress or not leg.inbound or not self._board.scripts:
+        """A live call follows other markup from now on."""
+        if leg.state is not LegState.in_progress or not self._board.scripts:
             raise NotPossible("Call is not in-progress. Cannot redirect.", code=21220, status=400)
         url = callback_url(form, "Url")
         markup = b"" if url else first(form, "Twiml").encode()

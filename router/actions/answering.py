@@ -282,6 +282,12 @@ async def moved(w: Writing, event: CallerMoved) -> None:
         await left(w, event.carrier_id)
 
 
+async def left_the_line(w: Writing, carrier_id: str) -> None:
+    """A line we dialled has ended. If its person had been handed on, he waits, or talks, as one who called us."""
+    if carrier_id and await arrivals.by_call(w.session, carrier_id) is not None:
+        await left(w, carrier_id)
+
+
 async def left(w: Writing, carrier_id: str) -> None:
     """He has hung up, whatever came of his call."""
     for _ in range(RACES):

@@ -11,7 +11,17 @@ from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
 from router.model.conversations import Side
 from router.model.errors import Conflict
-from router.model.routing import MOST_HEADS, ORDINARY, Candidate, Channel, Match, Policy, match, takes
+from router.model.routing import (
+    MOST_HEADS,
+    ORDINARY,
+    Candidate,
+    Channel,
+    Match,
+    Policy,
+    also_passed_over,
+    match,
+    takes,
+)
 from router.model.tasks import (
     WITHOUT_TELEPHONE,
     Exclusion,
@@ -67,6 +77,10 @@ async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[in
         return 0, None
     heads, excluded, more_heads = await tasks.heads(w.session, look, able)
     matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
+    if matches and len(free) < MOST_HEADS:
+        bystanders = await tasks.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
+        tasks_of = {head.id: head for head in heads}
+        matches = [also_passed_over(one, tasks_of[one.task], bystanders, policy, excluded) for one in matches]
     made = await reserve(w, matches, free) if matches else []
     if len(made) < len(matches) and not look.locking:
         return len(made), look._replace(locking=True)
@@ -82,14 +96,18 @@ def _kinds(channels: Sequence[Channel]) -> str:
     return " ".join(kind.value for kind in TaskKind if occupies(kind) in channels)
 
 
-async def reserve(w: Writing, matches: Sequence[Match], agents: Sequence[Candidate] = ()) -> Sequence[tasks.Held]:
+async def reserve(
+    w: Writing, matches: Sequence[Match], agents: Sequence[Candidate] = (), *, by: int | None = None
+) -> Sequence[tasks.Held]:
     """Holds each task for its agent until it has rung long enough; a pair that is held already is left out. None
     is held when one task waits no longer or one of the `agents` is not free any more as he was seen: who comes first
-    must not be left out while others go on. Agents not among them must be locked."""
+    must not be left out while others go on. Agents not among them must be locked. `by` is the supervisor who has chosen
+    the pair."""
+    said = {"by": by} if by else {}
     made = await tasks.reserve(w.session, matches, w.now, HEARTBEAT_LEASE, agents)
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
-        w.fact("task.reserved", **common, subject_id=held.task_id)
+        w.fact("task.reserved", **common, subject_id=held.task_id, **said)
         w.fact("reservation.pending", **common, subject_id=held.id, task=held.task_id)
         w.hint(f"agent:{held.agent_id}", "wallboard")
     return made

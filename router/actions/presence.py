@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.book import Writing
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.base import vouched
 from router.model.errors import Conflict, NotFound
 from router.model.hours import end_of_day
-from router.model.tasks import TaskKind, occupies
+from router.model.tasks import HELD, Task, TaskKind, occupies
 from router.store import agents
 
 BACK_OFF = timedelta(seconds=5)
@@ -20,13 +20,14 @@ MISSES_UNTIL_PAUSE = 2
 
 async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", by: int | None = None) -> Agent:
     """What the agent wants from now on, or a supervisor (`by`) wants of him, for a `reason`. Asking for what is already
-    so changes nothing. His turn is neither won nor lost by it: a pause ends where it began. Raises NotFound."""
+    so changes nothing. His turn is neither won nor lost by it: a pause ends where it began. Who is made ready while his
+    browser is away is eligible from its next answer on. Raises NotFound."""
     agent = await w.session.locked(Agent, agent_id)
     if agent is None or agent.disabled_at is not None:
         raise NotFound("There is no such agent.")
     if agent.wish is wish:
         return agent
-    agent.wish, agent.pause_reason = wish, reason
+    agent.wish, agent.pause_reason = wish, "" if wish in WILLING else reason
     if wish in WILLING:
         agent.misses, agent.back_off_until = 0, None
         _begin_idle(agent, w.now)
@@ -42,20 +43,29 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", b
 
 
 async def beat(w: Writing, agent_ids: Sequence[int]) -> None:
-    """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own."""
+    """These agents' browsers have just answered. Not facts: one UPDATE for all, in a transaction of its own. But the
+    end of a silence is one: what an agent was there for is reckoned with it."""
     was_away = await agents.beat(w.session, agent_ids, w.now)
+    for agent_id, since in was_away.items():
+        if since is not None:
+            w.fact("desk.back", agent_id=agent_id, subject_id=agent_id, since=since.isoformat())
     if was_away:
         w.hint("free", "dispatch", "wallboard", *(f"agent:{agent_id}" for agent_id in was_away))
 
 
+def _there_until(agent: Agent, now: datetime) -> datetime:
+    """Now, or when his browser's last answer ceased to count: what comes after that `beat` leaves out."""
+    return now if agent.heartbeat_at is None else min(now, agent.heartbeat_at + HEARTBEAT_LEASE)
+
+
 def _begin_idle(agent: Agent, now: datetime) -> None:
-    agent.idle_since = now - timedelta(milliseconds=agent.idle_kept_ms)
+    agent.idle_since = _there_until(agent, now) - timedelta(milliseconds=agent.idle_kept_ms)
     agent.idle_kept_ms = 0
 
 
 def _stop_idle(agent: Agent, now: datetime) -> None:
     if agent.idle_since is not None:
-        until = agent.turn_kept_at or now
+        until = agent.turn_kept_at or _there_until(agent, now)
         agent.idle_kept_ms = max(0, int((until - agent.idle_since).total_seconds() * 1000))
     agent.idle_since = agent.turn_kept_at = None
 
@@ -71,6 +81,16 @@ def took(agent: Agent, now: datetime, zone: str, *, costs_turn: bool) -> None:
     if costs_turn:
         agent.turn_kept_at, agent.idle_kept_ms = None, 0
         agent.idle_since = now if agent.wish in WILLING else None
+
+
+async def look_at(w: Writing, agent_id: int, task_id: int) -> None:
+    """Which of the tasks he holds the agent's desk shows. Raises Conflict when he does not hold it."""
+    task = await w.session.get(Task, task_id)
+    if task is None or task.agent_id != agent_id or task.state not in HELD:
+        raise Conflict("This task is not yours any more.")
+    vouched(await w.session.locked(Agent, agent_id)).focus = task_id
+    await w.session.flush()
+    w.hint(f"agent:{agent_id}")
 
 
 async def exchange(w: Writing, agent_id: int, ended: TaskKind, begun: TaskKind) -> None:
@@ -89,7 +109,8 @@ async def release(
     w: Writing, agent_id: int, kind: TaskKind, *, missed: bool = False, rejected: bool = False
 ) -> None:
     """Gives the agent his capacity for this kind of task back. A miss or a reject costs him a short back-off and his
-    turn; repeated misses pause him. What was taken from him before he answered, or was kept for him, costs no turn."""
+    turn; repeated misses pause him. What was taken from him before he answered, or was kept for him, costs no turn.
+    With the last thing he holds his call for help ends."""
     agent = vouched(await w.session.locked(Agent, agent_id))
     load = f"{occupies(kind).value}_load"
     setattr(agent, load, max(0, getattr(agent, load) - 1))
@@ -97,6 +118,7 @@ async def release(
     if agent.load == 0 and agent.busy_since is not None:
         agent.busy_ms += int((w.now - agent.busy_since).total_seconds() * 1000)
         agent.busy_since = None
+        _end_help(w, agent)
     if missed or rejected or agent.turn_kept_at is None:
         agent.idle_kept_ms, agent.turn_kept_at = 0, None
         agent.idle_since = w.now if agent.wish in WILLING else None
@@ -110,3 +132,9 @@ async def release(
         await set_wish(w, agent_id, Wish.paused, reason="missed" if paused else "once")
     await w.session.flush()
     w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")
+
+
+def _end_help(w: Writing, agent: Agent) -> None:
+    if agent.help_at is not None:
+        w.fact("agent.help_ended", agent_id=agent.id, subject_id=agent.id)
+    agent.help_at = agent.help_by = None

@@ -58,11 +58,11 @@ async def goes_on(w: Writing, task: Task, disposition: Disposition) -> None:
         await close_by_house(w, task.id, disposition)
 
 
-async def close_task(w: Writing, task_id: int, disposition: Disposition) -> Task | None:
-    """The task is done, with its coded outcome."""
+async def close_task(w: Writing, task_id: int, disposition: Disposition, *, by: int | None = None) -> Task | None:
+    """The task is done, with its coded outcome; `by` is the supervisor who has ended it."""
     task = await w.move(
         Task, task_id, TaskState.closed, disposition=disposition, ended_at=w.now, held_until=None,
-        data={"disposition": disposition.value},
+        data={"disposition": disposition.value, **({"by": by} if by else {})},
     )
     if task is not None and task.kind is TaskKind.nurture:
         await task_closed(w, task, disposition)
@@ -101,9 +101,9 @@ async def _must_rest(w: Writing, task: Task) -> bool:
     return queue.wrap_mode is WrapMode.timed_and_done and task.held_until is not None and w.now < task.held_until
 
 
-async def close_by_house(w: Writing, task_id: int, disposition: Disposition) -> Task:
+async def close_by_house(w: Writing, task_id: int, disposition: Disposition, *, by: int | None = None) -> Task:
     """Ends a wrap-up; the agent's capacity is not given back yet."""
-    closed = vouched(await close_task(w, task_id, disposition))
+    closed = vouched(await close_task(w, task_id, disposition, by=by))
     await alarms.cancel(w.session, TASK_WRAP, task_id, w.now)
     await alarms.cancel(w.session, WRAP_OVERRUN, task_id, w.now)
     return closed
@@ -144,12 +144,21 @@ async def overruns(w: Writing, task_id: int) -> None:
         await presence.set_wish(w, agent_id, Wish.paused, reason="wrap")
 
 
+async def end(w: Writing, task_id: int, by: int) -> None:
+    """A supervisor ends a wrap-up that is stuck: closed with the outcome its agent has given, if any, else as
+    unclassified. Raises Conflict when it is over."""
+    task = await _wrapping(w, task_id)
+    if task is None:
+        raise Conflict("This task is not in wrap-up any more.")
+    await _end(w, task, task.disposition or Disposition.unclassified, by=by)
+
+
 async def _wrapping(w: Writing, task_id: int) -> Task | None:
     task = await w.session.locked(Task, task_id)
     return task if task is not None and task.state is TaskState.wrapping and task.agent_id is not None else None
 
 
-async def _end(w: Writing, task: Task, disposition: Disposition) -> None:
+async def _end(w: Writing, task: Task, disposition: Disposition, *, by: int | None = None) -> None:
     agent_id = vouched(task.agent_id)
-    await close_by_house(w, task.id, disposition)
+    await close_by_house(w, task.id, disposition, by=by)
     await presence.release(w, agent_id, task.kind)

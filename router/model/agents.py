@@ -4,10 +4,12 @@ import enum
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
+from router.model.levels import levels_of
+from router.model.routing import Candidate, Channel
 
 HEARTBEAT_LEASE = timedelta(seconds=15)
 """How long an answer to the stream's ping counts: three pings of 5 s."""
@@ -41,9 +43,9 @@ class Agent(Numbered):
     `idle_since` is when he last became eligible, moved on by the time in which he was not: idle time counts only
     eligible time. While he is not, `idle_kept_ms` remembers what he had waited. `turn_kept_at` is since when he holds
     what costs him no turn. `taken`, `busy_ms` (with people) and `idle_ms` count his day, which ends at `day_ends`;
-    `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them. `help_at` is when he asked a
-    supervisor to help, `pause_reason` why the house paused him ("" when he did so himself), `focus` the task his desk
-    shows first."""
+    `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them. `help_at` is since when he
+    asks a supervisor to help, `help_by` who has said he comes, `pause_reason` why he is paused or off ("" when he did
+    so himself), `focus` the task his desk shows first."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -51,7 +53,8 @@ class Agent(Numbered):
         CheckConstraint("chat_load between 0 and chat_capacity", name="chat_load_within_capacity"),
         CheckConstraint("video_load between 0 and video_capacity", name="video_load_within_capacity"),
         CheckConstraint("call_capacity <= 1 and video_capacity <= 1", name="one_voice_at_a_time"),
-        Index("ix_agents_free", "pool", text("hash_array_extended(skills, 0)"), "call_load", "chat_load",
+        Index("ix_agents_free", "pool", "idle_since", postgresql_where=text("wish in ('ready','ready_once')")),
+        Index("ix_agents_profile", "pool", text("hash_array_extended(skills, 0)"), "call_load", "chat_load",
               "video_load", "idle_since", "id", postgresql_where=text("wish in ('ready','ready_once')")),
     )
     login: Mapped[str] = mapped_column(unique=True)
@@ -85,6 +88,7 @@ class Agent(Numbered):
     busy_since: Mapped[datetime | None] = mapped_column(default=None)
     turn_kept_at: Mapped[datetime | None] = mapped_column(default=None)
     help_at: Mapped[datetime | None] = mapped_column(default=None)
+    help_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
     pause_reason: Mapped[str] = mapped_column(default="")
     focus: Mapped[int | None] = mapped_column(default=None)
 
@@ -92,6 +96,17 @@ class Agent(Numbered):
     def load(self) -> int:
         """How many tasks he holds, whatever their channel."""
         return self.call_load + self.chat_load + self.video_load
+
+    def candidate(self, now: datetime) -> Candidate:
+        """The agent as routing looks at him at `now` (aware)."""
+        today = self.day_ends is not None and self.day_ends > now
+        spent = self.busy_ms + self.idle_ms
+        return Candidate(
+            self.id, (self.idle_since or now).timestamp() * 1000, levels_of(self.skills),
+            {channel: held for channel in Channel if (held := getattr(self, f"{channel.value}_load"))},
+            {channel: getattr(self, f"{channel.value}_capacity") for channel in Channel},
+            self.busy_ms / spent if today and spent else 0.0, self.taken if today else 0, self.weight, self.most_a_day,
+        )
 
     def present(self, now: datetime) -> bool:
         """Whether his browser has answered within its lease at `now` (aware)."""

@@ -37,7 +37,7 @@ class ArrivalState(State):
 
 _ARRIVAL_MOVES = table(
     (ArrivalState.waiting, "talking callback left ended"),
-    (ArrivalState.talking, "ended"),
+    (ArrivalState.talking, "ended waiting"),
     (ArrivalState.message, "ended"),
     (ArrivalState.callback, "ended"),
 )

@@ -122,6 +122,10 @@ class Ruleset(Numbered):
     created_at: Mapped[datetime]
 
 
+NURTURE = "nurture"
+"""The switch of all nurture: while it is off no nurture task is handed out."""
+
+
 class Switch(Base):
     """Something a supervisor has turned off for the whole house; the row is there while it is off."""
 

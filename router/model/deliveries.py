@@ -40,7 +40,8 @@ _DELIVERY_MOVES = table(
 
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
-    sealing and fetching, whose result is kept once. A caller may not be put into his room twice: he would fall out."""
+    sealing and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may not be put
+    into his room twice: he would fall out."""
 
     leg = "leg"
     end_room = "end_room"
@@ -49,11 +50,12 @@ class DeliveryKind(StrEnum):
     hold = "hold"
     seal = "seal"
     put_through = "put_through"
+    line = "line"
     fetch = "fetch"
 
     @property
     def lease(self) -> timedelta:
-        seconds = {DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.seal: 15}
+        seconds = {DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.line: 8, DeliveryKind.seal: 15}
         return timedelta(seconds=seconds.get(self, 60))
 
     @property
@@ -63,12 +65,15 @@ class DeliveryKind(StrEnum):
     @property
     def most_tries(self) -> int:
         """Requests made at most when each was answered "not processed". A late ring is worse than none."""
-        few = {DeliveryKind.leg: 3, DeliveryKind.put_through: 3, DeliveryKind.hold: 3, DeliveryKind.message: 8}
+        few = {
+            DeliveryKind.leg: 3, DeliveryKind.put_through: 3, DeliveryKind.line: 3, DeliveryKind.hold: 3,
+            DeliveryKind.message: 8,
+        }
         return few.get(self, 20 if self is DeliveryKind.seal else 12)
 
     def pause(self, tries: int) -> timedelta:
         """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest."""
-        most = 4 if self in (DeliveryKind.leg, DeliveryKind.put_through) else 120
+        most = 4 if self in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.line) else 120
         return timedelta(seconds=min(2.0 ** (tries - 1), most))
 
 

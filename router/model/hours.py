@@ -179,6 +179,22 @@ def spans_from(opening: Opening, start: datetime, end: datetime) -> Iterator[Spa
         day += timedelta(days=1)
 
 
+@lru_cache(maxsize=2_048)
+def _spans_of(opening: Opening, day: date) -> tuple[Span, ...]:
+    return tuple(spans(opening, day))
+
+
+def open_seconds(opening: Opening, start: datetime, end: datetime) -> float:
+    """How long it is open between two moments (aware), in seconds."""
+    day, last = (at.astimezone(ZoneInfo(opening.zone)).date() for at in (start, end))
+    total = timedelta(0)
+    while day <= last:
+        for span in _spans_of(opening, day):
+            total += max(timedelta(0), min(span.end, end) - max(span.start, start))
+        day += timedelta(days=1)
+    return total.total_seconds()
+
+
 def covers(opening: Opening, start: datetime, end: datetime) -> bool:
     """Whether it is open all the time from `start` to `end` (aware)."""
     at = start

@@ -218,6 +218,19 @@ def _best(
     return Match(head.id, best.id, why, preferred is None)
 
 
+def also_passed_over(
+    found: Match, head: Head, others: Iterable[Candidate], policy: Policy = ORDINARY,
+    excluded: Collection[tuple[int, int]] = (),
+) -> Match:
+    """The match with those among its reasons who were free, but could take nothing of what waited."""
+    passed = [
+        {"code": "passed_over", "by": {"agent": other.id, **reason}}
+        for other in others if (reason := why_not(head, other, policy, excluded)) is not None
+    ]
+    place = next((n for n, reason in enumerate(found.why) if reason["code"] == "rules"), len(found.why))
+    return Match(found.task, found.agent, [*found.why[:place], *passed, *found.why[place:]], found.costs_turn)
+
+
 def _kept_for(head: Head, now: float, excluded: Collection[tuple[int, int]]) -> int | None:
     """Who it is kept for at the moment. An owner who is away, or has just said no, keeps nobody waiting."""
     if head.prefers is None or not head.prefers_here or now >= head.prefers_until:
@@ -337,10 +350,11 @@ def _chosen(head: Head, agent: Candidate, now: float) -> Reason:
 
 def why_nothing(
     heads: Iterable[Head], agent: Candidate, now: float, policy: Policy = ORDINARY,
-    excluded: Collection[tuple[int, int]] = (),
+    excluded: Collection[tuple[int, int]] = (), many: Mapping[int, int] = {},
 ) -> list[Reason]:
-    """Why nothing of what waits goes to this agent: each reason with the number of its tasks, most first. Tasks he may
-    take are counted as `matching`: the next round gives him one, or gives it to somebody before him."""
+    """Why nothing of what waits goes to this agent: each reason with the number of its tasks, most first. A head that
+    stands for others like it has their number in `many`. Tasks he may take are counted as `matching`: the next round
+    gives him one, or gives it to somebody before him."""
     counted: dict[str, tuple[int, Reason]] = {}
     for head in heads:
         kept = _kept_for(head, now, excluded)
@@ -348,6 +362,6 @@ def why_nothing(
         if reason is None:
             reason = {"code": "matching"} if kept in (None, agent.id) else {"code": "kept_for", "owner": kept}
         key = repr(sorted(reason.items()))
-        counted[key] = (counted.get(key, (0, reason))[0] + 1, reason)
+        counted[key] = (counted.get(key, (0, reason))[0] + many.get(head.id, 1), reason)
     order = sorted(counted.items(), key=lambda one: (-one[1][0], one[0]))
-    return [{**reason, "tasks": many} for _, (many, reason) in order]
+    return [{**reason, "tasks": times} for _, (times, reason) in order]

@@ -63,6 +63,9 @@ class Carrier(Protocol):
     async def join(self, order: JoinOrder) -> None:
         """Take a caller out of his waiting into the room. Asked twice he would be thrown out of it."""
 
+    async def tell(self, carrier_id: str, prompt: Prompt) -> None:
+        """Take a live call out of its room: its person hears the prompt instead."""
+
     def answer(self, prompt: Prompt) -> bytes:
         """The prompt as an answer to the webhook of a call, in XML."""
 

@@ -20,16 +20,22 @@ async def by_login(session: ReadSession, login: str) -> Agent | None:
     return await session.scalar(select(Agent).where(Agent.login == login))
 
 
-async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> list[int]:
-    """Notes that these agents' browsers answer; which of them had been away. The time in which one was
-    does not count as idle.
+async def pools(session: ReadSession) -> Sequence[int]:
+    """The pools that have agents, rising."""
+    return await session.scalars(select(Agent.pool).where(Agent.disabled_at.is_(None)).distinct().order_by(Agent.pool))
+
+
+async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -> dict[int, datetime | None]:
+    """Notes that these agents' browsers answer; which of them had been away, and since when (None: never there). The
+    time in which one was away does not count as idle.
 
     Locked by rising id: an agent's two browsers may hang on two replicas. The commit is not waited for on disk: a
     dispatch round skips who is locked, and a lost heartbeat is told again.
     """
     await session.execute(text("set local synchronous_commit = off"))
     were = await session.execute(
-        select(Agent.id, absent(now)).where(Agent.id.in_(agent_ids)).order_by(Agent.id).with_for_update(key_share=True)
+        select(Agent.id, absent(now), Agent.heartbeat_at).where(Agent.id.in_(agent_ids)).order_by(Agent.id)
+        .with_for_update(key_share=True)
     )
     away = now - (Agent.heartbeat_at + HEARTBEAT_LEASE)
     idle_since = case(
@@ -43,7 +49,15 @@ async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -
         .values(heartbeat_at=now, idle_since=idle_since)
         .execution_options(synchronize_session=False)
     )
-    return [row[0] for row in were if row[1]]
+    return {row[0]: row[2] and row[2] + HEARTBEAT_LEASE for row in were if row[1]}
+
+
+async def rung(session: ReadSession, agent_id: int) -> bool:
+    """Whether something rings at this agent."""
+    pending = select(Reservation.id).where(
+        Reservation.agent_id == agent_id, Reservation.state == ReservationState.pending
+    )
+    return await session.scalar(pending) is not None
 
 
 async def absent_reservations(session: WriteSession, now: datetime) -> Sequence[Reservation]:

@@ -1,6 +1,6 @@
 """Screens as queries: what the desk and the wallboard show, read in a few statements."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,24 +9,38 @@ from typing import Any, NamedTuple
 from sqlalchemy import Text, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
+from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
 from router.model.quotes import Quote
+from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
-from router.model.tasks import HELD, WITHOUT_TELEPHONE, Reservation, ReservationState, Task, TaskKind, TaskState
-from router.store import conversations, rooms
+from router.model.tasks import (
+    HELD,
+    WITHOUT_TELEPHONE,
+    Reservation,
+    ReservationState,
+    Task,
+    TaskKind,
+    TaskState,
+    occupies,
+)
+from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
+LAST_HOUR = timedelta(hours=1)
+MEAN_WAIT = BY_KEY["asa"]
 MOST_QUOTES = 12
+MOST_COLLEAGUES = 50
 MOST_FACTS = 60
 
 TOLD = frozenset({
@@ -140,14 +154,36 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign."""
+
+    agents: Sequence[tuple[int, str]] = ()
+    queues: Sequence[tuple[int, str]] = ()
+
+
+class Brief(NamedTuple):
+    """Another task the agent holds, as a line of a list."""
+
+    task: Task
+    contact: Contact
+
+
+@dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED."""
+    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
+    are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
+    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
     waiting: int
     mine: int
     work: Work | None
+    why: Sequence[Reason] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    others: Sequence[Brief] = ()
+    targets: Targets = Targets()
+    helper: str = ""
 
     @property
     def why_idle(self) -> str:
@@ -218,10 +254,41 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     """What this agent's desk shows at `now` (aware)."""
     rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
-    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _WEIGHT[row[1].state])
+    held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
     waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    return DeskView(agent, doing(agent, work.task.state if work else None, now), waiting[0], waiting[1], work)
+    what = doing(agent, work.task.state if work else None, now)
+    reasons: Sequence[Reason] = ()
+    if what is Doing.free:
+        reasons = await why.nothing_for(session, agent, now)
+    elif work is not None and work.reservation is not None:
+        reasons = work.reservation.why
+    names = await why.names(session, reasons)
+    others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
+    targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
+    helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
+    return DeskView(
+        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, helper or ""
+    )
+
+
+async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
+    colleagues = await session.scalars(
+        select(Agent).where(
+            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_((Wish.ready, Wish.ready_once)),
+            Agent.disabled_at.is_(None), Agent.heartbeat_at > now - HEARTBEAT_LEASE,
+        ).order_by(Agent.name, Agent.id).limit(MOST_COLLEAGUES)
+    )
+    free = [(one.id, one.name) for one in colleagues if occupies(task.kind) in takes(one.candidate(now))]
+    queues = await session.rows(
+        select(Queue.id, Queue.name).where(Queue.campaign_id == task.campaign_id).order_by(Queue.name, Queue.id)
+    )
+    return Targets(free, [(row[0], row[1]) for row in queues])
+
+
+def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:
+    """A ring has to be seen at once; then comes what the agent has chosen to look at."""
+    return task.state is not TaskState.reserved, task.id != focus, _WEIGHT[task.state], task.id
 
 
 async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
@@ -266,17 +333,20 @@ def reached(signing: Signing) -> int:
 
 @dataclass(frozen=True)
 class AgentLine:
-    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle."""
+    """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
+    he holds, what he is most busy with first."""
 
     name: str
     doing: Doing
     since: datetime | None
+    agent: Agent
+    tasks: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
 class BoardView:
-    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour: calls answered, of
-    them in time (by each queue's target), people who left before; `answer_seconds` is the mean wait of the answered."""
+    """`oldest` is when the person waiting longest began to wait. The figures cover the last hour and are those of
+    `router.model.figures`: people answered, the share of `service`, their mean wait, people who left before."""
 
     waiting: int
     oldest: datetime | None
@@ -284,10 +354,11 @@ class BoardView:
     calls: int
     agents: Sequence[AgentLine]
     answered: int
-    in_time: int
+    service_level: float | None
     abandoned: int
     answer_seconds: float | None
     by_doing: dict[Doing, int] = field(default_factory=dict)
+    service: Figure = SERVICE
 
 
 async def board(session: ReadSession, now: datetime) -> BoardView:
@@ -303,14 +374,15 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
     )
     head = (await session.rows(select(func.count(), oldest, target, calls).select_from(some)))[0]
     agents = await _agents(session, now)
-    answered, in_time, mean, abandoned = await _last_hour(session, now)
+    hour = Tally(now - LAST_HOUR, now, await figures.waits(session, now - LAST_HOUR, now))
     counts = {word: sum(line.doing is word for line in agents) for word in Doing}
-    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, answered, in_time, abandoned, mean, counts)
+    return BoardView(head[0], head[1], head[2] or 20, head[3], agents, hour.waits.answered, SERVICE.of(hour),
+                     hour.waits.left, MEAN_WAIT.of(hour), counts)
 
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task.state, Task.held_until, Call.talking_at, Call.created_at, Reservation.created_at)
+        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at)
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -320,28 +392,21 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
-    lines: dict[int, AgentLine] = {}
-    for agent, state, _, talking, began, rang in rows:
-        word = doing(agent, state, now)
-        since = {Doing.talking: talking, Doing.connecting: began, Doing.ringing: rang, Doing.free: agent.idle_since}
-        lines.setdefault(agent.id, AgentLine(agent.name, word, since.get(word)))
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0].id, []).append(row)
+    lines = [_line(of_agent, now) for of_agent in found.values()]
     order = list(_AT_WORK.values())[::-1]
-    return sorted(lines.values(), key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
+    return sorted(lines, key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
 
 
-async def _last_hour(session: ReadSession, now: datetime) -> tuple[int, int, float | None, int]:
-    since = now - timedelta(hours=1)
-    wait = func.extract("epoch", Fact.at - Task.enqueued_at)
-    answered = (await session.rows(
-        select(func.count(), func.count().filter(wait <= Queue.target_seconds), func.avg(wait))
-        .select_from(Fact)
-        .join(Call, Call.id == Fact.subject_id)
-        .join(Task, Task.id == Call.task_id)
-        .join(Queue, Queue.id == Task.queue_id)
-        .where(Fact.kind == "call.talking", Fact.at > since)
-    ))[0]
-    gone = await session.scalar(
-        select(func.count()).select_from(Fact).where(Fact.kind == "task.abandoned", Fact.at > since)
-    )
-    mean = float(answered[2]) if answered[2] is not None else None
-    return answered[0], answered[1], mean, gone or 0
+def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
+    """One agent, of a row for each task he holds."""
+    held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
+    agent, _, talking, began, rang = rows[0]
+    word = doing(agent, held[0].state if held else None, now)
+    since = {
+        Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
+        Doing.free: agent.idle_since,
+    }
+    return AgentLine(agent.name, word, since.get(word), agent, held)

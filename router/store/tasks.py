@@ -51,17 +51,32 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane.
-_LANES = """
-    with recursive lanes as (
-      (select lane, skills, kind, tier, rules_id, row from tasks where pool = :pool and state = 'queued'
+# What decides who may take a task is the same for all of a lane. `stopped` names the switch by
+# which a supervisor keeps it from being handed out, as `router.model.giving.stopped_by` has it.
+LANES = """
+    with recursive every_lane as (
+      (select lane, skills, kind, tier, rules_id, row, campaign_id from tasks where pool = :pool and state = 'queued'
        order by lane limit 1)
       union all
-      select next.* from lanes cross join lateral (
-        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row from tasks t
-        where t.pool = :pool and t.state = 'queued' and t.lane > lanes.lane
+      select next.* from every_lane cross join lateral (
+        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row, t.campaign_id from tasks t
+        where t.pool = :pool and t.state = 'queued' and t.lane > every_lane.lane
         order by t.lane limit 1) next
+    ), lanes as materialized (
+      select *, case
+        when kind = 'nurture' and exists (select from switches where name = 'nurture') then 'nurture'
+        when kind in ('call', 'nurture') and tier > 0
+          and campaign_id = any(array(select id from campaigns where paused)) then 'campaign'
+        else '' end as stopped
+      from every_lane
     )
+"""
+
+_CANDIDATE = """
+      id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
+      case when day_ends > :now then taken else 0 end,
+      case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
+      weight, most_a_day
 """
 
 # Agents who may take nothing that waits are left out, or the first ones would hide those who could: who lack the skills
@@ -70,7 +85,7 @@ _LANES = """
 # the index, and only of those who may take something the first agents are read: however many are busy or lack a skill.
 _FREE = _looks(
     f"""
-    {_LANES}, profiles as (
+    {LANES}, profiles as (
       (select hash_array_extended(skills, 0) as hash, skills, call_load, chat_load, video_load from agents
        where pool = :pool and wish in ('ready', 'ready_once') order by 1, 3, 4, 5 limit 1)
       union all
@@ -87,17 +102,13 @@ _FREE = _looks(
         and (p.call_load = 0 or occupies || '/call' = any(:beside))
         and (p.chat_load = 0 or occupies || '/chat' = any(:beside))
         and (p.video_load = 0 or occupies || '/video' = any(:beside))
-      where not exists (
+      where stopped = '' and not exists (
         select from unnest(:seen, :seen_takes) as f(id, takes) join agents a on a.id = f.id
         where a.skills @> lanes.skills and strpos(f.takes, lanes.kind) > 0)
       group by p.hash, p.call_load, p.chat_load, p.video_load
     )
     select free.* from able cross join lateral (
-      select id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
-        case when day_ends > :now then taken else 0 end,
-        case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
-        weight, most_a_day
-      from agents
+      select {_CANDIDATE} from agents
       where pool = :pool and hash_array_extended(skills, 0) = able.hash and call_load = able.call_load
         and chat_load = able.chat_load and video_load = able.video_load and {_IS_FREE}
         and (most_a_day = 0 or day_ends is null or day_ends <= :now or taken < most_a_day)
@@ -114,6 +125,15 @@ _FREE = _looks(
     seen=BigInteger, seen_takes=Text, beside=Text,
 )
 
+_BYSTANDERS = text(
+    f"""
+    select {_CANDIDATE} from agents
+    where pool = :pool and {_IS_FREE} and not id = any(:without)
+    order by idle_since, id
+    limit :most
+    """  # noqa: S608  a constant
+).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
+
 # Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
 _MAY_GO = """
       exists (
@@ -128,7 +148,7 @@ _MAY_GO = """
 # Of a lane no more can be given out than there are agents for it.
 _HEADS = _looks(
     f"""
-    {_LANES}, free as materialized (
+    {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
@@ -149,7 +169,7 @@ _HEADS = _looks(
       limit able.most
       {{lock}}
     ) head
-    where able.ids is not null
+    where able.ids is not null and lanes.stopped = ''
     """,  # noqa: S608  a constant
     agents=BigInteger, takes=Text,
 )
@@ -299,6 +319,18 @@ async def free_agents(session: WriteSession, look: Look) -> list[Candidate]:
     return [_candidate(row) for row in await session.execute(_FREE[look.locking], values)]
 
 
+async def bystanders(
+    session: WriteSession, pool: int, agents: Collection[int], now: datetime, lease: timedelta
+) -> list[Candidate]:
+    """Who else is free, but could take nothing of what waits: they are named among the reasons of what is given to
+    others. Not locked; at most MOST_HEADS with these agents together."""
+    rows = await session.execute(_BYSTANDERS, {
+        "pool": pool, "now": now, "alive_since": now - lease, "without": list(agents),
+        "most": MOST_HEADS - len(agents),
+    })
+    return [_candidate(row) for row in rows]
+
+
 def _candidate(row: Sequence[Any]) -> Candidate:
     load = {channel: held for channel, held in zip(Channel, row[3:6], strict=True) if held}
     return Candidate(
@@ -340,11 +372,35 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
     task_id, tier, rank, skills, kind, _, prefers, until, step, _, version, _, body = row
-    rules, plan = read_rules(version, body) if body else (PLAIN, ORDINARY)
     # What is kept for somebody who is there, but is not among these agents, was not read.
+    kept = Kept(prefers, until, prefers in agents)
+    return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step), version, body, kept)
+
+
+class Place(NamedTuple):
+    """Where a task waits, as its columns say."""
+
+    tier: int
+    rank: int
+    skills: Sequence[str]
+    kind: TaskKind
+    row: int
+
+
+class Kept(NamedTuple):
+    """For whom it is kept until when, and whether he is there."""
+
+    agent_id: int | None = None
+    until: datetime | None = None
+    here: bool = False
+
+
+def head_of(task_id: int, place: Place, version: int | None, body: str | None, kept: Kept) -> Head:
+    """A waiting task as routing looks at it; `version` and `body` are of its rules, None for the ordinary ones."""
+    rules, plan = read_rules(version, body) if version is not None and body else (PLAIN, ORDINARY)
     return Head(
-        task_id, tier, rank - credit_ms(step, plan), levels_of(skills), abs(rank), occupies(TaskKind(kind)), rules,
-        prefers, until.timestamp() * 1000 if until else 0.0, prefers in agents,
+        task_id, place.tier, place.rank - credit_ms(place.row, plan), levels_of(place.skills), abs(place.rank),
+        occupies(place.kind), rules, kept.agent_id, kept.until.timestamp() * 1000 if kept.until else 0.0, kept.here,
     )
 
 

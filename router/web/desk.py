@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, replying, wrapping
+from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -116,7 +116,7 @@ async def _desk_now(request: web.Request, signed: Signed) -> web.Response:
 def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
     try:
         return kind(form.get(name, ""))
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise Invalid("This is not one of the choices.", pointer=f"/{name}") from error
 
 
@@ -124,6 +124,16 @@ def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
 async def set_state(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: presence.set_wish(
         w, signed.agent.id, _choice(signed.form, "wish", Wish)))
+
+
+@routes.post("/desk/help")
+async def ask_for_help(request: web.Request) -> web.Response:
+    """`on` is 1 to ask a supervisor for help, 0 to take it back."""
+    async def action(w: Writing, signed: Signed) -> None:
+        asks = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
+        await (supervising.ask_for_help if asks else supervising.need_no_help)(w, signed.agent.id)
+
+    return await _act(request, action)
 
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")
@@ -175,6 +185,32 @@ async def write_instead(request: web.Request) -> web.Response:
         w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/transfer")
+async def transfer(request: web.Request) -> web.Response:
+    """The agent hands the person on: to `agent`, or to `queue`."""
+
+    async def action(w: Writing, signed: Signed) -> None:
+        given = {name: _number(signed.form, name) for name in ("agent", "queue")}
+        if given["agent"]:
+            await transferring.to_agent(w, row_id(request), signed.agent.id, given["agent"])
+        else:
+            await transferring.to_queue(w, row_id(request), signed.agent.id, given["queue"])
+
+    return await _act(request, action)
+
+
+def _number(form: Mapping[str, str], name: str) -> int:
+    """The row's number in this field; 0 where it is empty or none."""
+    given = form.get(name, "")
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/focus")
+async def focus(request: web.Request) -> web.Response:
+    """The agent holds several tasks and looks at this one."""
+    return await _act(request, lambda w, signed: presence.look_at(w, signed.agent.id, row_id(request)))
+
+
 @routes.post(r"/desk/conversations/{id:\d{1,19}}/say")
 async def say(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: replying.say(
@@ -186,8 +222,7 @@ async def say(request: web.Request) -> web.Response:
 async def read(request: web.Request) -> web.Response:
     """The agent has looked at the thread up to a message. The stream brings what changes by it."""
     signed = await require(request, Role.agent)
-    given = signed.form.get("up_to", "")
-    up_to = int(given) if given.isdecimal() and len(given) < 19 else 0
+    up_to = _number(signed.form, "up_to")
     async with doors(request).book.writing() as w:
         await replying.read(w, row_id(request), signed.agent.id, up_to)
     return web.Response(status=204)

@@ -156,6 +156,6 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
         allow_origin(request, response)  # errors too: the page has to read them
     if path.startswith("/static/"):
         response.headers.setdefault("Cache-Control", "public, max-age=300")
-    elif path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges")):
+    elif path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges", "/why/")):
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, "-"))

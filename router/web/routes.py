@@ -10,6 +10,7 @@ from router.web import (
     byhand,
     chat,
     desk,
+    figures,
     forms,
     health,
     hooks,
@@ -32,6 +33,7 @@ from router.web import (
     verify,
     video,
     wallboard,
+    why,
     widget,
 )
 from router.web.doors import DOORS, Doors
@@ -42,7 +44,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges,
+    api, openapi, keys, imports, byhand, merges, why, figures,
 )
 
 

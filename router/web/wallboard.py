@@ -1,32 +1,39 @@
-"""The wallboard: the line, the landing pages and the team, readable from across the room."""
+"""The wallboard: the line, the team, what waits and the landing pages, readable from across the room; and what a
+supervisor does from it."""
+
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from router.actions import protecting
-from router.book import Reading
-from router.model.agents import Role
+from router.actions import presence, protecting, supervising, wrapping
+from router.book import Reading, Writing
+from router.model.agents import Role, Wish
 from router.model.budgets import LEG_COST
-from router.model.errors import NotFound
+from router.model.errors import Invalid, NotFound
 from router.model.phone import unbroken
 from router.model.protection import PREFIX_DIGITS
-from router.store import protection, screens
+from router.store import protection, screens, supervision
 from router.web.desk import Partial, partials, regions
 from router.web.doors import Doors, doors
-from router.web.gate import page, require
+from router.web.gate import Signed, page, require
 from router.web.parsing import row_id
 
 routes = web.RouteTableDef()
 
-REGIONS = ("line", "figures", "sites", "team")
+REGIONS = ("line", "attention", "figures", "team", "waiting", "house", "sites")
+WISHES = (Wish.ready, Wish.paused, Wish.off)
+MOST_NAMED = 12
+"""Of more agents whom the house has paused only so many are named at once."""
 
 
 async def look(house: Doors, r: Reading, locale: str) -> list[Partial]:
     """The whole board, region by region; the same for everybody who reads this language."""
     view = await screens.board(r.session, r.now)
     watch = await protection.watch(r.session, r.now)
+    needed = await supervision.supervision(r.session, view.agents, r.now)
     return regions(
         house, "wallboard", REGIONS, locale, view=view, watch=watch, doings=list(screens.Doing)[::-1], shown=shown,
-        leg=LEG_COST,
+        leg=LEG_COST, needed=needed, wishes=WISHES, most_named=MOST_NAMED,
     )
 
 
@@ -51,22 +58,77 @@ async def wallboard_page(request: web.Request) -> web.Response:
     )
 
 
-@routes.post(r"/wallboard/sites/{id:\d{1,19}}/close")
-async def close_site(request: web.Request) -> web.Response:
-    return await _switch(request, closed=True)
-
-
-@routes.post(r"/wallboard/sites/{id:\d{1,19}}/open")
-async def open_site(request: web.Request) -> web.Response:
-    return await _switch(request, closed=False)
-
-
-async def _switch(request: web.Request, *, closed: bool) -> web.Response:
-    """Closes a landing page, or opens it; the answer is the board as it is after it."""
+async def _act(request: web.Request, action: Callable[[Writing, Signed], Awaitable[object]]) -> web.Response:
+    """Does one thing in one transaction; the answer is the board as it is after it."""
     signed, house = await require(request, Role.supervisor), doors(request)
-    site_id = row_id(request, NotFound("There is no such landing page."))
     async with house.book.writing() as w:
-        await protecting.set_closed(w, site_id, closed, signed.agent.id)
+        await action(w, signed)
     async with house.book.reading() as r:
         parts = await look(house, r, signed.agent.locale)
     return web.Response(text=partials(parts), content_type="text/html")
+
+
+@routes.post(r"/wallboard/sites/{id:\d{1,19}}/{to:close|open}")
+async def switch_site(request: web.Request) -> web.Response:
+    site_id = row_id(request, NotFound("There is no such landing page."))
+    return await _act(request, lambda w, signed: protecting.set_closed(
+        w, site_id, request.match_info["to"] == "close", signed.agent.id))
+
+
+@routes.post(r"/wallboard/campaigns/{id:\d{1,19}}/{to:pause|resume}")
+async def switch_campaign(request: web.Request) -> web.Response:
+    campaign_id = row_id(request, NotFound("There is no such campaign."))
+    return await _act(request, lambda w, signed: supervising.set_paused(
+        w, campaign_id, request.match_info["to"] == "pause", signed.agent.id))
+
+
+@routes.post("/wallboard/nurture/{to:pause|resume}")
+async def switch_nurture(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: supervising.set_nurture(
+        w, request.match_info["to"] == "resume", signed.agent.id))
+
+
+@routes.post(r"/wallboard/tasks/{id:\d{1,19}}/give")
+async def give(request: web.Request) -> web.Response:
+    task_id = row_id(request, NotFound("There is no such task."))
+    return await _act(request, lambda w, signed: supervising.give(
+        w, task_id, _agent(signed.form.get("agent", "")), signed.agent.id))
+
+
+@routes.post(r"/wallboard/tasks/{id:\d{1,19}}/back")
+async def take_back(request: web.Request) -> web.Response:
+    task_id = row_id(request, NotFound("There is no such task."))
+    return await _act(request, lambda w, signed: supervising.take_back(w, task_id, signed.agent.id))
+
+
+@routes.post(r"/wallboard/tasks/{id:\d{1,19}}/end")
+async def end_wrap_up(request: web.Request) -> web.Response:
+    task_id = row_id(request, NotFound("There is no such task."))
+    return await _act(request, lambda w, signed: wrapping.end(w, task_id, signed.agent.id))
+
+
+@routes.post(r"/wallboard/agents/{id:\d{1,19}}/state")
+async def set_state(request: web.Request) -> web.Response:
+    agent_id = row_id(request, NotFound("There is no such agent."))
+    return await _act(request, lambda w, signed: presence.set_wish(
+        w, agent_id, _wish(signed.form.get("wish", "")), reason="supervisor", by=signed.agent.id))
+
+
+@routes.post(r"/wallboard/agents/{id:\d{1,19}}/help")
+async def answer_help(request: web.Request) -> web.Response:
+    agent_id = row_id(request, NotFound("There is no such agent."))
+    return await _act(request, lambda w, signed: supervising.answer_help(w, agent_id, signed.agent.id))
+
+
+def _agent(given: str) -> int:
+    if not given:
+        raise Invalid("Choose an agent.", pointer="/agent")
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise Invalid("This is not one of the choices.", pointer="/agent")
+    return int(given)
+
+
+def _wish(given: str) -> Wish:
+    if given not in WISHES:
+        raise Invalid("This is not one of the choices.", pointer="/wish")
+    return Wish(given)

@@ -15,6 +15,7 @@ from router.model.facts import Fact
 from router.model.levels import asked, owned
 from router.model.routing import ORDINARY, Expected, Policy
 from router.model.tasks import Reservation, ReservationState, Task, TaskKind, TaskState
+from router.store import forecast
 from tests import making
 from tests.conftest import Clock
 from tests.invariants import check
@@ -397,3 +398,43 @@ async def test_two_replicas_age_a_task_once(book: Book, clock: Clock) -> None:
         async with book.writing() as other:
             assert await aging.age(other) == 0
     assert len(await facts(book, "relaxation.row")) == 1
+
+
+# --- what is expected ------------------------------------------------------------------------------------------------
+
+
+async def foreseen(book: Book) -> Policy:
+    async with book.reading() as r:
+        return await forecast.policy(r.session, 1, r.now)
+
+
+async def test_what_came_in_the_last_quarter_of_an_hour_is_expected_again(
+    book: Book, clock: Clock, queue: Queue
+) -> None:
+    assert (await foreseen(book)).expected == []
+    async with book.writing() as w:
+        for n in range(6):
+            lead = await making.lead(w, queue, f"+12025553{n:03d}")
+            task = await making.task(w, queue, lead, skills=asked({"it": 2}))
+            w.fact("task.queued", subject_id=task.id, lead_id=lead.id)
+            w.fact("task.queued", subject_id=task.id, lead_id=lead.id, reason="missed")
+    (expected,) = (await foreseen(book)).expected
+    assert (expected.needs, expected.tasks) == ({"it": 2}, pytest.approx(6 * 2 / 15))
+    clock.forward(15 * 60)
+    assert (await foreseen(book)).expected == []
+
+
+async def test_quiet_quotes_are_owed_a_tenth_of_what_is_done_in_a_day(book: Book, queue: Queue) -> None:
+    async def closed(n: int, tier: int) -> None:
+        async with book.writing() as w:
+            task_id = await waits(w, queue, n, tier=tier, kind=TaskKind.nurture if tier > 2 else TaskKind.call,
+                                  state=TaskState.closed)
+            w.fact("task.closed", subject_id=task_id)
+
+    assert not (await foreseen(book)).owed, "nothing was done yet"
+    for n in range(10):
+        await closed(n, 0)
+    assert (await foreseen(book)).owed
+    await closed(11, 6)
+    await closed(12, 6)
+    assert not (await foreseen(book)).owed

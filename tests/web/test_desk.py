@@ -2,14 +2,17 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import select
 
+from router.actions import dispatch
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.contacts import Contact
 from router.model.errors import Invalid
 from router.model.money import Line, Period
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
-from router.model.tasks import Disposition, Task, TaskState
+from router.model.tasks import Disposition, Reservation, Task, TaskKind, TaskState
 from router.model.vault import hash_token, new_token
 from router.store import screens
 from router.web import desk
@@ -212,3 +215,62 @@ def test_what_is_no_quote_is_refused_by_the_name_of_its_field(name: str, written
     with pytest.raises(Invalid) as refused:
         read_lines(_fields(**{name: written}))
     assert refused.value.pointer == f"/lines/0/{name[:-2]}"
+
+
+async def test_who_holds_several_tasks_chooses_which_one_he_sees_and_a_ring_comes_first(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        locked = await w.session.locked(Agent, ana.id)
+        assert locked is not None
+        locked.chat_capacity = 3
+        await w.session.flush()
+        chats = []
+        for n, name in enumerate(("First One", "Second One")):
+            lead = await making.lead(w, house.queue, f"+1202555070{n}")
+            contact = await w.session.locked(Contact, lead.contact_id)
+            assert contact is not None
+            contact.name = name
+            chats.append(await making.task(w, house.queue, lead, kind=TaskKind.chat))
+    for chat in chats:
+        async with house.book.writing() as w:
+            await dispatch.run_round(w, 1)
+        async with house.book.writing() as w:
+            (held,) = await w.session.scalars(select(Reservation).where(Reservation.task_id == chat.id))
+            await dispatch.accept(w, held.id, ana.id)
+    _, page = await browser.get("/desk")
+    assert '<h1 class="name">First One</h1>' in page
+    assert "Also with me" in page
+    status, page = await browser.post(f"/desk/tasks/{chats[1].id}/focus")
+    assert (status, '<h1 class="name">Second One</h1>' in page, "First One" in page) == (200, True, True)
+    async with house.book.writing() as w:
+        call = await making.task(w, house.queue, await making.lead(w, house.queue, "+12025550709"))
+        await dispatch.run_round(w, 1)
+    _, page = await browser.get("/desk")
+    assert 'data-ring="' in page
+    assert (await browser.post(f"/desk/tasks/{call.id + 1}/focus"))[0] == 409
+
+
+async def test_a_chat_is_handed_on_from_the_desk(house: House, browser: Browser, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        eva = await making.agent(w, "eva")
+        chat = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.chat)
+        locked = await w.session.locked(Agent, eva.id)
+        assert locked is not None
+        locked.wish = Wish.paused
+        await w.session.flush()
+        await dispatch.run_round(w, 1)
+        (held,) = await w.session.scalars(select(Reservation).where(Reservation.task_id == chat.id))
+        await dispatch.accept(w, held.id, ana.id)
+        locked.wish, locked.idle_since = Wish.ready, w.now
+    _, page = await browser.get("/desk")
+    assert f'id="to-agent-{eva.id}"' in page
+    assert f'id="to-queue-{house.queue.id}"' in page
+    for wrong in ({}, {"agent": "x"}, {"queue": "9" * 25}, {"queue": "²"}):
+        assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", wrong))[0] == 409
+    assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", {"agent": str(eva.id)}))[0] == 200
+    assert (await browser.post(f"/desk/tasks/{chat.id}/transfer", {"agent": str(eva.id)}))[0] == 409
+    async with house.book.reading() as r:
+        task = await r.session.get(Task, chat.id)
+    assert task is not None
+    assert (task.state, task.prefers) == (TaskState.queued, eva.id)

@@ -35,7 +35,11 @@ MOMENTS = (
     ("tasks", "expected_at"),
 )
 
+KINDS = "leg end_room end_leg message hold seal put_through line fetch"
+"""Deliveries, which one more kind has joined."""
+
 OTHERS = (
+    ("agents", "help_by", "agents"),
     ("contacts", "agent_id", "agents"),
     ("queues", "overflow_id", "queues"),
     ("queues", "rules_id", "rulesets"),
@@ -123,15 +127,17 @@ def upgrade() -> None:
         r"update tasks set lane = regexp_replace(lane, '^([0-9]+/[0-9]+/[0-9]+)/', '\1/0.0/' || kind || '/') "
         "where state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')"
     )
-    op.drop_index("ix_agents_free", table_name="agents")
     op.create_index(
-        "ix_agents_free",
+        "ix_agents_profile",
         "agents",
         ["pool", sa.text("hash_array_extended(skills, 0)"), "call_load", "chat_load", "video_load", "idle_since",
          "id"],
         unique=False,
         postgresql_where=sa.text("wish in ('ready','ready_once')"),
     )
+    op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
+    kinds = ", ".join(f"'{kind}'" for kind in KINDS.split())
+    op.create_check_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", f"kind in ({kinds})")
     op.drop_index("one_voice_task_per_agent", table_name="tasks")
     op.create_index(
         "one_voice_task_per_agent",
