@@ -125,6 +125,7 @@ async def bare(dsn: str) -> AsyncIterator[Peer]:
 
     yield Peer(Backlog("insert into bare select generate_series($1::bigint, $2::bigint), 'queued'",
                        "delete from bare where state = 'held'"), {LIMIT: claim})
+    await connection.execute("drop table bare")
     await connection.close()
 
 
