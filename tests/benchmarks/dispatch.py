@@ -74,7 +74,7 @@ class Sizes:
     warm: int = WARM
 
 
-QUICK = Sizes(backlogs=(1_000, 100_000), teams=(100, 1_000), rounds=4, claims=30, slices=3)
+QUICK = Sizes(backlogs=(1_000, 100_000), teams=(100, 1_000), rounds=4, claims=20, slices=2)
 
 
 # --- what stands beside us -------------------------------------------------------------------------------------------
