@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from router.actions import aging, dispatch
 from router.book import Book
+from router.failpoints import fail_here
 from router.model.agents import HEARTBEAT_LEASE
 from router.model.routing import MOST_HEADS, ORDINARY, Policy
 from router.store import agents, forecast, tasks
@@ -65,6 +66,8 @@ class Rounds:
         async with self._book.writing() as w:
             pools, ours = await tasks.waiting_pools(w.session)
             total = await dispatch.match_all(w, pools[0], self._policies.get(pools[0], ORDINARY)) if ours else 0
+            if total:
+                fail_here("round.made")
         full = total >= MOST_HEADS
         for pool in pools if full else pools[1:]:
             for _ in range(MOST_ROUNDS):

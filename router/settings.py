@@ -90,7 +90,7 @@ def _level(name: str, value: str) -> str:
 
 
 def _failpoint(name: str, value: str) -> str:
-    if not re.fullmatch(r"[a-z_.]+:[1-9][0-9]*", value):
+    if not re.fullmatch(r"[a-z_.]+:[1-9][0-9]*(:freeze)?", value):
         raise WrongSetting(f"{name} should be a failpoint and a count, such as accept:1, not {value!r}")
     return value
 

@@ -66,8 +66,7 @@ PATIENT = {"idle_in_transaction_session_timeout": "20000", "statement_timeout": 
 """Three browsers on two processors keep a test's event loop waiting for longer than a server's ever should."""
 
 
-@pytest.fixture
-async def database_url(worker_database: str) -> str:
+async def emptied(worker_database: str) -> str:
     """The worker's database, empty, its numbers beginning at 1 again.
 
     Rows are deleted with triggers and keys asleep: for a few rows that is much quicker than truncating.
@@ -82,6 +81,12 @@ async def database_url(worker_database: str) -> str:
     finally:
         await connection.close()
     return worker_database
+
+
+@pytest.fixture
+async def database_url(worker_database: str) -> str:
+    """The worker's database, empty."""
+    return await emptied(worker_database)
 
 
 @pytest.fixture

@@ -4,7 +4,19 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from router.model.base import State
+from router.model.calls import CallState
+from router.model.tasks import ReservationState, TaskState
 from router.store.db import ReadSession
+
+
+def _moves(noun: str, states: type[State]) -> str:
+    """Which state may follow which, as rows of SQL."""
+    return ",".join(f"('{noun}','{one}','{to}')" for one in states for to in states if one.may_become(to))
+
+
+_STATES = {"task": TaskState, "call": CallState, "reservation": ReservationState}
+_LEGAL = ",".join(_moves(noun, states) for noun, states in _STATES.items())
 
 RULES = {
     "a reserved task has one pending reservation, of its own agent": """
@@ -30,6 +42,11 @@ RULES = {
     "a pending reservation has an alarm": """
         select r.id from reservations r where r.state = 'pending' and not exists (select from alarms a
           where a.kind = 'reservation.expire' and a.subject_id = r.id and a.state = 'pending')""",
+    "nobody is rung for two tasks at once": """
+        select agent_id from reservations where state = 'pending' group by agent_id having count(*) > 1""",
+    "what is put off comes back by an alarm": """
+        select t.id from tasks t where t.state = 'scheduled' and not exists (select from alarms a
+          where a.kind = 'task.due' and a.subject_id = t.id and a.state = 'pending')""",
     "a task that is connecting or engaged has one live call": """
         select t.id from tasks t where t.state in ('connecting', 'engaged') and
           case when t.kind in ('chat', 'video') then 0 else 1 end <> (
@@ -69,6 +86,12 @@ RULES = {
         left join calls c on c.id = f.subject_id and f.kind = 'call.' || c.state
         left join reservations r on r.id = f.subject_id and f.kind = 'reservation.' || r.state
         where coalesce(t.id, c.id, r.id) is null""",
+    "each move has one fact: they follow each other as states may": f"""
+        select id from (
+          select id, noun, state, lag(state) over (partition by noun, subject_id order by id) as before from (
+            select id, subject_id, split_part(kind, '.', 1) as noun, split_part(kind, '.', 2) as state from facts
+            where kind ~ '^(task|call|reservation)\\.' and kind not in ('call.held', 'call.unheld')) told) move
+        where before is not null and (noun, before, state) not in ({_LEGAL})""",  # noqa: S608  constants
     "every place in a slot that is held or booked is counted": """
         select p.id from promises p left join slot_loads l on l.queue_id = p.queue_id and l.starts_at = p.starts_at
         where p.state in ('held', 'scheduled', 'offered') and coalesce(l.taken, 0) < (
@@ -84,19 +107,41 @@ RULES = {
     "a budget is never passed": "select 1 from budgets where used > cap",
 }
 
+# Who is free is spelled out here once more, not asked of routing: the judge must not make its mistakes.
 _IDLE = text(
     """
-    select t.id, a.id from tasks t join agents a on a.pool = t.pool and a.skills @> t.skills
-    where t.state = 'queued' and a.wish in ('ready', 'ready_once') and a.disabled_at is null
-      and a.call_load + a.chat_load + a.video_load = 0 and (t.prefers is null or t.prefers_until <= :now)
-      and a.heartbeat_at > cast(:now as timestamptz) - interval '15 seconds'
-      and (a.back_off_until is null or a.back_off_until <= :now)
-      and not exists (select from exclusions e where e.task_id = t.id and e.agent_id = a.id and e.until > :now)
+    with there as (
+      select * from agents where wish in ('ready', 'ready_once') and disabled_at is null
+        and heartbeat_at > cast(:now as timestamptz) - interval '15 seconds'
+    ), free as (
+      select *, call_load + chat_load + video_load as load from there
+      where idle_since is not null and (back_off_until is null or back_off_until <= :now)
+        and (most_a_day = 0 or day_ends is null or day_ends <= :now or taken < most_a_day)
+        and not exists (select from reservations r where r.agent_id = there.id and r.state = 'pending')
+    ), waiting as (
+      select *, case kind when 'nurture' then 'call' else kind end as channel, prefers_until > :now and exists (
+        select from there o where o.id = t.prefers and o.pool = t.pool and o.skills @> t.skills
+          and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
+            else o.call_capacity end > 0
+          and (o.most_a_day = 0 or o.day_ends is null or o.day_ends <= :now or o.taken < o.most_a_day) and not exists (
+          select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now)) as kept
+      from tasks t where state = 'queued'
+    )
+    select t.id, a.id from waiting t join free a on a.pool = t.pool and a.skills @> t.skills
+    where not exists (select from exclusions e where e.task_id = t.id and e.agent_id = a.id and e.until > :now)
       and not (t.kind = 'nurture' and exists (select from switches where name = 'nurture'))
       and not (t.kind in ('call', 'nurture') and t.tier > 0
         and exists (select from campaigns c where c.id = t.campaign_id and c.paused))
+      and (t.prefers = a.id or not coalesce(t.kept, false))
+      and case t.channel
+        when 'call' then a.call_load < a.call_capacity and a.video_load = 0
+        when 'chat' then a.chat_load < a.chat_capacity and a.call_load + a.video_load = 0
+        when 'video' then a.video_load < a.video_capacity and a.load = 0 end
+      and (a.load = 0 or not exists (select from waiting o where o.channel = 'video' and t.channel <> 'video'
+        and o.pool = a.pool and a.skills @> o.skills))
     """
 )
+"""A chat or a call beside a chat is not given while a video talk waits that needs its agent whole: he makes room."""
 
 
 _ALL = text(

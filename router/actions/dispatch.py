@@ -11,11 +11,11 @@ from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign
 from router.model.conversations import Side
 from router.model.errors import Conflict
+from router.model.giving import hindrance
 from router.model.routing import (
     MOST_HEADS,
     ORDINARY,
     Candidate,
-    Channel,
     Match,
     Policy,
     also_passed_over,
@@ -30,12 +30,14 @@ from router.model.tasks import (
     Task,
     TaskKind,
     TaskState,
-    occupies,
+    kinds_in,
 )
 from router.model.vault import new_token
 from router.store import agents, alarms, conversations, rooms, tasks
 
 AGENT_RING_SECONDS = 20
+PICKED = [{"code": "picked"}]
+"""Why the task went to this agent: he chose it himself."""
 CALL_CONNECT = "call.connect"
 RESERVATION_EXPIRE = "reservation.expire"
 GONE_AFTER = timedelta(seconds=45)
@@ -72,7 +74,7 @@ async def match_all(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
 async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[int, tasks.Look | None]:
     """How many pairs were made of what was looked at, and the next look if there may be more beyond it."""
     free = await tasks.free_agents(w.session, look)
-    able = {agent.id: kinds for agent in free if (kinds := _kinds(takes(agent, policy)))}
+    able = {agent.id: kinds for agent in free if (kinds := kinds_in(takes(agent, policy)))}
     if not able:
         return 0, None
     heads, excluded, more_heads = await tasks.heads(w.session, look, able)
@@ -90,10 +92,6 @@ async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[in
     agents_unseen = len(free) >= MOST_HEADS and len(made) < len(heads)
     heads_unseen = more_heads and len(made) < len(able)
     return len(made), look if agents_unseen or heads_unseen else None
-
-
-def _kinds(channels: Sequence[Channel]) -> str:
-    return " ".join(kind.value for kind in TaskKind if occupies(kind) in channels)
 
 
 async def reserve(
@@ -142,6 +140,23 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
         await _engage(w, task, agent_id)
         return None
     return await connect(w, task, agent_id)
+
+
+async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
+    """The agent takes a task out of the list of a line where agents pick: reserved and accepted in one. Of two who pick
+    it one wins. Raises Conflict for the other, and when he may not take it."""
+    task = await w.session.locked(Task, task_id)
+    agent = vouched(await w.session.locked(Agent, agent_id))
+    if task is None or task.state is not TaskState.queued or task.pool != agent.pool:
+        raise Conflict("This task does not wait any more.")
+    if not (await tasks.queue_of(w.session, task)).pull:
+        raise Conflict("In this line tasks ring; nobody picks them.")
+    if hindrance(agent, task, w.now) is not None:
+        raise Conflict("You cannot take this task at the moment.")
+    held = await reserve(w, [Match(task_id, agent_id, PICKED)])
+    if not held:
+        raise Conflict("Something rings at you. Answer that first.")
+    return await accept(w, held[0].id, agent_id)
 
 
 async def connect(w: Writing, task: Task, agent_id: int) -> Call:

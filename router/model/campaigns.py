@@ -156,7 +156,7 @@ class Queue(Numbered):
     `skills` are spelled out (`router.model.levels`). `rules_id` are the rules of tasks that come in from now on; none
     means the ordinary ones; `newest_first` and `owner_seconds` are of them. Whoever has waited `overflow_seconds` moves
     to the queue `overflow_id` (0: never), whoever has waited `expire_seconds` is given up (0: never).
-    `wrap_most_seconds` is the hard end of a wrap-up.
+    `wrap_most_seconds` is the hard end of a wrap-up. Where agents `pull`, nothing rings: they pick from the list.
     """
 
     __tablename__ = "queues"
@@ -186,6 +186,7 @@ class Queue(Numbered):
     overflow_id: Mapped[int | None] = mapped_column(ForeignKey("queues.id"), default=None)
     overflow_seconds: Mapped[int] = mapped_column(default=0)
     expire_seconds: Mapped[int] = mapped_column(default=0)
+    pull: Mapped[bool] = mapped_column(default=False)
 
     @property
     def line(self) -> Line:

@@ -122,6 +122,7 @@ class QueuePlan(msgspec.Struct, forbid_unknown_fields=True):
     overflow: Key | None = None
     overflow_seconds: Span0 = 0
     expire_seconds: Span0 = 0
+    pull: bool = False
 
 
 class SitePlan(msgspec.Struct, forbid_unknown_fields=True):

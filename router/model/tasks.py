@@ -1,6 +1,6 @@
 """Tasks and reservations: one unit of work for an agent, and one task held for one agent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -65,6 +65,11 @@ _OCCUPIES = {
 def occupies(kind: TaskKind) -> Channel:
     """What such a task occupies of its agent."""
     return _OCCUPIES[kind]
+
+
+def kinds_in(channels: Collection[Channel]) -> str:
+    """The kinds of tasks that occupy one of these channels, in words one after the other."""
+    return " ".join(kind.value for kind in TaskKind if occupies(kind) in channels)
 
 
 class Disposition(StrEnum):

@@ -29,11 +29,13 @@ from router.model.tasks import (
     Task,
     TaskKind,
     TaskState,
+    kinds_in,
     occupies,
 )
 from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.tasks import Pickable, to_pick
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""
@@ -183,6 +185,7 @@ class DeskView:
     names: Mapping[int, str] = field(default_factory=dict)
     others: Sequence[Brief] = ()
     targets: Targets = Targets()
+    pickable: Sequence[Pickable] = ()
     helper: str = ""
 
     @property
@@ -267,8 +270,9 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
     targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
+    pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
     return DeskView(
-        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, helper or ""
+        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, pickable, helper or ""
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, select, text
@@ -18,6 +18,9 @@ from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Chan
 from router.model.rules import ORDINARY, credit_ms, read_rules
 from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskKind, TaskState, occupies
 from router.store.db import ReadSession, WriteSession, as_json
+
+MOST_TO_PICK = 10
+"""So many are shown to who picks for himself."""
 
 
 def _looks(statement: str, **arrays: Any) -> Mapping[bool, TextClause]:
@@ -51,15 +54,15 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane. `stopped` names the switch by
-# which a supervisor keeps it from being handed out, as `router.model.giving.stopped_by` has it.
+# What decides who may take a task is the same for all of a lane. `stopped` names the switch by which a supervisor keeps
+# it from being handed out, as `router.model.giving.stopped_by` has it, or "pull" where agents pick for themselves.
 LANES = """
     with recursive every_lane as (
-      (select lane, skills, kind, tier, rules_id, row, campaign_id from tasks where pool = :pool and state = 'queued'
-       order by lane limit 1)
+      (select lane, skills, kind, tier, rules_id, row, campaign_id, queue_id from tasks
+       where pool = :pool and state = 'queued' order by lane limit 1)
       union all
       select next.* from every_lane cross join lateral (
-        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row, t.campaign_id from tasks t
+        select t.lane, t.skills, t.kind, t.tier, t.rules_id, t.row, t.campaign_id, t.queue_id from tasks t
         where t.pool = :pool and t.state = 'queued' and t.lane > every_lane.lane
         order by t.lane limit 1) next
     ), lanes as materialized (
@@ -67,6 +70,7 @@ LANES = """
         when kind = 'nurture' and exists (select from switches where name = 'nurture') then 'nurture'
         when kind in ('call', 'nurture') and tier > 0
           and campaign_id = any(array(select id from campaigns where paused)) then 'campaign'
+        when queue_id = any(array(select id from queues where pull)) then 'pull'
         else '' end as stopped
       from every_lane
     )
@@ -134,25 +138,36 @@ _BYSTANDERS = text(
     """  # noqa: S608  a constant
 ).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
 
+# Who a task is kept for: he is there, be he busy, and could take it. Nobody waits for who could not.
+KEPT = """
+      t.prefers_until > :now and exists (
+        select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
+          and o.disabled_at is null and o.heartbeat_at > :alive_since and o.pool = t.pool and o.skills @> t.skills
+          and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
+            else o.call_capacity end > 0
+          and (o.most_a_day = 0 or o.day_ends is null or o.day_ends <= :now or o.taken < o.most_a_day)
+          and not exists (
+            select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now))
+"""
+
 # Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
-_MAY_GO = """
+_MAY_GO = f"""
       exists (
         select from unnest(able.ids) as one(id)
         where not exists (
           select from exclusions e where e.task_id = t.id and e.agent_id = one.id and e.until > :now)
-        and (t.prefers is null or t.prefers = one.id or t.prefers_until <= :now or not exists (
-          select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
-            and o.disabled_at is null and o.heartbeat_at > :alive_since)))
-"""
+        and (t.prefers is null or t.prefers = one.id or (select ({KEPT}) is not true)))
+"""  # noqa: S608  constants
 
-# Of a lane no more can be given out than there are agents for it.
-_HEADS = _looks(
-    f"""
+
+def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
+    return _looks(
+        f"""
     {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
-      lanes.row, lanes.lane, r.version, r.newest_first, r.body::text, able.most
+      lanes.row, head.kept, r.version, r.newest_first, r.body::text, lanes.lane, able.most
     from lanes
     cross join lateral (
       select array_agg(free.id) as ids, least(:k, count(*)) as most from free
@@ -160,35 +175,26 @@ _HEADS = _looks(
     ) able
     left join rulesets r on r.id = lanes.rules_id
     cross join lateral (
-      select t.id, t.rank, t.prefers, t.prefers_until, array(
+      select t.id, t.rank, t.prefers, t.prefers_until, t.prefers is not null and ({KEPT}) as kept, array(
         select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now
       ) as without
       from tasks t
       where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and {_MAY_GO}
-      order by t.rank, t.id
+      order by t.rank {way}, t.id {way}
       limit able.most
       {{lock}}
     ) head
-    where able.ids is not null and lanes.stopped = ''
-    """,  # noqa: S608  a constant
-    agents=BigInteger, takes=Text,
-)
+    where able.ids is not null and lanes.stopped = '' and {which}
+    """,  # noqa: S608  constants
+        agents=BigInteger, takes=Text,
+    )
 
-# Where the newest is first, who has waited longest stands at the other end; he is looked at too.
-_OLDEST = _looks(
-    """
-    select t.id, t.lane, t.rank, t.prefers, t.prefers_until, array(
-      select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(:agents) and e.until > :now)
-    from unnest(:lanes) as one(lane) cross join lateral (
-      select id, lane, rank, prefers, prefers_until from tasks
-      where pool = :pool and state = 'queued' and lane = one.lane
-        and (prefers is null or prefers_until <= :now or prefers = any(:agents))
-      order by rank desc, id desc
-      limit 1
-      {lock}) t
-    """,
-    lanes=Text, agents=BigInteger,
-)
+
+# Of a lane no more can be given out than there are agents for it.
+_HEADS = _rows_of_lanes("asc", "true")
+
+# Where the newest is first, those who have waited longest stand at the other end; they are looked at too.
+_OLDEST = _rows_of_lanes("desc", "r.newest_first")
 
 # Between the look and this somebody may have left, or taken something else: all is reserved if all is as it was seen,
 # or nothing. Without `holds` nobody looked: the agent's row was locked before.
@@ -354,16 +360,10 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
     may take at the moment."""
     values = {"agents": list(agents), "takes": list(agents.values()), "k": MOST_HEADS, **look.values}
     rows = [tuple(row) for row in await session.execute(_HEADS[look.locking], values)]
-    read = Counter((row[9], row[13]) for row in rows)
-    if newest := {row[9]: row for row in rows if row[11]}:
+    read = Counter(row[13:] for row in rows)
+    if any(row[11] for row in rows):
         seen = {row[0] for row in rows}
-        oldest = await session.execute(_OLDEST[look.locking], {
-            "pool": look.pool, "lanes": list(newest), "agents": list(agents), "now": look.now,
-        })
-        for task_id, lane, rank, prefers, until, without in oldest:
-            if task_id not in seen:
-                lane_row = newest[lane]
-                rows.append((task_id, lane_row[1], rank, *lane_row[3:5], without, prefers, until, *lane_row[8:]))
+        rows += [tuple(row) for row in await session.execute(_OLDEST[look.locking], values) if row[0] not in seen]
     return Heads(
         [_head(row[:13], agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]},
         any(count >= most for (_, most), count in read.items()),
@@ -371,9 +371,9 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
 
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
-    task_id, tier, rank, skills, kind, _, prefers, until, step, _, version, _, body = row
+    task_id, tier, rank, skills, kind, _, prefers, until, step, still, version, _, body = row
     # What is kept for somebody who is there, but is not among these agents, was not read.
-    kept = Kept(prefers, until, prefers in agents)
+    kept = Kept(prefers, until, bool(still) and prefers in agents)
     return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step), version, body, kept)
 
 
@@ -432,6 +432,47 @@ async def reserve(
 
 def _holds(agent: Candidate) -> str:
     return "/".join(str(agent.load.get(channel, 0)) for channel in (Channel.call, Channel.chat, Channel.video))
+
+
+_TO_PICK = text(
+    f"""
+    {LANES}
+    select head.id, head.since_ms, c.name, q.name, lanes.kind
+    from lanes join queues q on q.id = lanes.queue_id
+    cross join lateral (
+      select t.id, t.contact_id, abs(t.rank) as since_ms from tasks t
+      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and not exists (
+        select from exclusions e where e.task_id = t.id and e.agent_id = :agent and e.until > :now)
+      order by t.rank, t.id limit :most) head
+    join contacts c on c.id = head.contact_id
+    where lanes.stopped = 'pull' and lanes.skills <@ cast(:skills as text[]) and strpos(:takes, lanes.kind) > 0
+    order by lanes.tier, head.since_ms limit :most
+    """  # noqa: S608  a constant
+)
+
+
+class Pickable(NamedTuple):
+    """A waiting task an agent may pick: its person's name, its line, and since when it waits (ms since 1970)."""
+
+    id: int
+    since_ms: int
+    name: str
+    queue: str
+    kind: str
+
+    @property
+    def since(self) -> datetime:
+        """Since when it waits, in UTC."""
+        return datetime.fromtimestamp(self.since_ms / 1000, UTC)
+
+
+async def to_pick(session: ReadSession, agent: Agent, now: datetime, takes: str) -> list[Pickable]:
+    """What waits in lines where agents pick, and this one could take: `takes` are the kinds he has room for."""
+    rows = await session.rows(_TO_PICK, {
+        "pool": agent.pool, "agent": agent.id, "now": now, "skills": agent.skills, "takes": takes,
+        "most": MOST_TO_PICK,
+    })
+    return [Pickable(*row) for row in rows]
 
 
 async def queue_of(session: ReadSession, task: Task) -> Queue:

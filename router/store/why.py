@@ -14,7 +14,7 @@ from router.model.routing import Head, Reason, why_not, why_nothing
 from router.model.tasks import HELD, Reservation, Task, TaskKind, TaskState
 from router.store import switches
 from router.store.db import ReadSession
-from router.store.tasks import LANES, Kept, Place, head_of
+from router.store.tasks import KEPT, LANES, Kept, Place, head_of
 
 MOST_OF_A_LANE = 200
 """A longer lane is counted as so many: a reason is told just as well by them."""
@@ -37,9 +37,7 @@ _FOR_AGENT = text(
       from (
         select
           exists (select from exclusions e where e.task_id = t.id and e.agent_id = :agent and e.until > :now) excluded,
-          case when t.prefers <> :agent and t.prefers_until > :now and exists (
-            select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
-              and o.disabled_at is null and o.heartbeat_at > :alive_since) then t.prefers end as owner
+          case when t.prefers <> :agent and {KEPT} then t.prefers end as owner
         from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
         limit :most) one) counted
     order by lanes.lane
@@ -73,7 +71,8 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
                 if said_no:
                     excluded.add((number, agent.id))
     reasons = why_nothing(heads, agent.candidate(now), now.timestamp() * 1000, excluded=excluded, many=many)
-    reasons += [{"code": f"{switch}_paused", "tasks": times} for switch, times in stopped.items()]
+    codes = {"pull": "pull", "nurture": "nurture_paused", "campaign": "campaign_paused"}
+    reasons += [{"code": codes[switch], "tasks": times} for switch, times in stopped.items()]
     return sorted(reasons, key=lambda one: -one["tasks"])
 
 

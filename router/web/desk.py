@@ -185,6 +185,12 @@ async def write_instead(request: web.Request) -> web.Response:
         w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/pick")
+async def pick(request: web.Request) -> web.Response:
+    """The agent takes a task out of the list of a line where agents pick."""
+    return await _act(request, lambda w, signed: dispatch.pick(w, row_id(request), signed.agent.id))
+
+
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/transfer")
 async def transfer(request: web.Request) -> web.Response:
     """The agent hands the person on: to `agent`, or to `queue`."""

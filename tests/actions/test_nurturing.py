@@ -100,10 +100,8 @@ async def finish_call(book: Book, disposition: Disposition) -> None:
     """The waiting nurture call is held and comes to this end."""
     (waiting,) = [task for task in await calls(book) if task.state is TaskState.queued]
     async with book.writing() as w:
-        waiting_again = await w.session.locked(Task, waiting.id)
-        assert waiting_again is not None
-        waiting_again.state = TaskState.wrapping
-        await w.session.flush()
+        for state in (TaskState.reserved, TaskState.connecting, TaskState.engaged, TaskState.wrapping):
+            assert await w.move(Task, waiting.id, state)
         assert await wrapping.close_task(w, waiting.id, disposition)
 
 

@@ -1,5 +1,6 @@
 """Rounds by rules: levels, owners, channels, newest first, days that are full; and what becomes of who waits long."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +12,11 @@ from router.book import Book, Writing
 from router.model.agents import Agent, Wish
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
+from router.model.errors import Conflict
 from router.model.facts import Fact
 from router.model.levels import asked, owned
 from router.model.routing import ORDINARY, Expected, Policy
-from router.model.tasks import Reservation, ReservationState, Task, TaskKind, TaskState
+from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.store import forecast
 from tests import making
 from tests.conftest import Clock
@@ -122,6 +124,41 @@ async def test_newest_first_has_a_floor_below_which_nobody_is_overtaken(
         await presence.beat(w, [ana.id, eva.id])
     assert (await rung(book))[first] == eva.id, "he has waited 601 s: nobody newer goes before him"
     assert (await row(book, Task, middle)).state is TaskState.queued
+
+
+async def test_below_the_floor_nobody_is_overtaken_however_many_are_free_or_have_said_no(
+    book: Book, clock: Clock, queue: Queue
+) -> None:
+    async with book.writing() as w:
+        await making.rules(w, queue, newest_first=True, floor_seconds=100)
+        refused = await waits(w, queue, 1)
+    clock.forward(1)
+    async with book.writing() as w:
+        late = [await waits(w, queue, n) for n in (2, 3)]
+    clock.forward(120)
+    async with book.writing() as w:
+        agents = [(await making.agent(w, f"agent{n}")).id for n in range(2)]
+        for agent in agents:
+            w.session.add(Exclusion(task_id=refused, agent_id=agent, until=w.now + timedelta(minutes=1)))
+        for n in range(4, 9):
+            await waits(w, queue, n)
+    assert set(await rung(book)) == set(late)
+
+
+@pytest.mark.parametrize("unable", [{"pool": 2}, {"skills": []}, {"call_capacity": 0}, "missed", "full"])
+async def test_nobody_waits_for_an_owner_who_could_not_take_it(
+    book: Book, queue: Queue, unable: dict[str, Any] | str
+) -> None:
+    values: dict[str, Any] = unable if isinstance(unable, dict) else {}
+    async with book.writing() as w:
+        owner = await making.agent(w, "owner", **{"skills": ["it"], **values})
+        if unable == "full":
+            owner.most_a_day, owner.taken, owner.day_ends = 1, 1, w.now + timedelta(hours=1)
+        free = await making.agent(w, "free", skills=["it"])
+        kept = await waits(w, queue, 1, skills=["it"], prefers=owner.id, prefers_until=w.now + timedelta(minutes=5))
+        if unable == "missed":
+            w.session.add(Exclusion(task_id=kept, agent_id=owner.id, until=w.now + timedelta(minutes=1)))
+    assert await rung(book) == {kept: free.id}
 
 
 async def test_a_task_is_kept_for_its_owner_who_is_there_and_costs_him_no_turn(
@@ -438,3 +475,41 @@ async def test_quiet_quotes_are_owed_a_tenth_of_what_is_done_in_a_day(book: Book
     await closed(11, 6)
     await closed(12, 6)
     assert not (await foreseen(book)).owed
+
+
+# --- picking ---------------------------------------------------------------------------------------------------------
+
+
+async def picked(book: Book, task_id: int, agent_id: int) -> None:
+    async with book.writing() as w:
+        await dispatch.pick(w, task_id, agent_id)
+
+
+async def test_where_agents_pick_nothing_rings_and_of_two_who_pick_the_same_one_wins(book: Book) -> None:
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w), pull=True)
+        ana, eva = await making.agent(w), await making.agent(w, "eva")
+        task = await waits(w, queue, 1)
+    assert await rung(book) == {}
+    results = await asyncio.gather(
+        *(picked(book, task, one.id) for one in (ana, eva)), return_exceptions=True
+    )
+    assert sorted(type(one) for one in results if one is not None) == [Conflict]
+    now = await row(book, Task, task)
+    assert (now.state, now.agent_id in (ana.id, eva.id)) == (TaskState.connecting, True)
+    async with book.reading() as r:
+        await check(r.session)
+        (held,) = await r.session.scalars(select(Reservation))
+    assert held.why == [{"code": "picked"}]
+
+
+async def test_nobody_picks_what_he_cannot_take_or_what_rings(book: Book, queue: Queue) -> None:
+    async with book.writing() as w:
+        pulled = await making.queue(w, vouched(await w.session.get(Campaign, queue.campaign_id)), "pull", pull=True)
+        ana = await making.agent(w)
+        rings, needs = await waits(w, queue, 1), await waits(w, pulled, 2, skills=["it"])
+        away = await making.agent(w, "away", skills=["it"], heartbeat_at=None)
+    for task, agent, says in ((rings, ana, "tasks ring"), (needs, ana, "cannot take"), (needs, away, "cannot take"),
+                              (999, ana, "not wait")):
+        with pytest.raises(Conflict, match=says):
+            await picked(book, task, agent.id)

@@ -50,7 +50,7 @@ BLOCKS = (
      "insert into exclusions (task_id, agent_id, until) select id, 4, now() + interval '1 hour' from tasks "
      "where state = 'queued'", "truncate exclusions"),
     ("one free, all kept for another: round ms",
-     "update tasks set prefers = 5, prefers_until = now() + interval '1 hour' where state = 'queued'",
+     "update tasks set prefers = 9, prefers_until = now() + interval '1 hour' where state = 'queued'",
      "update tasks set prefers = null, prefers_until = null where state = 'queued'"),
 )
 SKILLS, LANES = ("es", "it", "solar"), 18

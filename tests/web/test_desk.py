@@ -7,6 +7,7 @@ from sqlalchemy import select
 from router.actions import dispatch
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.errors import Invalid
 from router.model.money import Line, Period
@@ -274,3 +275,19 @@ async def test_a_chat_is_handed_on_from_the_desk(house: House, browser: Browser,
         task = await r.session.get(Task, chat.id)
     assert task is not None
     assert (task.state, task.prefers) == (TaskState.queued, eva.id)
+
+
+async def test_what_may_be_picked_is_listed_and_taken_with_one_click(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        queue = await w.session.locked(Queue, house.queue.id)
+        assert queue is not None
+        queue.pull = True
+        chat = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.chat)
+    _, page = await browser.get("/desk")
+    assert f'id="pick-{chat.id}"' in page
+    assert "1 waits to be picked." in page
+    status, page = await browser.post(f"/desk/tasks/{chat.id}/pick")
+    assert (status, "In a chat" in page) == (200, True)
+    assert (await browser.post(f"/desk/tasks/{chat.id}/pick"))[0] == 409

@@ -85,6 +85,7 @@ def upgrade() -> None:
     op.add_column("agents", sa.Column("focus", sa.BigInteger(), nullable=True))
     op.add_column("agents", sa.Column("weight", sa.Float(), server_default=sa.text("1"), nullable=False))
     op.add_column("queues", sa.Column("newest_first", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("queues", sa.Column("pull", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("agents", sa.Column("pause_reason", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("reservations", sa.Column("costs_turn", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.add_column(
@@ -106,7 +107,7 @@ def upgrade() -> None:
         ),
     )
     for table, column in (("agents", "weight"), ("agents", "pause_reason"), ("reservations", "costs_turn"),
-                          ("queues", "wrap_mode"), ("queues", "newest_first")):
+                          ("queues", "wrap_mode"), ("queues", "newest_first"), ("queues", "pull")):
         op.alter_column(table, column, server_default=None)
     op.execute("update agents set call_capacity = least(call_capacity, 1)")  # until now nobody held more than one
     for channel in ("chat", "video"):
