@@ -1,5 +1,6 @@
 """The composition root: builds the whole service from its settings. No logic of its own."""
 
+import argparse
 import asyncio
 import contextlib
 import gc
@@ -26,6 +27,7 @@ from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
+from router import replay as replaying
 from router.actions import (
     admitting,
     calling,
@@ -62,7 +64,14 @@ from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import configuration, sessions
-from router.store.db import make_engine, make_reading_engine
+from router.store.db import (
+    DatabaseClock,
+    ReadSession,
+    lacks_schema,
+    lost_connection,
+    make_engine,
+    make_reading_engine,
+)
 from router.store.migrations import migrate
 from router.tail import Listener, RingTimes, Tail
 from router.ticks import Sweep, Ticks
@@ -420,6 +429,26 @@ async def doctor(settings: Settings) -> int:
     say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
     say(bool(settings.public_url), "HABLEMOS_PUBLIC_URL is set: the carrier and customers reach us there")
     return 1 if faults else 0
+
+
+async def replay(settings: Settings, options: argparse.Namespace) -> int:
+    """`hablemos replay`: what is on record is read by connections that cannot write. Raises WrongInput, WrongFile,
+    Refusal."""
+    wanted = replaying.wanted(options)
+    async with database(settings) as url:
+        engine = make_reading_engine(url, connections=1, statement_seconds=600)
+        try:
+            async with engine.connect() as connection:
+                seen = await replaying.read(wanted, ReadSession(connection), await DatabaseClock().now(connection))
+        except Exception as error:
+            if lost_connection(error):
+                raise Refusal("the database does not answer") from error
+            if lacks_schema(error):
+                raise Refusal("this database has no schema yet, or an older one: hablemos migrate makes it") from error
+            raise
+        finally:
+            await engine.dispose()
+    return replaying.tell(wanted, seen)
 
 
 async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool) -> int:

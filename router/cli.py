@@ -9,6 +9,7 @@ from typing import Any
 
 
 def _parser() -> argparse.ArgumentParser:
+    from router.replay import options as replaying
     from router.whatif import options
 
     parser = argparse.ArgumentParser(
@@ -44,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         "--patience 300",
     )
     options(simulation)
+    replay = commands.add_parser(
+        "replay", help="a recorded time again, with other rules or agents, side by side",
+        description="Plays what is on record with the very rules that route real people: as it was, and with a change. "
+        "Example: hablemos replay --from 2026-11-23 --campaign luz --agents +2",
+    )
+    _serving(replay)
+    replaying(replay)
     phonebox = commands.add_parser("phonebox", help="the local carrier alone")
     phonebox.add_argument("--port", type=int, default=8081)
     phonebox.add_argument("--account", required=True)
@@ -78,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> int:
     commands = {
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
-        "phonebox": _phonebox, "simulate": _simulate,
+        "phonebox": _phonebox, "simulate": _simulate, "replay": _replay,
     }
     return await commands[options.command](options)
 
@@ -151,6 +159,12 @@ async def _simulate(options: argparse.Namespace) -> int:
     from router.whatif import run as simulate
 
     return simulate(options)
+
+
+async def _replay(options: argparse.Namespace) -> int:
+    from router.app import replay
+
+    return await replay(_settings(options), options)
 
 
 async def _phonebox(options: argparse.Namespace) -> int:

@@ -58,7 +58,7 @@ def run(asked: argparse.Namespace) -> int:
     """Prints what the staffing would do. Raises WrongInput."""
     try:
         scenario = _scenario(asked)
-        outcome = simulate(scenario, tell=_bar())
+        outcome = simulate(scenario, tell=bar())
         if asked.staff_for:
             scenario, outcome = _staffed(scenario, outcome, _share(asked.staff_for)[0])
     except ValueError as error:
@@ -77,7 +77,7 @@ def _scenario(asked: argparse.Namespace) -> Scenario:
         raise WrongInput("Give either --arrivals-per-hour or --csv.")
     at = _moments(asked.csv) if asked.csv else ()
     many = len(at) or asked.arrivals
-    rates = tuple(_number(part, "--arrivals-per-hour") for part in (asked.arrivals_per_hour or "0").split(","))
+    rates = tuple(number_of(part, "--arrivals-per-hour") for part in (asked.arrivals_per_hour or "0").split(","))
     needs = [_group(text, "--needs") for text in asked.needs or ()]
     scenario = Scenario(
         arrivals_per_hour=rates, at=at, handle_s=asked.handle, patience_s=asked.patience, target_s=asked.target,
@@ -114,10 +114,10 @@ def _group(text: str, option: str) -> tuple[float, dict[str, int]]:
         if found is None:
             raise WrongInput(f"{option}: {part!r} is no skill. Write e.g. 4:es,it=2.")
         skills[found[1]] = int(found[2] or 1)
-    return _number(count, option), skills
+    return number_of(count, option), skills
 
 
-def _number(text: str, option: str) -> float:
+def number_of(text: str, option: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -129,10 +129,10 @@ def _number(text: str, option: str) -> float:
 
 def _share(text: str) -> tuple[float, float]:
     percent, slash, seconds = text.partition("/")
-    share = _number(percent, "--staff-for") / 100
+    share = number_of(percent, "--staff-for") / 100
     if not slash or not 0 < share < 1:
         raise WrongInput("--staff-for: write a percentage and seconds, e.g. 80/20.")
-    return share, _number(seconds, "--staff-for")
+    return share, number_of(seconds, "--staff-for")
 
 
 def _moments(file: Path) -> tuple[float, ...]:
@@ -176,7 +176,7 @@ def _staffed(scenario: Scenario, outcome: Outcome, share: float) -> tuple[Scenar
         if agents < 1:
             return scenario, outcome
         other = replace(scenario, staff=(Staff(agents),))
-        tried = simulate(other, tell=_bar())
+        tried = simulate(other, tell=bar())
         if enough and tried.service_level.value < share:
             return scenario, outcome
         scenario, outcome = other, tried
@@ -247,7 +247,7 @@ def _draw(file: Path, scenario: Scenario, outcome: Outcome) -> None:
         raise WrongInput(f"{file}: {error.strerror}") from error
 
 
-def _bar() -> Callable[[int, int], None] | None:
+def bar() -> Callable[[int, int], None] | None:
     """A bar on the terminal, if somebody looks at one."""
     if not sys.stderr.isatty():
         return None

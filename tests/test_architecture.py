@@ -31,6 +31,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.__main__": EVERYTHING,
     "router.walk": (),
     "router.whatif": ("router.model",),
+    "router.replay": ("router.store", "router.model", "router.whatif"),
     "router.web": (
         "router.actions",
         "router.book",

@@ -5,9 +5,11 @@ is given up; each is a fact. His place in the line is kept through all of it.
 from msgspec.structs import replace
 
 from router.actions import nurturing
+from router.actions.promising import rules_of
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Queue, Ruleset
+from router.model.hours import is_open
 from router.model.rules import RulesPlan, needs_at, read_stored
 from router.model.tasks import TIER_PROMISE, Task, TaskKind, TaskState, lane_of, placed
 from router.store import aging
@@ -16,7 +18,11 @@ from router.store.aging import Step
 
 async def age(w: Writing) -> int:
     """Moves on who has waited long enough; how many. Any replica may, at any time: rows are locked, others skipped."""
-    due = await aging.due(w.session, w.now, promised=TIER_PROMISE)
+    closed = [
+        queue.id for campaign, queue in await aging.overflowing(w.session)
+        if not is_open(rules_of(campaign, queue).opening, w.now)
+    ]
+    due = await aging.due(w.session, w.now, promised=TIER_PROMISE, closed=closed)
     if not due:
         return 0
     steps = dict(due)

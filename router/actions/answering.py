@@ -8,13 +8,14 @@ from datetime import timedelta
 
 from babel.dates import format_timedelta
 
-from router.actions import attaching, calling, dispatch
+from router.actions import attaching, calling, conversing, dispatch, waiting
 from router.actions.intake import take_in
 from router.actions.promising import rules_of
 from router.book import Writing
 from router.model import hours
 from router.model.arrivals import (
     ASK_AGAIN,
+    CALL_BACK_AFTER,
     LONGEST_LINE,
     LONGEST_MESSAGE,
     MOST_AN_HOUR,
@@ -182,6 +183,7 @@ async def _serve_on(w: Writing, arrival: Arrival) -> Task | None:
         "lead_id": lead.id, "contact_id": lead.contact_id,
         "state": TaskState.queued, "enqueued_at": arrival.created_at,
         "continues": task.id if task else None,
+        "expected_at": task.expected_at if task else None, "expected_present": task.expected_present if task else 0,
     })
     if made is not None:
         w.fact("task.queued", campaign_id=queue.campaign_id, lead_id=lead.id, subject_id=made, tier=TIER_NOW,
@@ -244,9 +246,9 @@ async def _wait(w: Writing, arrival: Arrival, *, first: bool = False) -> Prompt:
         return await _too_long(w, arrival, task)
     people = await staffing(w.session, queue.pool, list(queue.skills), w.now)
     said.append(_place(arrival, ahead))
-    if people.present and not people.ready:
-        # One of the busy becomes free every `handle_seconds / present`, for each before him and then for him.
-        said.append(_duration(arrival, max(_SOONEST, (ahead + 1) * queue.handle_seconds // people.present)))
+    told = await waiting.tell(w, task, people)
+    if told is not None and not people.ready:
+        said.append(_duration(arrival, (told.at - w.now).total_seconds()))
     if _callable(arrival.caller, campaign):
         said.append(_say("Press 1 to hang up and keep your place: we will call you back.", arrival))
     return Prompt(Listen(arrival.ref, ASK_AGAIN), tuple(said), arrival.locale)
@@ -267,8 +269,11 @@ def _place(arrival: Arrival, ahead: int) -> str:
     return _say("You are number %(place)s in line.", arrival, place=str(ahead + 1))
 
 
-def _duration(arrival: Arrival, seconds: int) -> str:
-    span = format_timedelta(timedelta(seconds=seconds), granularity="minute", threshold=1.5, locale=arrival.locale)
+def _duration(arrival: Arrival, seconds: float) -> str:
+    if seconds <= 0:
+        return _say("It is your turn any moment now.", arrival)
+    wait = timedelta(seconds=max(_SOONEST, seconds))
+    span = format_timedelta(wait, granularity="minute", threshold=1.5, locale=arrival.locale)
     return _say("Your wait is about %(span)s.", arrival, span=span)
 
 
@@ -319,11 +324,26 @@ async def _left(w: Writing, carrier_id: str) -> None:
     arrival = vouched(await w.session.locked(Arrival, arrival.id))
     if arrival.state is ArrivalState.waiting:
         await w.move(Arrival, arrival.id, ArrivalState.left, ended_at=w.now, hung_up_at=w.now)
+        await _owe_a_call(w, arrival)
     elif arrival.state in (ArrivalState.talking, ArrivalState.message):
         await w.move(Arrival, arrival.id, ArrivalState.ended, ended_at=w.now, hung_up_at=w.now)
     elif arrival.hung_up_at is None:
         arrival.hung_up_at = w.now
     await w.session.flush()
+
+
+async def _owe_a_call(w: Writing, arrival: Arrival) -> None:
+    """Who waited in vain is called back with his old age, once for each person; it is his own request still."""
+    task = await w.session.get(Task, arrival.task_id) if arrival.task_id else None
+    if task is None or task.state is not TaskState.abandoned or arrival.campaign_id is None:
+        return
+    campaign = vouched(await w.session.get(Campaign, arrival.campaign_id))
+    if (w.now - arrival.created_at).total_seconds() < CALL_BACK_AFTER or not _callable(arrival.caller, campaign):
+        return
+    await conversing.enqueue(
+        w, await tasks.queue_of(w.session, task), TaskKind.call, TIER_FRESH, campaign_id=task.campaign_id,
+        lead_id=task.lead_id, contact_id=task.contact_id, since_ms=task.since_ms, continues=task.id,
+    )
 
 
 async def _gave_up(w: Writing, arrival: Arrival) -> None:

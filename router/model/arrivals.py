@@ -13,6 +13,8 @@ MOST_AN_HOUR = 30
 """A number that calls more often within an hour is not answered."""
 LONGEST_MESSAGE = 120
 """Seconds of a spoken message."""
+CALL_BACK_AFTER = 5
+"""Who has waited so many seconds and hangs up is called back; before that he may have mistaken the number."""
 ASK_AGAIN = 20
 """A waiting caller hears of his place every so many seconds."""
 

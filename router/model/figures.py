@@ -7,10 +7,10 @@ where they are shown.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from router.model.hours import at_wall
@@ -105,6 +105,9 @@ class Time:
     signed_in: int = 0
 
 
+S = TypeVar("S", Waits, Handled, Offers, Time, "Counts")
+
+
 class Response(NamedTuple):
     """How long one lead waited for the first word of ours, in seconds of the wall clock and of the queue's opening.
     `reached` is False when it has had none: then it is how long it has waited, or waited until it was over."""
@@ -139,6 +142,20 @@ class Tally:
     time: Time = Time()
     counts: Counts = Counts()
     responses: Sequence[Response] = ()
+
+
+def merged(tallies: Sequence[Tally]) -> Tally:
+    """Several tallies, one after the other, as one. Who was rung in two of them counts twice: see `Counts`."""
+    return Tally(
+        tallies[0].start, tallies[-1].end, _sum(Waits, [one.waits for one in tallies]),
+        _sum(Handled, [one.handled for one in tallies]), _sum(Offers, [one.offers for one in tallies]),
+        _sum(Time, [one.time for one in tallies]), _sum(Counts, [one.counts for one in tallies]),
+        [response for one in tallies for response in one.responses],
+    )
+
+
+def _sum(kind: type[S], parts: Sequence[S]) -> S:
+    return kind(*map(sum, zip(*map(astuple, parts), strict=True)))
 
 
 def ratio(over: float, under: float) -> float | None:

@@ -20,10 +20,12 @@ text { font: 14px system-ui, sans-serif; fill: #1b1f24 } .soft { fill: #57606a; 
 
 
 def waits(
-    title: str, answered: Sequence[float], offered: int, target_s: float, expected: Callable[[float], float] | None
+    title: str, answered: Sequence[float], offered: int, target_s: float, expected: Callable[[float], float] | None,
+    legend: str = "",
 ) -> str:
     """The share of all arrivals that were answered within so many seconds. `answered` are their waits, rising;
-    `expected` is what theory says of the same, if there is a theory."""
+    `expected` is what theory says of the same, or whatever it is compared with, if there is such. `legend` says which
+    line is which, where that is no simulation against Erlang."""
     longest = max(4 * target_s, answered[int(len(answered) * 0.99)] if answered else 0.0)
     longest = 4 * target_s * math.ceil(longest / (4 * target_s))
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -63,6 +65,10 @@ def waits(
         f'<line class="target" x1="{x}" x2="{x}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>',
         f'<text x="{float(x) + 8:.1f}" y="{float(y) + 22:.1f}">{at_target:.1%} within {target_s:g} s</text>',
         f'<text class="soft" x="{WIDTH - RIGHT}" y="{HEIGHT - 12}" text-anchor="end">'
-        f'{"line: simulated, dashes: Erlang" if expected is not None else "simulated"}</text></svg>',
+        f"{escape(legend or _legend(expected))}</text></svg>",
     ]
     return "\n".join(parts)
+
+
+def _legend(expected: object | None) -> str:
+    return "simulated" if expected is None else "line: simulated, dashes: Erlang"

@@ -11,7 +11,7 @@ import math
 import statistics
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from random import Random
 from typing import Any
@@ -178,26 +178,67 @@ class _Batch:
         )
 
 
+class Day:
+    """The events of a day in their order, and who waits and who is free meanwhile: what a simulation and a replay have
+    in common. Times are seconds. `_in_line` says who still waits; lanes are rid of the others when those are too
+    many."""
+
+    def __init__(self, decide: Decide, policy: Policy) -> None:
+        self._decide, self._policy = decide, policy
+        self._lanes: dict[Hashable, deque[Head]] = {}
+        self._in_line: set[int] = set()
+        self._free: dict[int, Candidate] = {}
+        self._events: list[tuple[float, int, int, Any]] = []
+        self._order = 0
+
+    def _push(self, at: float, what: int, which: Any) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (at, self._order, what, which))
+
+    def _round(self, now: float) -> int:
+        """One round, as the house has them; how many pairs it made."""
+        heads = self._heads(now, min(MOST_HEADS, len(self._free)))
+        if not heads:
+            return 0
+        made = self._decide(heads, list(self._free.values()), now * 1_000, self._policy)
+        for pair in made:
+            self._begin(now, next(head for head in heads if head.id == pair.task), pair)
+        return len(made)
+
+    def _heads(self, now: float, most: int) -> list[Head]:
+        return [head for lane in self._lanes.values() for head in islice(self._waiting(lane), most)]
+
+    def _waiting(self, lane: deque[Head]) -> Iterable[Head]:
+        """Who waits in the lane, in order."""
+        if len(lane) > 2 * len(self._in_line) + MOST_HEADS:
+            still = [head for head in lane if head.id in self._in_line]
+            lane.clear()
+            lane.extend(still)
+        return (head for head in lane if head.id in self._in_line)
+
+    def _begin(self, now: float, head: Head, pair: Match) -> None:
+        """The task is with its agent from now on."""
+        raise NotImplementedError
+
+
 _ARRIVES, _LEAVES, _FREE, _SWEEPS = range(4)
 
 
-class _Play:
-    """One run. `_in_line` says who still waits; lanes are rid of the others when those are too many."""
+class _Play(Day):
+    """One run."""
 
     def __init__(self, scenario: Scenario, decide: Decide, tell: Callable[[int, int], None]) -> None:
-        self._scenario, self._decide, self._tell = scenario, decide, tell
+        super().__init__(decide, scenario.policy)
+        self._scenario, self._tell = scenario, tell
         streams = [Random(f"{scenario.seed}/{what}") for what in ("gaps", "kinds", "handling", "patience")]  # noqa: S311
         gaps, self._kinds, self._handling, self._patience = streams
         self._many = _many(scenario)
         self._moments = islice(_moments(scenario, gaps), self._many)
         self._shares = list(accumulate(one.share for one in scenario.demand))
-        self._lanes: list[deque[Head]] = [deque() for _ in scenario.demand]
-        self._in_line: set[int] = set()
+        self._lanes = {kind: deque() for kind in range(len(scenario.demand))}
         agents = [group.skills for group in scenario.staff for _ in range(group.agents)]
         self._skills = dict(enumerate(agents, 1))
         self._free = {number: Candidate(number, float(number), skills) for number, skills in self._skills.items()}
-        self._events: list[tuple[float, int, int, int | Head]] = []
-        self._order = 0
         self._batches = [_Batch() for _ in range(BATCHES)]
         self._waits = array("d")
         self._of_tier: dict[int, tuple[int, float]] = {}
@@ -217,10 +258,6 @@ class _Play:
             handlers[what](now, which)
         self._tell(self._many, self._many)
         return self._outcome()
-
-    def _push(self, at: float, what: int, which: int | Head) -> None:
-        self._order += 1
-        heapq.heappush(self._events, (at, self._order, what, which))
 
     def _next_arrival(self, number: int) -> None:
         at = next(self._moments, None)
@@ -284,25 +321,10 @@ class _Play:
         if self._events:
             self._push(now + self._scenario.sweep_s, _SWEEPS, 0)
 
-    def _round(self, now: float) -> None:
-        most = min(MOST_HEADS, len(self._free))
-        heads = [head for lane in self._lanes for head in self._first(lane, most)]
-        if not heads:
-            return
-        for pair in self._decide(heads, list(self._free.values()), now * 1_000, self._scenario.policy):
-            self._begin(now, next(head for head in heads if head.id == pair.task), pair.agent)
-
-    def _first(self, lane: deque[Head], most: int) -> Iterable[Head]:
-        if len(lane) > 2 * len(self._in_line) + MOST_HEADS:
-            still = [head for head in lane if head.id in self._in_line]
-            lane.clear()
-            lane.extend(still)
-        return islice((head for head in lane if head.id in self._in_line), most)
-
-    def _begin(self, now: float, head: Head, agent: int) -> None:
-        del self._free[agent]
+    def _begin(self, now: float, head: Head, pair: Match) -> None:
+        del self._free[pair.agent]
         self._in_line.remove(head.id)
-        self._push(now + self._handling.expovariate(1 / self._scenario.handle_s), _FREE, agent)
+        self._push(now + self._handling.expovariate(1 / self._scenario.handle_s), _FREE, pair.agent)
         if batch := self._batch(head.id):
             waited = (now * 1_000 - head.since) / 1_000
             batch.answered += 1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 
-from router.model.campaigns import Queue, Ruleset
+from router.model.campaigns import Campaign, Queue, Ruleset
 from router.model.tasks import Task
 from router.store.db import ReadSession, WriteSession
 
@@ -49,7 +49,8 @@ _DUE = text(
       cross join lateral (values
         ('expire', case when lanes.kind in ('call', 'nurture') and lanes.tier <> :promised
           then nullif(q.expire_seconds, 0) end),
-        ('overflow', case when q.overflow_id is not null then nullif(q.overflow_seconds, 0) end),
+        ('overflow', case when q.overflow_id is null then null when q.id = any(:closed) then 0
+          else nullif(q.overflow_seconds, 0) end),
         ('relax', r.widens[lanes.row + 1])
       ) step(name, after)
       where step.after is not null
@@ -65,7 +66,7 @@ _DUE = text(
       limit :most
       for no key update of t skip locked) due
     """
-)
+).bindparams(bindparam("closed", type_=ARRAY(BigInteger)))
 
 _RELAX = text(
     """
@@ -79,10 +80,19 @@ _RELAX = text(
 )
 
 
-async def due(session: WriteSession, now: datetime, *, promised: int) -> list[Aged]:
-    """Whoever has waited long enough for something, each once, with the last thing that is due. Tasks of the tier
-    `promised` and callers on the line are not given up."""
-    values = {"now_ms": int(now.timestamp() * 1000), "promised": promised, "most": MOST_AGED}
+async def overflowing(session: ReadSession) -> Sequence[tuple[Campaign, Queue]]:
+    """The queues that another one takes over from."""
+    rows = await session.rows(
+        select(Campaign, Queue).join(Queue, Queue.campaign_id == Campaign.id).where(Queue.overflow_id.is_not(None))
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def due(session: WriteSession, now: datetime, *, promised: int, closed: Sequence[int]) -> list[Aged]:
+    """Whoever has waited long enough for something, each once, with the last thing that is due. From the queues that
+    are `closed` whoever can be is taken over at once. Tasks of the tier `promised` and callers on the line are not
+    given up."""
+    values = {"now_ms": int(now.timestamp() * 1000), "promised": promised, "closed": closed, "most": MOST_AGED}
     found: dict[int, Step] = {}
     order = list(Step)
     for task_id, name in await session.execute(_DUE, values):

@@ -77,18 +77,22 @@ def contended(error: BaseException) -> bool:
     return _sqlstate(error) in CONTENDED_STATES
 
 
+def lacks_schema(error: BaseException) -> bool:
+    """Whether a table or a column is asked for that is not there: nobody has migrated this database yet."""
+    return _sqlstate(error) in ("42P01", "42703")
+
+
 def _sqlstate(error: BaseException) -> str:
     # Errors of connecting come from the driver as they are.
     of_driver = error.orig if isinstance(error, DBAPIError) else error
     return getattr(of_driver, "sqlstate", None) or ""
 
 
-def make_reading_engine(url: str, *, connections: int = 6) -> AsyncEngine:
+def make_reading_engine(url: str, *, connections: int = 6, statement_seconds: int = 5) -> AsyncEngine:
     """An engine whose connections cannot write, each statement by itself: screens are read with half the round trips,
     and never wait for the connections of those who write."""
-    return make_engine(url, connections=connections, limits={"default_transaction_read_only": "on"}).execution_options(
-        isolation_level="AUTOCOMMIT"
-    )
+    limits = {"default_transaction_read_only": "on", "statement_timeout": str(statement_seconds * 1000)}
+    return make_engine(url, connections=connections, limits=limits).execution_options(isolation_level="AUTOCOMMIT")
 
 
 def as_json(value: Any) -> str:

@@ -19,8 +19,8 @@ from router.store.db import ReadSession, Rows, WriteSession
 @dataclass(frozen=True)
 class LeadStatus:
     """What the visitor's page may show; nothing of what he typed. `waits_as` is the lead whose task serves this one
-    (itself, unless he had asked twice). `agent` is a first name, empty while nobody is concerned. `phone` is whom to
-    call, `caller_id` who will call, both E.164. `origins` are the pages that may read it."""
+    (itself, unless he had asked twice), by `task`. `agent` is a first name, empty while nobody is concerned. `phone` is
+    whom to call, `caller_id` who will call, both E.164. `origins` are the pages that may read it."""
 
     lead_id: int
     waits_as: int
@@ -36,6 +36,7 @@ class LeadStatus:
     pool: int
     skills: list[str]
     site_key: str = ""
+    task: Task | None = None
 
 
 async def status_of(session: ReadSession, token_hash: bytes) -> LeadStatus | None:
@@ -69,6 +70,7 @@ def _status(row: Rows) -> LeadStatus:
         pool=pool,
         skills=list(skills),
         site_key=site.key if site else "",
+        task=task,
     )
 
 

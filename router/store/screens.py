@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, and_, bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.calls import Call, CallState
@@ -172,14 +171,13 @@ class Brief(NamedTuple):
 
 @dataclass(frozen=True)
 class DeskView:
-    """`waiting` people wait in the agent's line, `mine` of them for skills he has; both stop at MOST_COUNTED. `why`
+    """`waiting` people wait in the agent's line, counted up to MOST_COUNTED. `why`
     are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
     doing: Doing
     waiting: int
-    mine: int
     work: Work | None
     why: Sequence[Reason] = ()
     names: Mapping[int, str] = field(default_factory=dict)
@@ -193,7 +191,7 @@ class DeskView:
         """Why nothing rings, as a code the screen puts in words."""
         if self.doing is not Doing.free:
             return self.doing.value
-        if self.mine:
+        if any(reason["code"] == "matching" for reason in self.why):
             return "matching"
         return "others" if self.waiting else "nobody"
 
@@ -218,12 +216,10 @@ _DESK = (
     .where(Agent.id == bindparam("agent"))
 )
 _QUEUED = (
-    select(Task.skills).where(Task.pool == bindparam("pool"), Task.state == TaskState.queued).limit(MOST_COUNTED)
+    select(Task.id).where(Task.pool == bindparam("pool"), Task.state == TaskState.queued).limit(MOST_COUNTED)
     .subquery()
 )
-_WAITING = select(
-    func.count(), func.count().filter(_QUEUED.c.skills.contained_by(bindparam("skills", type_=ARRAY(Text))))
-).select_from(_QUEUED)
+_WAITING = select(func.count()).select_from(_QUEUED)
 _CALL = select(Call).where(Call.task_id == bindparam("task")).order_by(Call.id.desc()).limit(1)
 _RECEIPTS = select(Receipt).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
 _LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
@@ -258,7 +254,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     rows = await session.rows(_DESK, {"agent": agent_id})
     agent: Agent = rows[0][0]
     held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
-    waiting = (await session.rows(_WAITING, {"pool": agent.pool, "skills": agent.skills}))[0]
+    waiting = (await session.rows(_WAITING, {"pool": agent.pool}))[0][0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
     what = doing(agent, work.task.state if work else None, now)
     reasons: Sequence[Reason] = ()
@@ -272,7 +268,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
     pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
     return DeskView(
-        agent, what, waiting[0], waiting[1], work, reasons, names, others, targets, pickable, helper or ""
+        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or ""
     )
 
 

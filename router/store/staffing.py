@@ -28,7 +28,8 @@ _WAITING = text(
     )
     select count(*) from (
       select from lanes cross join lateral (
-        select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane limit :most) one
+        select from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
+        order by t.rank, t.id limit :most) one
       where lanes.tier = :tier limit :most) ahead
     """
 )

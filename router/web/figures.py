@@ -86,21 +86,22 @@ class Live:
     today: Tally
 
 
-async def _live(r: Reading, choice: Choice) -> Live:
+async def _live(r: Reading, choice: Choice, whole: Tally | None = None) -> Live:
+    """`whole` is a day reckoned already: where it is today, it is not reckoned again."""
     midnight = half_hours(r.now.astimezone(ZoneInfo(choice.zone)).date(), choice.zone)[0]
-    moment = r.now + timedelta(microseconds=1)  # what happened at this very moment has happened
-    recent, today = [
-        (await figures.tallies(r.session, (start, moment), r.now, choice.scope))[0]
-        for start in (r.now - HALF_HOUR, midnight)
-    ]
+    recent = await _until_now(r, choice, r.now - HALF_HOUR)
+    today = whole if whole is not None and whole.start == midnight else await _until_now(r, choice, midnight)
     return Live(recent, today)
+
+
+async def _until_now(r: Reading, choice: Choice, start: datetime) -> Tally:
+    moment = r.now + timedelta(microseconds=1)  # what happened at this very moment has happened
+    return (await figures.tallies(r.session, (start, moment), r.now, choice.scope))[0]
 
 
 async def _by_half_hour(r: Reading, asked: Asked) -> tuple[list[Tally], Tally]:
     """The half-hours of the day that have begun, and the day as a whole."""
-    edges = half_hours(asked.day, asked.choice.zone)
-    tallies = await figures.tallies(r.session, edges, r.now, asked.choice.scope)
-    (whole,) = await figures.tallies(r.session, (edges[0], edges[-1]), r.now, asked.choice.scope)
+    tallies, whole = await figures.day(r.session, half_hours(asked.day, asked.choice.zone), r.now, asked.choice.scope)
     return [one for one in tallies if one.start <= r.now], whole
 
 
@@ -120,8 +121,8 @@ async def figures_page(request: web.Request) -> web.Response:
     signed = await require(request, Role.supervisor)
     async with doors(request).book.reading() as r:
         asked = await _asked(request, r)
-        live = await _live(r, asked.choice)
         tallies, whole = await _by_half_hour(r, asked)
+        live = await _live(r, asked.choice, whole)
     zone = asked.choice.zone
     changes = _changes(half_hours(asked.day, zone), zone)
     return page(

@@ -1,4 +1,8 @@
-"""`/s/{token}`: how the visitor's request stands, as a page, as JSON and as a stream. A GET changes nothing."""
+"""`/s/{token}`: how the visitor's request stands, as a page, as JSON and as a stream.
+
+A GET changes nothing but one thing: what he is told about his wait is written down, because it is kept to. A machine
+that follows the link is told it as well, and does no harm by it.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from router.actions import promising
+from router.actions import promising, waiting
 from router.book import Reading
 from router.live import Closing, Watcher
 from router.model.base import vouched
@@ -18,8 +22,11 @@ from router.model.phone import unbroken
 from router.model.progress import Progress
 from router.model.promises import OPEN, Promise
 from router.model.slots import Slot
+from router.model.tasks import TaskState
 from router.model.vault import hash_token
+from router.model.waiting import minutes
 from router.store import promises
+from router.store import waiting as line
 from router.store.db import ReadSession, lost_connection
 from router.store.leads import LeadStatus, status_of, status_of_lead
 from router.store.resuming import queue_of
@@ -57,13 +64,21 @@ async def look(house: Doors, token: str) -> tuple[LeadStatus, dict[str, Any]]:
     async with house.book.reading() as r:
         status = await status_behind(r.session, token)
         promise = await promises.newest_of_lead(r.session, status.waits_as)
-        people = Staffing(there=True, free=True)
+        people, told, now = Staffing(there=True, free=True), None, r.now
         if status.progress is Progress.waiting:
             people = await staffing(r.session, status.pool, status.skills, r.now)
+        queued = status.task if status.task is not None and status.task.state is TaskState.queued else None
+        if queued is not None:
+            told = await line.meant_for(r.session, queued, people, r.now)
+    if queued is not None and told != line.told_before(queued):
+        async with house.book.writing() as w:
+            told = await waiting.keep(w, queued, told)
     return status, {
         "status": status,
         "promise": promise,
         "people": people,
+        "told": told,
+        "minutes": minutes(told, now) if told else 0,
         "agent": status.agent or status.brand,
         "company": str(status.company.get("name") or status.brand),
         "phone_shown": unbroken(status.phone),
@@ -80,6 +95,8 @@ def as_json(house: Doors, status: LeadStatus, values: dict[str, Any]) -> bytes:
         "next": house.wording.text("widget/next.txt", status.locale, **values),
         "final": status.progress.final,
     }
+    if values["told"] is not None:
+        said["expected_at"] = values["told"].at
     if promise is not None and promise.state in OPEN:
         said["promise"] = {"starts_at": promise.starts_at, "zone": promise.zone,
                            "shown": moment(promise.starts_at, promise.zone, status.locale)}

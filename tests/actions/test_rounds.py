@@ -513,3 +513,16 @@ async def test_nobody_picks_what_he_cannot_take_or_what_rings(book: Book, queue:
                               (999, ana, "not wait")):
         with pytest.raises(Conflict, match=says):
             await picked(book, task, agent.id)
+
+
+async def test_a_line_that_closes_is_taken_over_at_once_by_the_one_that_is_open(book: Book, clock: Clock) -> None:
+    async with book.writing() as w:
+        campaign = await making.campaign(w)
+        onward = await making.queue(w, campaign, "onward")
+        never = {day: [["00:00", "00:01"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+        queue = await making.queue(w, campaign, hours=never, overflow_id=onward.id, overflow_seconds=9_000)
+        alone = await making.queue(w, campaign, "alone", hours=never)
+        task, other = await waits(w, queue, 1), await waits(w, alone, 2)
+    assert await age(book) == 1
+    assert (await row(book, Task, task)).queue_id == onward.id
+    assert (await row(book, Task, other)).queue_id == alone.id, "nobody takes over from it: he keeps his place"

@@ -1,12 +1,13 @@
 """Service figures from the journal: a small day lived through the house's own actions, against numbers reckoned by
 hand."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 
-from router.actions import answering, calling, dispatch, intake, presence, promising, resuming, wrapping
+from router.actions import answering, calling, dispatch, intake, presence, promising, replying, resuming, wrapping
 from router.alarms import Alarms
 from router.book import Book
 from router.model.agents import Agent, Wish
@@ -20,7 +21,7 @@ from router.model.leads import Intent
 from router.model.slots import Slot
 from router.model.tasks import Disposition, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.model.vault import new_token
-from router.ports import CallArrived, CallerTurned, LegMoved, LegOutcome, LegStage
+from router.ports import CallArrived, CallerTurned, LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
 from router.store import figures
 from router.store.figures import EVERYBODY, Scope
 from tests import making
@@ -218,6 +219,23 @@ async def test_halves_add_up_to_the_whole_and_each_moment_counts_once(day: Day) 
     assert sum(len(one.responses) for one in parts) == len(whole.responses) == 5
 
 
+async def test_a_lead_rung_twice_in_a_day_is_one_lead_of_the_day(day: Day) -> None:
+    await lived(day)
+    async with day.book.writing() as w:
+        lead = vouched(await w.session.scalar(select(Call.lead_id).order_by(Call.id.desc())))
+        assert await resuming.call_now(w, lead, COMING)
+    e = await day.accept(await day.rings())
+    await day.leg(e, "agent", LegStage.answered)
+    await day.leg(e, "customer", LegStage.answered)
+    edges = [MONDAY_NOON + timedelta(seconds=edge) for edge in range(0, 5401, 1800)]
+    async with day.book.reading() as r:
+        parts, whole = await figures.day(r.session, edges, r.now)
+        (same,) = await figures.tallies(r.session, (edges[0], edges[-1]), r.now)
+    assert [(one.counts.rung, one.counts.talked) for one in parts] == [(2, 2), (1, 1), (1, 1)]
+    assert (whole.counts.rung, whole.counts.talked) == (3, 3)
+    assert replace(whole, responses=sorted(whole.responses)) == replace(same, responses=sorted(same.responses))
+
+
 async def test_what_is_still_going_on_counts_until_now(day: Day) -> None:
     await day.wish(Wish.ready)
     await day.lead("+12025550101")
@@ -332,7 +350,40 @@ async def test_a_promised_call_is_kept_when_it_begins_within_five_minutes(day: D
         kept, late_one = await figures.tallies(r.session, edges, r.now)
     assert (kept.counts.promised, kept.counts.kept) == (1, 1)
     assert (late_one.counts.promised, late_one.counts.kept) == (1, 0)
-    assert kept.waits.answered == late_one.waits.answered == 0  # nobody waits at the telephone for a promised call
+    async with day.book.reading() as r:  # nobody waits at the telephone for a promised call
+        (whole,) = await figures.tallies(r.session, [MONDAY_NOON, starts_at[1] + timedelta(hours=1)], r.now)
+    assert (whole.waits, whole.handled.count) == (Waits(moved=2), 2)
+
+
+async def test_who_calls_us_is_answered_but_not_rung(day: Day) -> None:
+    await day.wish(Wish.ready)
+    async with day.book.writing() as w:
+        await answering.arrived(w, CallArrived("CA1", "+12025550177", OURS))
+    call = await day.accept(await day.rings())
+    await day.leg(call, "agent", LegStage.answered)
+    day.at(12)
+    async with day.book.writing() as w:
+        room = vouched(await w.session.get(Call, call))
+        await calling.on_event(w, RoomMoved(room.room_ref, room.room, RoomChange.joined, "customer", "CA1"))
+    (tally,) = await day.tallies(0, 1800)
+    assert tally.waits == Waits(answered=1, answered_in=1, answered_ms=12_000)
+    assert (tally.counts, tally.responses) == (Counts(leads=1), ())
+
+
+async def test_a_chat_takes_up_its_agent_but_has_no_handling_time_of_its_own(day: Day) -> None:
+    await day.wish(Wish.ready)
+    task = await day.lead("+12025550101", intent=Intent.chat, work=Work(TaskKind.chat))
+    ring = await day.rings()
+    async with day.book.writing() as w:
+        await dispatch.accept(w, ring, day.agent.id)
+    day.at(100)
+    async with day.book.writing() as w:
+        await replying.finish(w, task, day.agent.id)
+    day.at(130)
+    await day.dispose(task)
+    (tally,) = await day.tallies(0, 1800)
+    assert tally.handled == Handled()
+    assert tally.time == Time(busy=130_000, ready=130_000, handling=130_000, signed_in=130_000)
 
 
 async def test_a_signature_counts_where_its_lead_came_in(day: Day) -> None:

@@ -277,3 +277,21 @@ async def test_putting_through_uncertainly_is_looked_for_and_not_done_again(
     asked = [each for each in house.box.log.read() if each["kind"] == "rest" and each["path"].endswith(f"{sid}.json")]
     assert len([each for each in asked if each["method"] == "POST"]) == 1
     await house.check()
+
+
+async def test_who_waited_in_vain_and_hangs_up_is_called_back_with_his_old_age(
+    book: Book, house: House, clock: Clock
+) -> None:
+    await staffed(book, agent=False)
+    await house.call()
+    await house.hears("You are the next in line.")
+    first = await house.one(Task)
+    clock.forward(7)
+    await house.press("hangup")
+    again = await house.until_row(Task, Task.state == TaskState.queued, Task.id != first.id)
+    assert (again.continues, again.rank, again.contact_id) == (first.id, first.rank, first.contact_id)
+    assert (await house.one(Task, Task.id == first.id)).state is TaskState.abandoned
+    await house.check()
+    await house.call()
+    await house.hears("You are the next in line.")
+    assert (await house.rows(Arrival))[-1].task_id == again.id, "he calls again: that task is served on the line"

@@ -129,7 +129,8 @@ async def test_who_waits_for_nobody_has_a_reason_for_every_agent_of_the_line(
 async def test_an_idle_agent_is_told_exactly_why_nothing_comes(house: House, browser: Browser) -> None:
     ana = await house.agent(skills=["es"], locale="en")
     async with house.book.writing() as w:
-        eva = await making.agent(w, "eva", skills=["es"], call_load=1, busy_since=w.now, chat_capacity=0, video_capacity=0)
+        busy = {"call_load": 1, "busy_since": w.now, "chat_capacity": 0, "video_capacity": 0}
+        eva = await making.agent(w, "eva", skills=["es"], **busy)
         for n in range(3):
             lead = await making.lead(w, house.queue, f"+120255501{n:02d}")
             await making.task(w, house.queue, lead, skills=["it"])

@@ -1,0 +1,219 @@
+"""A recorded stretch as queries: what came in, what became of it and who was there, read from the journal.
+
+The facts carry ids; what a task needs and an agent can do is read from their rows as they stand now.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
+
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.campaigns import Campaign, Queue, Ruleset
+from router.model.hours import end_of_day
+from router.model.levels import asked, levels_of
+from router.model.recording import (
+    Desk,
+    Item,
+    Recording,
+    Row,
+    Span,
+    Terms,
+    Told,
+    Wished,
+    Work,
+    busy_of,
+    items_of,
+    presence_of,
+)
+from router.model.routing import ONE_OF_EACH, Channel
+from router.model.rules import read_rules
+from router.model.tasks import TaskKind, TaskState
+from router.store.db import ReadSession, as_json
+
+MARGIN = timedelta(hours=12)
+"""So much before and after is played along: at the start the desks are as they were, at the end nobody is cut off."""
+
+LONGEST_SILENCE = timedelta(days=3)
+"""A browser that has been silent in the stretch has answered again after so long, or its agent's row says it is silent
+still."""
+
+_WISHES = [f"agent.{wish.value}" for wish in Wish]
+_STATES = [f"task.{state.value}" for state in TaskState]
+_SEEN = [one for one in _STATES if one not in ("task.scheduled", "task.withdrawn", "task.expired")]
+"""What tells that a task was alive: many are put off or withdrawn that never stood in line."""
+
+# A lead's facts are found by their numbers; the tasks by those of their facts that lie within the stretch.
+_TASKS = text(
+    """
+    with seen as (
+      select distinct subject_id from facts where kind = any(:seen) and at >= :begins and at < :until
+    )
+    select t.id, t.queue_id, t.pool, t.kind, t.tier, t.skills, t.row, t.rank, t.rules_id, t.prefers, t.prefers_until,
+      extract(epoch from f.at)::float8 as at, f.kind, f.agent_id, (f.data->>'tier')::int
+    from seen join tasks t on t.id = seen.subject_id
+      join facts f on f.lead_id = t.lead_id and f.subject_id = t.id and f.kind = any(:states) and f.at < :until
+    where t.pool = any(:pools)
+    order by t.id, f.seq
+    """
+).bindparams(
+    bindparam("seen", type_=ARRAY(Text)), bindparam("states", type_=ARRAY(Text)),
+    bindparam("pools", type_=ARRAY(BigInteger)),
+)
+
+_PRESENCE = text(
+    """
+    (select distinct on (agent_id) extract(epoch from at)::float8 as at, agent_id, kind, id from facts
+     where kind = any(:wishes) and at < :begins order by agent_id, facts.at desc, id desc)
+    union all
+    select extract(epoch from at)::float8, agent_id, kind, id from facts
+    where kind = any(:wishes) and at >= :begins and at < :until
+    order by agent_id, at, id
+    """
+).bindparams(bindparam("wishes", type_=ARRAY(Text)))
+
+
+_SILENCES = text(
+    """
+    select agent_id, (data->>'since')::timestamptz, at from facts
+    where kind = 'desk.back' and at >= :begins and at < :latest
+    """
+)
+
+
+async def campaigns(session: ReadSession) -> Sequence[Campaign]:
+    """All of them, oldest first."""
+    return await session.scalars(select(Campaign).order_by(Campaign.id))
+
+
+async def queues(session: ReadSession) -> Sequence[Queue]:
+    """All of them, oldest first."""
+    return await session.scalars(select(Queue).order_by(Queue.id))
+
+
+async def recording(
+    session: ReadSession, begins: datetime, ends: datetime, now: datetime, keys: Mapping[int, str],
+    asked_for: Sequence[int], zone: str,
+) -> Recording:
+    """What is on record from `begins` to `ends` (aware) of these queues, with what shared their agents and MARGIN at
+    both sides, as far as it was over at `now`. `keys` are what all queues are called; a day is one in `zone` (IANA)."""
+    start, until = begins - MARGIN, min(ends + MARGIN, now)
+    zero = start.timestamp()
+    everything = await queues(session)
+    pools = sorted({queue.pool for queue in everything if queue.id in asked_for})
+    frame = Recording(
+        (), (), until.timestamp() - zero, begins.timestamp() - zero, ends.timestamp() - zero,
+        _midnights(start, until, zone),
+        {queue.id: keys[queue.id] for queue in everything if queue.pool in pools}, frozenset(asked_for),
+    )
+    items = await _items(session, frame, {queue.id: queue for queue in everything}, pools, start, until)
+    desks = await _desks(session, frame, items, pools, start, until)
+    return Recording(
+        tuple(items), tuple(desks), frame.until, frame.begins, frame.ends, frame.midnights, frame.queues, frame.asked
+    )
+
+
+def _midnights(start: datetime, until: datetime, zone: str) -> tuple[float, ...]:
+    found = []
+    midnight = end_of_day(start, zone)
+    while midnight < until:
+        found.append((midnight - start).total_seconds())
+        midnight = end_of_day(midnight, zone)
+    return tuple(found)
+
+
+async def _items(
+    session: ReadSession, frame: Recording, lines: Mapping[int, Queue], pools: Sequence[int], start: datetime,
+    until: datetime,
+) -> list[Item]:
+    rows = await session.rows(
+        _TASKS, {"seen": _SEEN, "states": _STATES, "begins": start, "until": until, "pools": pools}
+    )
+    rulesets = {one.id: one for one in await session.scalars(select(Ruleset))}
+    known: dict[tuple[Any, ...], Terms] = {}
+    found: list[Item] = []
+    zero = start.timestamp()
+    for _, of_task in groupby(rows, key=itemgetter(0)):
+        facts = list(of_task)
+        work = _work(facts[0], lines[facts[0][1]], rulesets, known, zero)
+        told = [
+            Told(round(row[11] - zero, 6), TaskState(row[12].partition(".")[2]), row[13], row[14]) for row in facts
+        ]
+        found += items_of(work, told, frame)
+    return sorted(found, key=lambda item: (item.at, item.task))
+
+
+def _work(
+    row: Sequence[Any], queue: Queue, rulesets: Mapping[int, Ruleset], known: dict[tuple[Any, ...], Terms], zero: float
+) -> Work:
+    task, queue_id, pool, kind, tier, skills, step, rank, rules_id, prefers, prefers_until, *_ = row
+    # A row of the rules has made do with less since it came in: then it needed what its queue does.
+    needs = tuple(queue.skills if step else skills)
+    key = (queue_id, rules_id, needs)
+    if key not in known:
+        known[key] = _terms(needs, queue.target_seconds, rulesets.get(rules_id))
+    return Work(
+        task, queue_id, pool, TaskKind(kind), tier, round(abs(rank) / 1_000 - zero, 6), known[key], prefers,
+        prefers_until.timestamp() - zero if prefers_until else 0.0,
+    )
+
+
+def _terms(needs: Sequence[str], target_s: int, ruleset: Ruleset | None) -> Terms:
+    if ruleset is None:
+        return Terms(levels_of(needs), target_s=target_s)
+    rules, plan = read_rules(ruleset.version, as_json(ruleset.body))
+    rows = tuple(Row(one.from_seconds, levels_of(asked(one.skills)), one.credit_seconds) for one in plan.rows)
+    return Terms(levels_of(needs), rules, rows, plan.newest_first, target_s)
+
+
+async def _desks(
+    session: ReadSession, frame: Recording, items: Sequence[Item], pools: Sequence[int], start: datetime,
+    until: datetime,
+) -> list[Desk]:
+    agents = await session.scalars(select(Agent).where(Agent.pool.in_(pools)).order_by(Agent.id))
+    wished: dict[int, list[Wished]] = defaultdict(list)
+    for at, agent, kind, _ in await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until}):
+        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2])))
+    silences = await _silences(session, agents, start, until)
+    busy = defaultdict(list)
+    for item in items:
+        if item.agent is not None and (span := busy_of(item)) is not None:
+            busy[item.agent].append(span)
+    return [
+        Desk(
+            agent.id, spans, agent.login, agent.pool, levels_of(agent.skills), _capacity(agent), agent.weight,
+            agent.most_a_day,
+        )
+        for agent in agents
+        if (spans := presence_of(
+            wished[agent.id], busy[agent.id], _until(agent, frame.until, start), silences[agent.id]
+        ))
+    ]
+
+
+async def _silences(
+    session: ReadSession, agents: Sequence[Agent], start: datetime, until: datetime
+) -> Mapping[int, list[Span]]:
+    """When whose browser did not answer, from the moment on at which its last answer ceased to count."""
+    found: dict[int, list[Span]] = defaultdict(list)
+    for agent, since, back in await session.rows(_SILENCES, {"begins": start, "latest": until + LONGEST_SILENCE}):
+        found[agent].append(((since + HEARTBEAT_LEASE - start).total_seconds(), (back - start).total_seconds()))
+    for one in agents:
+        if one.heartbeat_at is not None and one.heartbeat_at + HEARTBEAT_LEASE < until:
+            silent_since = one.heartbeat_at + HEARTBEAT_LEASE
+            found[one.id].append(((silent_since - start).total_seconds(), (until - start).total_seconds()))
+    return found
+
+
+def _until(agent: Agent, until: float, start: datetime) -> float:
+    """Whoever was barred was there until then at most."""
+    return until if agent.disabled_at is None else min(until, (agent.disabled_at - start).total_seconds())
+
+
+def _capacity(agent: Agent) -> Mapping[Channel, int]:
+    capacity = {channel: getattr(agent, f"{channel.value}_capacity") for channel in Channel}
+    return ONE_OF_EACH if capacity == ONE_OF_EACH else capacity
