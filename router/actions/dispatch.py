@@ -12,7 +12,16 @@ from router.model.campaigns import Campaign
 from router.model.conversations import Side
 from router.model.errors import Conflict
 from router.model.giving import hindrance
-from router.model.routing import MOST_HEADS, ORDINARY, Match, Policy, also_passed_over, match, takes
+from router.model.routing import (
+    MOST_HEADS,
+    ORDINARY,
+    Candidate,
+    Match,
+    Policy,
+    also_passed_over,
+    match,
+    takes,
+)
 from router.model.tasks import (
     WITHOUT_TELEPHONE,
     Exclusion,
@@ -39,7 +48,7 @@ FORGOTTEN_AFTER = timedelta(minutes=10)
 async def run_round(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
     """One round of a pool; how many reservations it made. 0 also when another replica is at it.
 
-    Agents and heads of lanes are read under row locks, so nobody else takes them meanwhile. It looks again until
+    Agents and heads of lanes are only looked at; what is reserved must still be as it was seen. It looks again until
     nothing more can be matched: heads that only one agent may take can hide what another could.
     """
     if not await w.session.try_lock_word(f"pool:{pool}"):
@@ -48,37 +57,52 @@ async def run_round(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
 
 
 async def match_all(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
-    """The round itself, for who holds the pool's lock."""
-    total, more = 0, True
-    while more and total < MOST_HEADS:
-        made, more = await _match_heads(w, pool, policy)
+    """The round itself, for who holds the pool's lock.
+
+    When others have changed or are changing something it was about to reserve, it reserves nothing and looks once more
+    under row locks, past what they hold. When nothing is found for a full look's agents, it looks at what only others
+    may take.
+    """
+    total = 0
+    look: tasks.Look | None = tasks.Look(pool, w.now, HEARTBEAT_LEASE, policy.beside, {})
+    while look is not None and total < MOST_HEADS:
+        made, look = await _match_heads(w, look, policy)
         total += made
     return total
 
 
-async def _match_heads(w: Writing, pool: int, policy: Policy) -> tuple[int, bool]:
-    """How many pairs were made of what was looked at, and whether there may be more beyond it."""
-    free = await tasks.free_agents(w.session, pool, w.now, HEARTBEAT_LEASE)
-    able = {agent.id: kinds_in(takes(agent, policy)) for agent in free}
-    if not any(able.values()):
-        return 0, False
-    heads, excluded = await tasks.heads(w.session, pool, able, w.now, HEARTBEAT_LEASE)
+async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[int, tasks.Look | None]:
+    """How many pairs were made of what was looked at, and the next look if there may be more beyond it."""
+    free = await tasks.free_agents(w.session, look)
+    able = {agent.id: kinds for agent in free if (kinds := kinds_in(takes(agent, policy)))}
+    if not able:
+        return 0, None
+    heads, excluded, more_heads = await tasks.heads(w.session, look, able)
     matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
     if matches and len(free) < MOST_HEADS:
-        others = await tasks.bystanders(w.session, pool, able, w.now, HEARTBEAT_LEASE)
+        bystanders = await tasks.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
         tasks_of = {head.id: head for head in heads}
-        matches = [also_passed_over(one, tasks_of[one.task], others, policy, excluded) for one in matches]
-    made = await reserve(w, matches) if matches else []
+        matches = [also_passed_over(one, tasks_of[one.task], bystanders, policy, excluded) for one in matches]
+    made = await reserve(w, matches, free) if matches else []
+    if len(made) < len(matches) and not look.locking:
+        return len(made), look._replace(locking=True)
+    if not made:
+        others = len(free) >= MOST_HEADS and not able.keys() <= look.in_vain.keys()
+        return 0, look._replace(in_vain={**look.in_vain, **able}) if others else None
     agents_unseen = len(free) >= MOST_HEADS and len(made) < len(heads)
-    heads_unseen = len(heads) >= min(MOST_HEADS, len(free)) and len(made) < len(free)
-    return len(made), bool(made) and (agents_unseen or heads_unseen)
+    heads_unseen = more_heads and len(made) < len(able)
+    return len(made), look if agents_unseen or heads_unseen else None
 
 
-async def reserve(w: Writing, matches: Sequence[Match], *, by: int | None = None) -> Sequence[tasks.Held]:
-    """Holds each task for its agent until it has rung long enough; a pair that is held already is left out. `by` is the
-    supervisor who has chosen the pair."""
+async def reserve(
+    w: Writing, matches: Sequence[Match], agents: Sequence[Candidate] = (), *, by: int | None = None
+) -> Sequence[tasks.Held]:
+    """Holds each task for its agent until it has rung long enough; a pair that is held already is left out. None
+    is held when one task waits no longer or one of the `agents` is not free any more as he was seen: who comes first
+    must not be left out while others go on. Agents not among them must be locked. `by` is the supervisor who has chosen
+    the pair."""
     said = {"by": by} if by else {}
-    made = await tasks.reserve(w.session, matches, w.now)
+    made = await tasks.reserve(w.session, matches, w.now, HEARTBEAT_LEASE, agents)
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
         w.fact("task.reserved", **common, subject_id=held.task_id, **said)

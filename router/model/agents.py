@@ -54,6 +54,8 @@ class Agent(Numbered):
         CheckConstraint("video_load between 0 and video_capacity", name="video_load_within_capacity"),
         CheckConstraint("call_capacity <= 1 and video_capacity <= 1", name="one_voice_at_a_time"),
         Index("ix_agents_free", "pool", "idle_since", postgresql_where=text("wish in ('ready','ready_once')")),
+        Index("ix_agents_profile", "pool", text("hash_array_extended(skills, 0)"), "call_load", "chat_load",
+              "video_load", "idle_since", "id", postgresql_where=text("wish in ('ready','ready_once')")),
     )
     login: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]

@@ -1,11 +1,13 @@
 """Tasks and reservations as queries: the heads of lanes, and reservations made in bulk."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.elements import TextClause
 
 from router.model.agents import Agent
 from router.model.base import vouched
@@ -19,6 +21,15 @@ from router.store.db import ReadSession, WriteSession, as_json
 
 MOST_TO_PICK = 10
 """So many are shown to who picks for himself."""
+
+
+def _looks(statement: str, **arrays: Any) -> Mapping[bool, TextClause]:
+    """A statement that only looks, and under True the same that locks what it finds, where what others hold is skipped.
+    `arrays` are its parameters that are arrays, with the types of their elements."""
+    bound = [bindparam(name, type_=ARRAY(kind)) for name, kind in arrays.items()]
+    locks = {False: "", True: "for no key update skip locked"}
+    return {locking: text(statement.format(lock=lock)).bindparams(*bound) for locking, lock in locks.items()}
+
 
 _POOLS = text(
     """
@@ -72,17 +83,50 @@ _CANDIDATE = """
       weight, most_a_day
 """
 
-# Agents without the skills of any lane are left out, or the first ones would hide those who could take something.
-_FREE = text(
+# Agents who may take nothing that waits are left out, or the first ones would hide those who could: who lack the skills
+# of every lane, have no room for its channel, or have had their day's share. So are those who may take only what was
+# looked at in vain. Agents with the same skills and the same load are one profile; profiles are found by jumping along
+# the index, and only of those who may take something the first agents are read: however many are busy or lack a skill.
+_FREE = _looks(
     f"""
-    {LANES}
-    select {_CANDIDATE} from agents
-    where pool = :pool and {_IS_FREE}
-      and exists (select from lanes where stopped = '' and agents.skills @> lanes.skills)
+    {LANES}, profiles as (
+      (select hash_array_extended(skills, 0) as hash, skills, call_load, chat_load, video_load from agents
+       where pool = :pool and wish in ('ready', 'ready_once') order by 1, 3, 4, 5 limit 1)
+      union all
+      select next.* from profiles p cross join lateral (
+        select hash_array_extended(a.skills, 0) as hash, a.skills, a.call_load, a.chat_load, a.video_load from agents a
+        where a.pool = :pool and a.wish in ('ready', 'ready_once')
+          and (hash_array_extended(a.skills, 0), a.call_load, a.chat_load, a.video_load)
+            > (p.hash, p.call_load, p.chat_load, p.video_load)
+        order by 1, 3, 4, 5 limit 1) next
+    ), able as materialized (
+      select p.hash, p.call_load, p.chat_load, p.video_load, array_agg(distinct occupies) as channels
+      from lanes cross join lateral (select case kind when 'nurture' then 'call' else kind end as occupies) channel
+      join profiles p on p.skills @> lanes.skills
+        and (p.call_load = 0 or occupies || '/call' = any(:beside))
+        and (p.chat_load = 0 or occupies || '/chat' = any(:beside))
+        and (p.video_load = 0 or occupies || '/video' = any(:beside))
+      where stopped = '' and not exists (
+        select from unnest(:seen, :seen_takes) as f(id, takes) join agents a on a.id = f.id
+        where a.skills @> lanes.skills and strpos(f.takes, lanes.kind) > 0)
+      group by p.hash, p.call_load, p.chat_load, p.video_load
+    )
+    select free.* from able cross join lateral (
+      select {_CANDIDATE} from agents
+      where pool = :pool and hash_array_extended(skills, 0) = able.hash and call_load = able.call_load
+        and chat_load = able.chat_load and video_load = able.video_load and {_IS_FREE}
+        and (most_a_day = 0 or day_ends is null or day_ends <= :now or taken < most_a_day)
+        and ('call' = any(able.channels) and call_load < call_capacity
+          or 'chat' = any(able.channels) and chat_load < chat_capacity
+          or 'video' = any(able.channels) and video_load < video_capacity)
+      order by idle_since, id
+      limit :most
+      {{lock}}
+    ) free
     order by idle_since, id
     limit :most
-    for no key update skip locked
-    """  # noqa: S608  a constant
+    """,  # noqa: S608  a constant
+    seen=BigInteger, seen_takes=Text, beside=Text,
 )
 
 _BYSTANDERS = text(
@@ -116,17 +160,17 @@ _MAY_GO = f"""
 """  # noqa: S608  constants
 
 
-def _rows_of_lanes(way: str, which: str) -> Any:
-    return text(
+def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
+    return _looks(
         f"""
     {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
-      lanes.row, head.kept, r.version, r.newest_first, r.body::text
+      lanes.row, head.kept, r.version, r.newest_first, r.body::text, lanes.lane, able.most
     from lanes
     cross join lateral (
-      select array_agg(free.id) as ids from free
+      select array_agg(free.id) as ids, least(:k, count(*)) as most from free
       where free.skills @> lanes.skills and strpos(free.takes, lanes.kind) > 0
     ) able
     left join rulesets r on r.id = lanes.rules_id
@@ -137,33 +181,49 @@ def _rows_of_lanes(way: str, which: str) -> Any:
       from tasks t
       where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and {_MAY_GO}
       order by t.rank {way}, t.id {way}
-      limit :k
-      for no key update of t skip locked
+      limit able.most
+      {{lock}}
     ) head
     where able.ids is not null and lanes.stopped = '' and {which}
-    """  # noqa: S608  constants
-    ).bindparams(bindparam("agents", type_=ARRAY(BigInteger)), bindparam("takes", type_=ARRAY(Text)))
+    """,  # noqa: S608  constants
+        agents=BigInteger, takes=Text,
+    )
 
 
+# Of a lane no more can be given out than there are agents for it.
 _HEADS = _rows_of_lanes("asc", "true")
 
 # Where the newest is first, those who have waited longest stand at the other end; they are looked at too.
 _OLDEST = _rows_of_lanes("desc", "r.newest_first")
 
+# Between the look and this somebody may have left, or taken something else: all is reserved if all is as it was seen,
+# or nothing. Without `holds` nobody looked: the agent's row was locked before.
 _RESERVE = text(
-    """
-    with made as (
+    f"""
+    with waiting as materialized (
+      select id, queue_id from tasks where id = any(:tasks) and state = 'queued'
+      order by id
+      for no key update skip locked
+    ), free as materialized (
+      select agents.id from agents join unnest(:agents, :holds) as m(agent_id, holds) on m.agent_id = agents.id
+      where m.holds is null
+        or m.holds = call_load || '/' || chat_load || '/' || video_load and {_IS_FREE}
+      order by agents.id
+      for no key update of agents skip locked
+    ), made as (
       insert into reservations (task_id, agent_id, state, why, created_at, expires_at, costs_turn)
       select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds),
         m.costs_turn
       from unnest(:tasks, :agents, :whys, :turns) as m(task_id, agent_id, why, costs_turn)
-      join tasks t on t.id = m.task_id join queues q on q.id = t.queue_id
+      join waiting t on t.id = m.task_id join queues q on q.id = t.queue_id
+      where (select count(*) from waiting) = cardinality(:tasks)
+        and (select count(*) from free) = cardinality(:agents)
       order by m.task_id
       on conflict do nothing
       returning id, task_id, agent_id, expires_at
     ), held as (
       update tasks set state = 'reserved', agent_id = made.agent_id, held_until = made.expires_at
-      from made where tasks.id = made.task_id
+      from made where tasks.id = made.task_id and tasks.id = any(:tasks)
       returning tasks.id, tasks.campaign_id, tasks.lead_id, tasks.kind
     ), busy as (
       update agents set call_load = call_load + (held.kind in ('call', 'nurture'))::int,
@@ -171,20 +231,23 @@ _RESERVE = text(
         turn_kept_at = coalesce(turn_kept_at, :now), busy_since = coalesce(busy_since, :now),
         idle_ms = idle_ms + case when busy_since is null and idle_since is not null
           then (extract(epoch from :now - idle_since) * 1000)::bigint else 0 end
-      from made join held on held.id = made.task_id where agents.id = made.agent_id
+      from made join held on held.id = made.task_id
+      where agents.id = made.agent_id and agents.id = any(:agents)
     ), due as (
       insert into alarms (kind, subject_id, due_at, state, failures)
       select 'reservation.expire', id, expires_at, 'pending', 0 from made
     )
     select made.id, made.task_id, made.agent_id, held.campaign_id, held.lead_id
     from made join held on held.id = made.task_id
-    """
+    """  # noqa: S608  a constant
 ).bindparams(
     bindparam("tasks", type_=ARRAY(BigInteger)),
     bindparam("agents", type_=ARRAY(BigInteger)),
     bindparam("whys", type_=ARRAY(Text)),
     bindparam("turns", type_=ARRAY(Boolean)),
+    bindparam("holds", type_=ARRAY(Text)),
     bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("alive_since", type_=DateTime(timezone=True)),
 )
 
 
@@ -236,12 +299,30 @@ async def anybody_free(session: ReadSession, now: datetime, lease: timedelta) ->
     return bool(rows[0][0])
 
 
-async def free_agents(session: WriteSession, pool: int, now: datetime, lease: timedelta) -> list[Candidate]:
-    """Who may be given work that waits in the pool, longest idle first, locked; those who are changing are skipped."""
-    rows = await session.execute(
-        _FREE, {"pool": pool, "now": now, "alive_since": now - lease, "most": MOST_HEADS}
-    )
-    return [_candidate(row) for row in rows]
+class Look(NamedTuple):
+    """What a round looks at: its pool at a moment (aware) and who counts as there. `beside` says what may come in while
+    an agent holds what, see `router.model.routing.Policy`; `in_vain` are agents and the kinds they may take for whom
+    nothing was found. `locking`: nobody else changes what is seen until the round is over."""
+
+    pool: int
+    now: datetime
+    lease: timedelta
+    beside: Collection[tuple[Channel, Channel]]
+    in_vain: Mapping[int, str]
+    locking: bool = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"pool": self.pool, "now": self.now, "alive_since": self.now - self.lease}
+
+
+async def free_agents(session: WriteSession, look: Look) -> list[Candidate]:
+    """Who may be given work that waits in the pool, longest idle first."""
+    values = {
+        "beside": [f"{one.value}/{held.value}" for one, held in look.beside], "most": MOST_HEADS,
+        "seen": list(look.in_vain), "seen_takes": list(look.in_vain.values()), **look.values,
+    }
+    return [_candidate(row) for row in await session.execute(_FREE[look.locking], values)]
 
 
 async def bystanders(
@@ -265,20 +346,28 @@ def _candidate(row: Sequence[Any]) -> Candidate:
     )
 
 
-async def heads(
-    session: WriteSession, pool: int, agents: Mapping[int, str], now: datetime, lease: timedelta
-) -> tuple[list[Head], set[tuple[int, int]]]:
-    """The first rows of each lane of the pool that one of these agents may take, locked; and the pairs (task, agent)
-    that are not made now. `agents` are the kinds of tasks each may take at the moment."""
-    values = {
-        "pool": pool, "agents": list(agents), "takes": list(agents.values()), "now": now, "alive_since": now - lease,
-        "k": min(MOST_HEADS, len(agents)),
-    }
-    rows = [tuple(row) for row in await session.execute(_HEADS, values)]
+class Heads(NamedTuple):
+    """The first rows of the lanes and the pairs (task, agent) that are not made now. `more`: a lane may go on behind
+    what was read of it."""
+
+    heads: list[Head]
+    excluded: set[tuple[int, int]]
+    more: bool
+
+
+async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) -> Heads:
+    """The first rows of each lane of the pool that one of these agents may take. `agents` are the kinds of tasks each
+    may take at the moment."""
+    values = {"agents": list(agents), "takes": list(agents.values()), "k": MOST_HEADS, **look.values}
+    rows = [tuple(row) for row in await session.execute(_HEADS[look.locking], values)]
+    read = Counter(row[13:] for row in rows)
     if any(row[11] for row in rows):
         seen = {row[0] for row in rows}
-        rows += [tuple(row) for row in await session.execute(_OLDEST, values) if row[0] not in seen]
-    return [_head(row, agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]}
+        rows += [tuple(row) for row in await session.execute(_OLDEST[look.locking], values) if row[0] not in seen]
+    return Heads(
+        [_head(row[:13], agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]},
+        any(count >= most for (_, most), count in read.items()),
+    )
 
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
@@ -315,12 +404,17 @@ def head_of(task_id: int, place: Place, version: int | None, body: str | None, k
     )
 
 
-async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime) -> list[Held]:
+async def reserve(
+    session: WriteSession, matches: Iterable[Match], now: datetime, lease: timedelta,
+    agents: Iterable[Candidate] = (),
+) -> list[Held]:
     """Reserves the pairs in one statement: reservation, task, the agent's load, the alarm that ends the ringing.
 
-    A pair that is held already (a unique index says so) is left out and does not fail the round.
+    A pair that is held already (a unique index says so) is left out and does not fail the round. None is reserved when
+    a task waits no longer, or one of the `agents` is not free any more as he was seen, or somebody else holds a row.
+    Who is not among `agents` must be locked.
     """
-    pairs = list(matches)
+    pairs, holds = list(matches), {agent.id: _holds(agent) for agent in agents}
     rows = await session.execute(
         _RESERVE,
         {
@@ -328,10 +422,16 @@ async def reserve(session: WriteSession, matches: Iterable[Match], now: datetime
             "agents": [pair.agent for pair in pairs],
             "whys": [as_json(pair.why) for pair in pairs],
             "turns": [pair.costs_turn for pair in pairs],
+            "holds": [holds.get(pair.agent) for pair in pairs],
             "now": now,
+            "alive_since": now - lease,
         },
     )
     return [Held(*tuple(row)) for row in rows]
+
+
+def _holds(agent: Candidate) -> str:
+    return "/".join(str(agent.load.get(channel, 0)) for channel in (Channel.call, Channel.chat, Channel.video))
 
 
 _TO_PICK = text(

@@ -11,13 +11,14 @@ from sqlalchemy import select
 from router.actions import dispatch, presence
 from router.book import Book, Writing
 from router.live import Hub
-from router.model.agents import Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.campaigns import Queue
 from router.model.deliveries import Delivery
 from router.model.errors import Conflict, NotFound
-from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskState
+from router.model.routing import ORDINARY, Match
+from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.model.vault import Vault
-from router.store import alarms
+from router.store import alarms, tasks
 from router.store.db import make_engine
 from tests import making
 from tests.conftest import Clock
@@ -175,6 +176,91 @@ async def test_agents_who_lack_the_skill_never_hide_one_who_has_it(book: Book, q
         await making.task(w, queue, lead, skills=["solar"])
     assert await run(book) == 1
     assert (await pending(book)).agent_id == able.id
+
+
+@pytest.mark.parametrize(
+    ("busy", "kind"),
+    [
+        ({"call_load": 1}, TaskKind.call),
+        ({"call_load": 1}, TaskKind.chat),
+        ({"chat_load": 1}, TaskKind.video),
+        ({"most_a_day": 3, "taken": 3, "day_ends": datetime(2026, 11, 24, tzinfo=UTC)}, TaskKind.call),
+    ],
+    ids=["one call", "a chat beside a call", "a video talk beside a chat", "a full day"],
+)
+async def test_agents_who_may_take_nothing_now_never_hide_one_who_may(
+    book: Book, queue: Queue, busy: dict[str, Any], kind: TaskKind
+) -> None:
+    async with book.writing() as w:
+        for n in range(60):
+            await making.agent(w, f"busy{n}", idle_since=w.now - timedelta(minutes=5), **busy)
+        able = await making.agent(w, "able")
+        await some_tasks(w, queue, 1, kind=kind)
+    assert await run(book) == 1
+    assert (await row(book, Reservation, 1)).agent_id == able.id
+
+
+async def test_agents_for_whom_all_is_kept_for_another_never_hide_one_with_other_work(book: Book, queue: Queue) -> None:
+    async with book.writing() as w:
+        owner = await making.agent(w, "owner", call_load=1)
+        for n in range(60):
+            await making.agent(w, f"idle{n}", idle_since=w.now - timedelta(minutes=5))
+        able = await making.agent(w, "able", skills=["solar"])
+        await some_tasks(w, queue, 1, prefers=owner.id, prefers_until=w.now + timedelta(minutes=1))
+        other = await making.task(w, queue, await making.lead(w, queue), skills=["solar"])
+    assert await run(book) == 1
+    one = await row(book, Reservation, 1)
+    assert (one.task_id, one.agent_id) == (other.id, able.id)
+
+
+async def test_a_round_looks_past_what_others_are_changing(book: Book, twin: Book, queue: Queue) -> None:
+    async with book.writing() as w:
+        free = await making.agent(w, "free")
+        first, second, _ = await some_tasks(w, queue, 3)
+    async with twin.writing() as other:
+        await other.session.locked(Task, first)
+        assert await run(book) == 1
+    assert await held(book) == {second: free.id}
+    async with book.writing() as w:
+        changing = await making.agent(w, "changing", idle_since=w.now - timedelta(minutes=5))
+        ana = await making.agent(w)
+    async with twin.writing() as other:
+        await other.session.locked(Agent, changing.id)
+        assert await run(book) == 1
+    assert await held(book) == {second: free.id, first: ana.id}
+
+
+@pytest.mark.parametrize("change", ["the person leaves", "the agent pauses", "the agent takes something else"])
+async def test_what_has_changed_since_the_look_is_not_reserved(book: Book, queue: Queue, change: str) -> None:
+    async with book.writing() as w:
+        ana = await making.agent(w)
+        task, other = await some_tasks(w, queue, 2)
+    async with book.writing() as w:
+        look = tasks.Look(1, w.now, HEARTBEAT_LEASE, ORDINARY.beside, {})
+        seen = await tasks.free_agents(w.session, look)
+        if change == "the person leaves":
+            await dispatch.abandon(w, task)
+        elif change == "the agent pauses":
+            await presence.set_wish(w, ana.id, Wish.paused)
+        else:
+            await dispatch.reserve(w, [Match(other, ana.id, [])], seen)
+            await dispatch.accept(w, 1, ana.id)
+        assert await dispatch.reserve(w, [Match(task, ana.id, [])], seen) == []
+    async with book.reading() as r:
+        await check(r.session)
+
+
+async def test_behind_what_only_one_may_take_the_others_find_theirs(book: Book, queue: Queue) -> None:
+    async with book.writing() as w:
+        ana, eva, _ = [await making.agent(w, name) for name in ("ana", "eva", "leo")]
+        waiting = await some_tasks(w, queue, 6)
+        for task in waiting[:5]:
+            for agent in (eva.id, eva.id + 1):
+                w.session.add(Exclusion(task_id=task, agent_id=agent, until=w.now + timedelta(minutes=1)))
+    assert await run(book) == 2
+    found = await held(book)
+    assert found[waiting[0]] == ana.id
+    assert found[waiting[5]] in (eva.id, eva.id + 1)
 
 
 async def test_excluded_heads_never_hide_a_task_behind_them(book: Book, queue: Queue) -> None:

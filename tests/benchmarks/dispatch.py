@@ -50,7 +50,7 @@ BLOCKS = (
      "insert into exclusions (task_id, agent_id, until) select id, 4, now() + interval '1 hour' from tasks "
      "where state = 'queued'", "truncate exclusions"),
     ("one free, all kept for another: round ms",
-     "update tasks set prefers = 5, prefers_until = now() + interval '1 hour' where state = 'queued'",
+     "update tasks set prefers = 9, prefers_until = now() + interval '1 hour' where state = 'queued'",
      "update tasks set prefers = null, prefers_until = null where state = 'queued'"),
 )
 SKILLS, LANES = ("es", "it", "solar"), 18
@@ -74,7 +74,7 @@ class Sizes:
     warm: int = WARM
 
 
-QUICK = Sizes(backlogs=(1_000, 100_000), teams=(100, 1_000), rounds=4, claims=30, slices=3)
+QUICK = Sizes(backlogs=(1_000, 100_000), teams=(100, 1_000), rounds=4, claims=20, slices=2)
 
 
 # --- what stands beside us -------------------------------------------------------------------------------------------
@@ -125,6 +125,7 @@ async def bare(dsn: str) -> AsyncIterator[Peer]:
 
     yield Peer(Backlog("insert into bare select generate_series($1::bigint, $2::bigint), 'queued'",
                        "delete from bare where state = 'held'"), {LIMIT: claim})
+    await connection.execute("drop table bare")
     await connection.close()
 
 

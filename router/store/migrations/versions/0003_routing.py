@@ -128,6 +128,14 @@ def upgrade() -> None:
         r"update tasks set lane = regexp_replace(lane, '^([0-9]+/[0-9]+/[0-9]+)/', '\1/0.0/' || kind || '/') "
         "where state in ('scheduled', 'queued', 'reserved', 'connecting', 'engaged')"
     )
+    op.create_index(
+        "ix_agents_profile",
+        "agents",
+        ["pool", sa.text("hash_array_extended(skills, 0)"), "call_load", "chat_load", "video_load", "idle_since",
+         "id"],
+        unique=False,
+        postgresql_where=sa.text("wish in ('ready','ready_once')"),
+    )
     op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
     kinds = ", ".join(f"'{kind}'" for kind in KINDS.split())
     op.create_check_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", f"kind in ({kinds})")
