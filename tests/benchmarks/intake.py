@@ -87,7 +87,7 @@ def one_by_one(book: Book) -> Any:
                 user_agent="", page=body["page"], given_at=now))
             w.session.add(Task(
                 campaign_id=1, queue_id=1, lead_id=lead.id, contact_id=contact_id, kind=TaskKind.call,
-                state=TaskState.queued, pool=1, tier=0, skills=["es"], lane="1/1/0/es", rank=1, enqueued_at=now))
+                state=TaskState.queued, pool=1, tier=0, skills=["es"], lane="1/1/0/0.0/call/es", rank=1, enqueued_at=now))
             for seq, kind in enumerate(("lead.created", "task.queued"), 1):
                 w.session.add(Fact(at=now, kind=kind, campaign_id=1, lead_id=lead.id, seq=seq, subject_id=lead.id))
             w.session.add(IdempotencyKey(scope="lead:1", key=body["client_request_id"], request_sha256=b"",
@@ -264,8 +264,9 @@ with n as (select generate_series({first}, {last}) as n), person as (
   select 1, contact_id, id, array['requested'], 'Yes', 'x', '1', 'widget', '', '', '', 'es', now() from made
 ), done as (
   insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
-    enqueued_at, ended_at)
-  select 1, 1, id, contact_id, 'call', 'withdrawn', 1, 0, array['es'], '1/1/0/es', id, now(), now() from made
+    enqueued_at, ended_at, row, expected_present)
+  select 1, 1, id, contact_id, 'call', 'withdrawn', 1, 0, array['es'], '1/1/0/0.0/call/es', id, now(), now(), 0, 0
+  from made
 ), keys as (
   insert into idempotency (scope, key, request_sha256, answer, created_at)
   select 'lead:1', 'filled-' || id, decode(md5(id::text), 'hex'), '{{}}', now() from made

@@ -17,8 +17,9 @@ with person as (
     'https://example.com/', 'es', now() from made
 ), waiting as (
   insert into tasks (campaign_id, queue_id, lead_id, contact_id, kind, state, pool, tier, skills, lane, rank,
-    enqueued_at)
-  select 1, 1, id, contact_id, 'call', 'queued', 1, 0, array['es'], '1/1/0/es', :n::bigint, now() from made
+    enqueued_at, row, expected_present)
+  select 1, 1, id, contact_id, 'call', 'queued', 1, 0, array['es'], '1/1/0/0.0/call/es', :n::bigint, now(), 0, 0
+  from made
   on conflict do nothing returning id, lead_id
 ), told as (
   insert into facts (at, kind, campaign_id, lead_id, seq, subject_id, data)

@@ -204,7 +204,8 @@ with gone as (
   update alarms set state = 'canceled' from gone
   where kind = 'reservation.expire' and subject_id = gone.id and alarms.state = 'pending'
 )
-update agents set load = load - 1, idle_since = clock_timestamp() from gone where agents.id = gone.agent_id
+update agents set call_load = call_load - 1, busy_since = null, turn_kept_at = null, idle_since = clock_timestamp()
+from gone where agents.id = gone.agent_id
 """
 
 
