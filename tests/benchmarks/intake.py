@@ -87,7 +87,8 @@ def one_by_one(book: Book) -> Any:
                 user_agent="", page=body["page"], given_at=now))
             w.session.add(Task(
                 campaign_id=1, queue_id=1, lead_id=lead.id, contact_id=contact_id, kind=TaskKind.call,
-                state=TaskState.queued, pool=1, tier=0, skills=["es"], lane="1/1/0/0.0/call/es", rank=1, enqueued_at=now))
+                state=TaskState.queued, pool=1, tier=0, skills=["es"], lane="1/1/0/0.0/call/es", rank=1,
+                enqueued_at=now))
             for seq, kind in enumerate(("lead.created", "task.queued"), 1):
                 w.session.add(Fact(at=now, kind=kind, campaign_id=1, lead_id=lead.id, seq=seq, subject_id=lead.id))
             w.session.add(IdempotencyKey(scope="lead:1", key=body["client_request_id"], request_sha256=b"",
