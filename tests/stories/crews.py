@@ -54,13 +54,15 @@ class Crew:
     answers: Counter[str] = field(default_factory=Counter)
     queue: Queue = field(init=False)
     _asked: set[tuple[str, int]] = field(default_factory=set)
+    _missed: set[int] = field(default_factory=set)
     _doors: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def hire(self, agents: int) -> None:
-        """Agents signed in at both replicas, ready, with short rings."""
+        """Agents signed in at both replicas, ready. It rings for as long as all of them need to answer at once."""
         async with self.book.writing() as w:
             self.queue = await making.queue(
-                w, await making.campaign(w), ring_seconds=2, exclude_seconds=1, wrap_mode=WrapMode.none
+                w, await making.campaign(w), ring_seconds=max(5, agents // 5), exclude_seconds=1,
+                wrap_mode=WrapMode.none,
             )
             for n in range(agents):
                 agent = await making.agent(w, f"agent{n}")
@@ -136,9 +138,9 @@ class Crew:
         self._asked.discard(what)
 
     async def _answer(self, ring: int, agent: int, task: int) -> None:
-        mood = self.chance.random()
+        mood = 0.0 if ring in self._missed else self.chance.random()
         if mood < 0.02:
-            await asyncio.sleep(2.5)  # he has gone for a coffee, and misses it
+            self._missed.add(ring)  # he has gone for a coffee, and hears nothing
             return
         if mood < 0.05:
             await self._do(lambda w: dispatch.reject(w, ring, agent))
