@@ -4,9 +4,9 @@ is there; the others by the same verbs from here, as a third replica would, so t
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import aiohttp
 from sqlalchemy import text
@@ -30,10 +30,12 @@ from tests.stories.staging import House
 LOST = (aiohttp.ClientError, OSError, TimeoutError)
 BEAT_SECONDS = 3.0
 LOOK_SECONDS = 0.05
-AT_ONCE = 24
-"""Doors knocked at in the same moment: more would only wait for the two processors."""
+AT_ONCE = 6
+"""Buttons pressed in the same moment: more would only wait for the processors, and for the connections from here."""
 
 AT_DOORS = 0.1
+
+Act = Callable[[], Awaitable[object]]
 
 _RINGING = text("select id, agent_id, task_id from reservations where state = 'pending'")
 _HELD = text("select id, agent_id from tasks where state = 'engaged'")
@@ -94,22 +96,20 @@ class Crew:
             while True:
                 for verb, key, act in await self._to_do():
                     # Nobody presses a button again while he waits for its answer.
-                    if (verb, key) in self._asked:
-                        act.close()
-                    else:
+                    if (verb, key) not in self._asked:
                         self._asked.add((verb, key))
                         doing.create_task(self._once((verb, key), act))
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _to_do(self) -> list[tuple[str, int, Coroutine[Any, Any, object]]]:
+    async def _to_do(self) -> list[tuple[str, int, Act]]:
         async with self.book.reading() as r:
             ringing = [tuple(row) for row in await r.session.rows(_RINGING)]
             held = [tuple(row) for row in await r.session.rows(_HELD)]
             away = [row[0] for row in await r.session.rows(_AWAY)]
         return [
-            *(("ring", ring, self._answer(ring, agent, task)) for ring, agent, task in ringing),
-            *(("held", task, self._end(task, agent)) for task, agent in held),
-            *(("back", agent, self._wish(agent, Wish.ready)) for agent in away),
+            *(("ring", ring, partial(self._answer, ring, agent, task)) for ring, agent, task in ringing),
+            *(("held", task, partial(self._end, task, agent)) for task, agent in held),
+            *(("back", agent, partial(self._wish, agent, Wish.ready)) for agent in away),
         ]
 
     async def _end(self, task: int, agent: int) -> None:
@@ -132,9 +132,9 @@ class Crew:
                 return True
         return False
 
-    async def _once(self, what: tuple[str, int], act: Coroutine[Any, Any, object]) -> None:
+    async def _once(self, what: tuple[str, int], act: Act) -> None:
         async with self._doors:
-            await act
+            await act()
         self._asked.discard(what)
 
     async def _answer(self, ring: int, agent: int, task: int) -> None:

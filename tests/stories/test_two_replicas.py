@@ -38,7 +38,7 @@ async def two_houses(url: str) -> AsyncIterator[tuple[Book, House, House, aiohtt
     async with AsyncExitStack() as stack:
         for house in houses:
             stack.push_async_callback(house.close)
-        book = await stack.enter_async_context(staging.book_of(url, connections=6, limits=PATIENT))
+        book = await stack.enter_async_context(staging.book_of(url, connections=12, limits=PATIENT))
         timeout = aiohttp.ClientTimeout(total=15)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         yield book, *houses, session
