@@ -59,11 +59,11 @@ class Crew:
     _missed: set[int] = field(default_factory=set)
     _doors: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def hire(self, agents: int) -> None:
-        """Agents signed in at both replicas, ready. It rings for as long as all of them need to answer at once."""
+    async def hire(self, agents: int, ring_seconds: int) -> None:
+        """Agents signed in at both replicas, ready."""
         async with self.book.writing() as w:
             self.queue = await making.queue(
-                w, await making.campaign(w), ring_seconds=max(5, agents // 5), exclude_seconds=1,
+                w, await making.campaign(w), ring_seconds=ring_seconds, exclude_seconds=1,
                 wrap_mode=WrapMode.none,
             )
             for n in range(agents):

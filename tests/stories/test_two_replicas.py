@@ -23,7 +23,7 @@ from tests.stories.crews import Crew
 from tests.stories.staging import House
 
 TASKS, AGENTS, KILLS = map(int, os.environ.get("HABLEMOS_TEST_REPLICAS", "200 20 2").split())
-"""Tasks, agents, kills. The thorough run is "10000 100 20" and takes a quarter of an hour."""
+"""Tasks, agents, kills. The thorough run is "10000 100 20" and takes about twenty minutes."""
 FROZEN_SECONDS = 3.0
 """A replica that stands still with the pool's lock stops the other for so long: the database ends a transaction that
 has been idle for 2 s, and the other looks again within a second."""
@@ -68,7 +68,7 @@ async def test_two_replicas_give_each_task_once_whichever_is_killed(database_url
     async with two_houses(database_url) as (book, one, other, session):
         await asyncio.gather(one.start(), other.start())
         crew = Crew(book, (one, other), session, chance)
-        await crew.hire(AGENTS)
+        await crew.hire(AGENTS, ring_seconds=max(5, AGENTS // 5))
         await crew.leads(TASKS // 2, 0)
         async with asyncio.TaskGroup() as group:
             always = [group.create_task(crew.beat()), group.create_task(crew.work())]
@@ -123,7 +123,7 @@ async def test_a_replica_frozen_with_the_pool_in_its_hand_stops_the_other_for_se
     async with two_houses(database_url) as (book, frozen, other, session):
         await asyncio.gather(frozen.start(fail_at="round.made:1:freeze"), other.start())
         crew = Crew(book, (frozen, other), session, random.Random(7))  # noqa: S311  no secret
-        await crew.hire(40)
+        await crew.hire(40, ring_seconds=600)
         heart = asyncio.create_task(beating(crew))
         try:
             count = 0
