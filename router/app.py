@@ -254,6 +254,7 @@ async def _working(
             Sweep("absent", rounds.take_back, every=2.0),
             Sweep("aging", rounds.age),
             Sweep("forecast", rounds.foresee, every=30.0),
+            Sweep("clock", rounds.set_right),
             Sweep("reminders", rounds.remind),
             Sweep("unknowns", unknowns.sweep, every=2.0),
             Sweep("calls", reconciler.sweep, every=3.0),

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 
-from router.actions import aging, dispatch
+from router.actions import aging, clocks, dispatch
 from router.book import Book
 from router.failpoints import fail_here
 from router.model.agents import HEARTBEAT_LEASE
@@ -82,6 +82,13 @@ class Rounds:
         """Moves on who has waited long enough for it."""
         async with self._book.writing() as w:
             await aging.age(w)
+
+    async def set_right(self) -> None:
+        """Puts right what a clock that was set back has left in the future."""
+        more = True
+        while more:
+            async with self._book.writing() as w:
+                more = await clocks.set_right(w)
 
     async def take_back(self) -> int:
         """Takes back what rings at agents whose browsers no longer answer."""

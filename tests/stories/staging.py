@@ -182,9 +182,11 @@ async def phonebox() -> AsyncIterator[Phonebox]:
 
 
 @asynccontextmanager
-async def book_of(url: str) -> AsyncIterator[Book]:
+async def book_of(
+    url: str, *, connections: int = 2, limits: dict[str, str] | None = None
+) -> AsyncIterator[Book]:
     """The house's database, looked into from the test."""
-    engine = make_engine(url, connections=2)
+    engine = make_engine(url, connections=connections, limits=limits)
     try:
         yield Book(engine, Hub(), Vault(SECRET), "http://127.0.0.1:1")
     finally:
