@@ -172,7 +172,7 @@ class Brief(NamedTuple):
 @dataclass(frozen=True)
 class DeskView:
     """`waiting` people wait in the agent's line, counted up to MOST_COUNTED. `why`
-    are the reasons of what rings, or, while he is free, of what waits and does not come to him; `names` are those of
+    says, while he is free, why what waits does not come to him; `names` are those of
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
 
     agent: Agent
@@ -260,8 +260,6 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     reasons: Sequence[Reason] = ()
     if what is Doing.free:
         reasons = await why.nothing_for(session, agent, now)
-    elif work is not None and work.reservation is not None:
-        reasons = work.reservation.why
     names = await why.names(session, reasons)
     others = [Brief(row[1], row[3]) for row in sorted(held[1:], key=lambda row: row[1].id)]
     targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()

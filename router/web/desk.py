@@ -15,11 +15,11 @@ from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
 from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
-from router.model.errors import Conflict, Invalid
+from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
-from router.model.tasks import BY_AGENT, Disposition, Task
-from router.store import screens
+from router.model.tasks import BY_AGENT, Disposition, Reservation, Task
+from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
 from router.web.middleware import CONTENT_POLICY
@@ -150,6 +150,19 @@ async def accept(request: web.Request) -> web.Response:
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/reject")
 async def reject(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: dispatch.reject(w, row_id(request), signed.agent.id))
+
+
+@routes.get(r"/desk/reservations/{id:\d{1,19}}/why")
+async def why_me(request: web.Request) -> web.Response:
+    """Why it rings at this agent. Asked for when he wants to know: the ring does not wait for it."""
+    signed, house = await require(request, Role.agent), doors(request)
+    async with house.book.reading() as r:
+        held = await r.session.get(Reservation, row_id(request))
+        if held is None or held.agent_id != signed.agent.id:
+            raise NotFound("There is no such task.")
+        names = await why.names(r.session, held.why)
+    html = house.wording.page("desk/reasons.html", signed.agent.locale, why=held.why, names=names)
+    return web.Response(text=html, content_type="text/html")
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/hangup")

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from router.actions import dispatch
 from router.book import Book
 from router.model.agents import Agent
 from router.model.campaigns import Campaign
 from router.model.tasks import Reservation, ReservationState, Task, TaskState
 from router.web import streams
+from tests import making
 from tests.conftest import until
 from tests.web.browsing import CHROMIUM
 from tests.web.desking import PASSWORD, House, ring, working
@@ -181,3 +183,11 @@ async def test_nothing_on_the_desk_is_refused_by_its_own_policy(house: House, pa
     await _talking(house, ana)
     await expect(page.locator("#quote-form")).to_be_visible()
     assert refused == []
+
+
+async def test_why_it_rings_here_is_fetched_when_somebody_wants_to_know(house: House, page: Page, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        await making.task(w, house.queue, await making.lead(w, house.queue))
+        await dispatch.run_round(w, 1)
+    await page.get_by_text("Why me?").click()
+    await expect(page.get_by_text("First in its class (waits to be called now)")).to_be_visible()

@@ -155,7 +155,15 @@ async def test_a_ring_says_why_it_rings_here(house: House, browser: Browser) -> 
     await browser.sign_in()
     _, page = await browser.get("/desk")
     assert "Why me?" in page
-    assert "Has what is needed: Spanish." in page
+    async with house.book.reading() as r:
+        (held,) = await r.session.scalars(select(Reservation))
+    assert f'hx-get="/desk/reservations/{held.id}/why"' in page
+    status, reasons = await browser.get(f"/desk/reservations/{held.id}/why")
+    assert (status, "Has what is needed: Spanish." in reasons) == (200, True)
+    await house.agent("eva")
+    async with browsing(house) as other:
+        await other.sign_in("eva")
+        assert (await other.get(f"/desk/reservations/{held.id}/why"))[0] == 404, "it rings at somebody else"
 
 
 async def test_only_supervisors_see_it_and_what_is_not_there_is_said_so(
