@@ -209,7 +209,10 @@ async def service(
         root = await sealing.ensure_authority(book, trust, settings.company)
         # A ring lost with the database's machine costs nothing: its task still stands in the queue, and rings again.
         # Nor does a lost count of the public doors.
-        quick = make_engine(database_url, connections=3, limits={"synchronous_commit": "off"})
+        # A round jumps along indexes whatever the numbers are: planning it anew costs more than it could find.
+        quick = make_engine(database_url, connections=3, limits={
+            "synchronous_commit": "off", "plan_cache_mode": "force_generic_plan",
+        })
         stack.push_async_callback(quick.dispose)
         hasty = book.hasty(quick)
         doors = Doors(

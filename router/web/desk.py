@@ -1,7 +1,7 @@
 """The agent's desk: three zones that never move, and the buttons in them."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -47,9 +47,10 @@ class Partial:
     html: Markup
 
 
-def regions(house: Doors, folder: str, names: tuple[str, ...], locale: str, **values: Any) -> list[Partial]:
-    """The regions of a screen as they look now; the page and the stream both take them from here."""
-    return [_region(house, folder, name, locale, values) for name in names]
+def regions(house: Doors, folder: str, names: tuple[str, ...], locale: str, **values: Any) -> Iterator[Partial]:
+    """The regions of a screen as they look now, each made when it is asked for: the first one, a ring, does not wait
+    for the others. The page and the stream both take them from here."""
+    return (_region(house, folder, name, locale, values) for name in names)
 
 
 def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[str, Any]) -> Partial:
@@ -61,7 +62,7 @@ def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[s
     return Partial(name, version, html)
 
 
-async def look(house: Doors, r: Reading, agent_id: int) -> list[Partial]:
+async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     """The whole desk of this agent, region by region. Nothing in it is secret, relative or a reader's own."""
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
@@ -72,7 +73,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> list[Partial]:
     )
 
 
-def partials(parts: list[Partial]) -> str:
+def partials(parts: Iterable[Partial]) -> str:
     """Regions as htmx takes them from an answer or a stream. Elements keep their identity, so focus stays."""
     return "\n".join(
         f'<hx-partial hx-target="#{part.name}" hx-swap="{"outerHTML" if part.name in WRITTEN_IN else "outerMorph"}">'

@@ -7,7 +7,7 @@ ping, when it is read again.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -55,7 +55,7 @@ class Beats:
 
 BEATS = web.AppKey("beats", Beats)
 
-Look = Callable[[Reading], Awaitable[list[Partial]]]
+Look = Callable[[Reading], Awaitable[Iterator[Partial]]]
 
 
 class Dropped(Exception):
@@ -93,7 +93,7 @@ class Stream:
     async def _send(self, *, look: bool) -> bool:
         """Sends the ping when it is due, and what has changed; whether there is still somebody to send to."""
         look = look or time.monotonic() >= self._next_look
-        parts: list[Partial] = []
+        parts: Iterator[Partial] = iter(())
         async with doors(self._request).book.reading() as r:
             if not await sessions.alive(r.session, self._request.cookies.get(cookie_name(self._request), ""), r.now):
                 return False

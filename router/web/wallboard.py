@@ -1,7 +1,7 @@
 """The wallboard: the line, the team, what waits and the landing pages, readable from across the room; and what a
 supervisor does from it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
@@ -26,7 +26,7 @@ MOST_NAMED = 12
 """Of more agents whom the house has paused only so many are named at once."""
 
 
-async def look(house: Doors, r: Reading, locale: str) -> list[Partial]:
+async def look(house: Doors, r: Reading, locale: str) -> Iterator[Partial]:
     """The whole board, region by region; the same for everybody who reads this language."""
     view = await screens.board(r.session, r.now)
     watch = await protection.watch(r.session, r.now)
