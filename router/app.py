@@ -65,6 +65,7 @@ from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import configuration, sessions
 from router.store.db import (
+    FOR_ROUNDS,
     DatabaseClock,
     ReadSession,
     lacks_schema,
@@ -207,12 +208,8 @@ async def service(
         await trust.start()
         stack.push_async_callback(trust.stop)
         root = await sealing.ensure_authority(book, trust, settings.company)
-        # A ring lost with the database's machine costs nothing: its task still stands in the queue, and rings again.
-        # Nor does a lost count of the public doors.
-        # A round jumps along indexes whatever the numbers are: planning it anew costs more than it could find.
-        quick = make_engine(database_url, connections=3, limits={
-            "synchronous_commit": "off", "plan_cache_mode": "force_generic_plan",
-        })
+        # A lost ring costs nothing, nor does a lost count of the public doors.
+        quick = make_engine(database_url, connections=3, limits=FOR_ROUNDS)
         stack.push_async_callback(quick.dispose)
         hasty = book.hasty(quick)
         doors = Doors(

@@ -32,7 +32,9 @@ CONNECTING = "One moment, please. We are connecting you."
 async def to_agent(w: Writing, task_id: int, agent_id: int, to_agent_id: int) -> None:
     """To this colleague, who must be there and free for it. Raises Conflict."""
     task = await _own(w, task_id, agent_id)
-    other = await w.session.locked(Agent, to_agent_id)
+    for one in sorted({agent_id, to_agent_id}):  # so that two who hand on crosswise wait for each other in one order
+        await w.session.locked(Agent, one)
+    other = await w.session.get(Agent, to_agent_id)
     if other is None or other.id == agent_id or other.pool != task.pool or other.disabled_at is not None:
         raise Conflict("This colleague is not in your line.")
     free = other.wish in presence.WILLING and other.present(w.now) and occupies(task.kind) in takes(

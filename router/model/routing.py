@@ -9,7 +9,7 @@ All times are milliseconds since 1970, all spans seconds. A task carries the rul
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -142,8 +142,9 @@ def match(
         return []
     made: list[Match] = []
     left: list[Head] = []
+    judge = _Judge(policy, excluded)
     for head in sorted(heads, key=lambda one: urgency(one, now)):
-        pair = _best(head, free, now, policy, excluded, left)
+        pair = _best(head, free, now, judge, left)
         if pair is None:
             left.append(head)
             continue
@@ -182,16 +183,39 @@ def lost_per_minute(head: Head, now: float) -> float:
     return lost
 
 
-def _best(
-    head: Head, free: Sequence[Candidate], now: float, policy: Policy, excluded: Collection[tuple[int, int]],
-    left: Sequence[Head],
-) -> Match | None:
+class _Judge:
+    """Says for one round what `why_not` says. What is the same for all tasks that need the same is asked once."""
+
+    def __init__(self, policy: Policy, excluded: Collection[tuple[int, int]]) -> None:
+        self.policy, self.excluded = policy, excluded
+        self._known: dict[tuple[Any, ...], dict[int, tuple[Reason | None, Reason | None]]] = {}
+
+    def of(self, head: Head) -> Callable[[Candidate], Reason | None]:
+        """Why an agent may not take this task."""
+        known = self._known.setdefault((head.channel, *sorted(head.needs.items())), {})
+        without = {agent for task, agent in self.excluded if task == head.id}
+
+        def reason(agent: Candidate) -> Reason | None:
+            if agent.id not in known:
+                lacking = None if skilled(agent.skills, head.needs) else _lacking(head, agent)
+                known[agent.id] = lacking, _no_room(head, agent, self.policy)
+            lacking, no_room = known[agent.id]
+            return lacking or (_EXCLUDED if agent.id in without else no_room)
+
+        return reason
+
+
+_EXCLUDED: Reason = {"code": "excluded"}
+
+
+def _best(head: Head, free: Sequence[Candidate], now: float, judge: _Judge, left: Sequence[Head]) -> Match | None:
     """`left` are the more urgent tasks for which nobody was found."""
-    kept = _kept_for(head, now, excluded)
+    policy, against = judge.policy, judge.of(head)
+    kept = _kept_for(head, now, judge.excluded)
     able: list[Candidate] = []
     passed: list[Reason] = []
     for agent in free:
-        reason = why_not(head, agent, policy, excluded)
+        reason = against(agent)
         if reason is None and left and agent.load:
             reason = _makes_room(head, agent, policy, left)
         if reason is None and head.tier >= policy.nurture_from and not policy.owed:
@@ -270,8 +294,10 @@ def why_not(
     """Why this agent may not take this task whatever else waits, or None when he may."""
     if not skilled(agent.skills, head.needs):
         return _lacking(head, agent)
-    if (head.id, agent.id) in excluded:
-        return {"code": "excluded"}
+    return _EXCLUDED if (head.id, agent.id) in excluded else _no_room(head, agent, policy)
+
+
+def _no_room(head: Head, agent: Candidate, policy: Policy) -> Reason | None:
     if agent.most and agent.taken >= agent.most:
         return {"code": "day_full", "most": agent.most}
     if agent.capacity.get(head.channel, 0) <= agent.load.get(head.channel, 0):

@@ -39,6 +39,11 @@ CONTENDED_STATES = ("40001", "40P01", "55P03")
 """SQLSTATEs: serialization, deadlock, lock not available. Trying again at once helps."""
 
 
+FOR_ROUNDS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
+"""Settings of the rounds' connections. A ring lost with the database's machine costs nothing: its task still stands in
+the queue. And a round jumps along indexes whatever the numbers are: planning it anew costs more than it could find."""
+
+
 def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
     """An engine with bounded connections. `limits` overrides single entries of LIMITS (migrations need longer ones).
 

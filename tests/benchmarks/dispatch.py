@@ -33,7 +33,7 @@ from router.model.campaigns import Ruleset
 from router.model.rules import RowPlan, RulesPlan, as_body, needs_at
 from router.model.tasks import TIER_FRESH, TIER_NOW, TaskKind, lane_of
 from router.model.vault import Vault
-from router.store.db import make_engine
+from router.store.db import FOR_ROUNDS, make_engine
 from router.store.migrations import migrate
 from tests import making
 
@@ -323,7 +323,7 @@ async def measure(url: str, sizes: Sizes, beside: Sequence[Beside]) -> Found:
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         stack.push_async_callback(connection.close)
         await connection.execute("set session_replication_role = replica")
-        engine = make_engine(url, connections=1)
+        engine = make_engine(url, connections=1, limits=FOR_ROUNDS)
         stack.push_async_callback(engine.dispose)
         house = House(Book(engine, Hub(), Vault("x" * 32), ""), connection)
         await prepare(house.book, connection, max(sizes.teams))
