@@ -19,6 +19,9 @@ from router.model.rules import ORDINARY, credit_ms, read_rules
 from router.model.tasks import HELD, Reservation, ReservationState, Task, TaskKind, TaskState, occupies
 from router.store.db import ReadSession, WriteSession, as_json
 
+MOST_PASSED_OVER = 1_000
+"""So many of a lane are looked at beyond whom one of the agents has just declined, or who are kept for another: nobody
+declines more within the minute that counts, and a lane full of them is not read to its end."""
 MOST_TO_PICK = 10
 """So many are shown to who picks for himself."""
 
@@ -28,7 +31,10 @@ def _looks(statement: str, **arrays: Any) -> Mapping[bool, TextClause]:
     `arrays` are its parameters that are arrays, with the types of their elements."""
     bound = [bindparam(name, type_=ARRAY(kind)) for name, kind in arrays.items()]
     locks = {False: "", True: "for no key update skip locked"}
-    return {locking: text(statement.format(lock=lock)).bindparams(*bound) for locking, lock in locks.items()}
+    return {
+        locking: text(statement.format(lock=lock, most="all" if locking else MOST_PASSED_OVER)).bindparams(*bound)
+        for locking, lock in locks.items()
+    }
 
 
 _POOLS = text(
@@ -178,8 +184,11 @@ def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
       select t.id, t.rank, t.prefers, t.prefers_until, t.prefers is not null and ({KEPT}) as kept, array(
         select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now
       ) as without
-      from tasks t
-      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and {_MAY_GO}
+      from (
+        select * from tasks where pool = :pool and state = 'queued' and lane = lanes.lane
+        order by rank {way}, id {way} limit {{most}}
+      ) t
+      where {_MAY_GO}
       order by t.rank {way}, t.id {way}
       limit able.most
       {{lock}}
