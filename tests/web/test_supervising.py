@@ -288,7 +288,8 @@ async def test_an_idle_agent_reads_that_what_waits_is_paused_and_who_gave_what_r
     assert "campaign that is paused" not in (await desk.get("/desk"))[1]
     await board.post("/wallboard/nurture/resume")
     await board.post(f"/wallboard/tasks/{nurture.id}/give", {"agent": str(ana.id)})
-    assert "Given by hand by Sol." in text_of((await desk.get("/desk"))[1], "work")
+    (held,) = re.findall(r"/desk/reservations/(\d+)/why", (await desk.get("/desk"))[1])
+    assert "Given by hand by Sol." in (await desk.get(f"/desk/reservations/{held}/why"))[1]
 
 
 async def test_names_of_agents_are_shown_and_not_obeyed(house: House, board: Browser) -> None:
