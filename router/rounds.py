@@ -10,7 +10,7 @@ from router.book import Book
 from router.failpoints import fail_here
 from router.model.agents import HEARTBEAT_LEASE
 from router.model.routing import MOST_HEADS, ORDINARY, Policy
-from router.store import agents, forecast, tasks
+from router.store import agents, forecast, rounds, tasks
 
 MOST_ROUNDS = 20
 """Rounds of one pool in a sweep; the next sweep follows at once if more could be matched."""
@@ -49,7 +49,7 @@ class Rounds:
         if time.monotonic() - self._in_vain < IN_VAIN_SECONDS:
             await self._until_worth_a_look()
             async with self._book.reading() as r:
-                if not await tasks.anybody_free(r.session, r.now, HEARTBEAT_LEASE):
+                if not await rounds.anybody_free(r.session, r.now, HEARTBEAT_LEASE):
                     self._in_vain = self._nobody_free = time.monotonic()
                     return 0
         total = await self._rounds()
@@ -64,7 +64,7 @@ class Rounds:
 
     async def _rounds(self) -> int:
         async with self._book.writing() as w:
-            pools, ours = await tasks.waiting_pools(w.session)
+            pools, ours = await rounds.waiting_pools(w.session)
             total = await dispatch.match_all(w, pools[0], self._policies.get(pools[0], ORDINARY)) if ours else 0
             if total:
                 fail_here("round.made")

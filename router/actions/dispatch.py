@@ -33,7 +33,7 @@ from router.model.tasks import (
     kinds_in,
 )
 from router.model.vault import new_token
-from router.store import agents, alarms, conversations, rooms, switches, tasks
+from router.store import agents, alarms, conversations, rooms, rounds, switches, tasks
 
 AGENT_RING_SECONDS = 20
 PICKED = [{"code": "picked"}]
@@ -64,23 +64,23 @@ async def match_all(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
     may take.
     """
     total = 0
-    look: tasks.Look | None = tasks.Look(pool, w.now, HEARTBEAT_LEASE, policy.beside, {})
+    look: rounds.Look | None = rounds.Look(pool, w.now, HEARTBEAT_LEASE, policy.beside, {})
     while look is not None and total < MOST_HEADS:
         made, look = await _match_heads(w, look, policy)
         total += made
     return total
 
 
-async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[int, tasks.Look | None]:
+async def _match_heads(w: Writing, look: rounds.Look, policy: Policy) -> tuple[int, rounds.Look | None]:
     """How many pairs were made of what was looked at, and the next look if there may be more beyond it."""
-    free = await tasks.free_agents(w.session, look)
+    free = await rounds.free_agents(w.session, look)
     able = {agent.id: kinds for agent in free if (kinds := kinds_in(takes(agent, policy)))}
     if not able:
         return 0, None
-    heads, excluded, more_heads = await tasks.heads(w.session, look, able)
+    heads, excluded, more_heads = await rounds.heads(w.session, look, able)
     matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
     if matches and len(free) < MOST_HEADS:
-        bystanders = await tasks.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
+        bystanders = await rounds.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
         tasks_of = {head.id: head for head in heads}
         matches = [also_passed_over(one, tasks_of[one.task], bystanders, policy, excluded) for one in matches]
     made = await reserve(w, matches, free) if matches else []
@@ -96,13 +96,13 @@ async def _match_heads(w: Writing, look: tasks.Look, policy: Policy) -> tuple[in
 
 async def reserve(
     w: Writing, matches: Sequence[Match], agents: Sequence[Candidate] = (), *, by: int | None = None
-) -> Sequence[tasks.Held]:
+) -> Sequence[rounds.Held]:
     """Holds each task for its agent until it has rung long enough; a pair that is held already is left out. None
     is held when one task waits no longer or one of the `agents` is not free any more as he was seen: who comes first
     must not be left out while others go on. Agents not among them must be locked. `by` is the supervisor who has chosen
     the pair."""
     said = {"by": by} if by else {}
-    made = await tasks.reserve(w.session, matches, w.now, HEARTBEAT_LEASE, agents)
+    made = await rounds.reserve(w.session, matches, w.now, HEARTBEAT_LEASE, agents)
     for held in made:
         common = {"campaign_id": held.campaign_id, "lead_id": held.lead_id, "agent_id": held.agent_id}
         w.fact("task.reserved", **common, subject_id=held.task_id, **said)

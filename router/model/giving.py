@@ -34,7 +34,7 @@ def free(agent: Agent, now: datetime) -> bool:
 
 def stopped_by(task: Task, *, nurture_off: bool, campaign_paused: bool) -> str:
     """What keeps this task from being handed out while a supervisor has paused it ("nurture", "campaign"), or "". Who
-    waits at the telephone, or writes, is never kept waiting by it. `store.tasks` says the same of lanes."""
+    waits at the telephone, or writes, is never kept waiting by it. `store.rounds` says the same of lanes."""
     if task.kind is TaskKind.nurture and nurture_off:
         return "nurture"
     called = task.tier > 0 and task.kind in (TaskKind.call, TaskKind.nurture)

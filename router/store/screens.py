@@ -34,7 +34,7 @@ from router.model.tasks import (
 from router.store import conversations, figures, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
-from router.store.tasks import Pickable, to_pick
+from router.store.rounds import Pickable, to_pick
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""

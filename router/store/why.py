@@ -14,7 +14,7 @@ from router.model.routing import Head, Reason, why_not, why_nothing
 from router.model.tasks import HELD, Reservation, Task, TaskKind, TaskState
 from router.store import switches
 from router.store.db import ReadSession
-from router.store.tasks import KEPT, LANES, Kept, Place, head_of
+from router.store.rounds import KEPT, LANES, Kept, Place, head_of
 
 MOST_OF_A_LANE = 200
 """A longer lane is counted as so many: a reason is told just as well by them."""

@@ -18,7 +18,7 @@ from router.model.errors import Conflict, NotFound
 from router.model.routing import ORDINARY, Match
 from router.model.tasks import Exclusion, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.model.vault import Vault
-from router.store import alarms, tasks
+from router.store import alarms, rounds
 from router.store.db import make_engine
 from tests import making
 from tests.conftest import Clock
@@ -236,8 +236,8 @@ async def test_what_has_changed_since_the_look_is_not_reserved(book: Book, queue
         ana = await making.agent(w)
         task, other = await some_tasks(w, queue, 2)
     async with book.writing() as w:
-        look = tasks.Look(1, w.now, HEARTBEAT_LEASE, ORDINARY.beside, {})
-        seen = await tasks.free_agents(w.session, look)
+        look = rounds.Look(1, w.now, HEARTBEAT_LEASE, ORDINARY.beside, {})
+        seen = await rounds.free_agents(w.session, look)
         if change == "the person leaves":
             await dispatch.abandon(w, task)
         elif change == "the agent pauses":
