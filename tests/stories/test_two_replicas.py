@@ -23,7 +23,7 @@ from tests.stories.crews import Crew
 from tests.stories.staging import House
 
 TASKS, AGENTS, KILLS = map(int, os.environ.get("HABLEMOS_TEST_REPLICAS", "120 16 2").split())
-"""Tasks, agents, kills. The thorough run is "10000 100 20" and takes about twenty minutes."""
+"""Tasks, agents, kills. The thorough run is "10000 100 20" and takes about seven minutes."""
 FROZEN_SECONDS = 3.0
 """A replica that stands still with the pool's lock stops the other for so long: the database ends a transaction that
 has been idle for 2 s, and the other looks again within a second."""
