@@ -45,6 +45,9 @@ _FOR_AGENT = text(
 )
 
 
+_IS_KEPT = text(f"select {KEPT} from tasks t where t.id = :task")  # noqa: S608  a constant
+
+
 async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list[Reason]:
     """Why nothing of what waits in his pool goes to this agent at `now` (aware): reasons with the numbers of tasks."""
     rows = await session.rows(_FOR_AGENT, {
@@ -125,8 +128,7 @@ async def _standings(session: ReadSession, task: Task, rules: Ruleset | None, no
     agents: dict[int, tuple[Agent, set[TaskState]]] = {}
     for agent, state in rows:
         agents.setdefault(agent.id, (agent, set()))[1].add(state)
-    owner = await session.get(Agent, task.prefers) if task.prefers is not None else None
-    here = owner is not None and owner.wish in (Wish.ready, Wish.ready_once) and owner.present(now)
+    here = await _is_kept(session, task.id, now)
     body = msgspec.json.encode(rules.body).decode() if rules else None
     place = Place(task.tier, task.rank, task.skills, task.kind, task.row)
     head = head_of(task.id, place, rules.version if rules else None, body, Kept(task.prefers, task.prefers_until, here))
@@ -156,6 +158,12 @@ def _reason(
     ):
         return {"code": "kept_for", "owner": head.prefers}
     return reason
+
+
+async def _is_kept(session: ReadSession, task_id: int, now: datetime) -> bool:
+    """Whether rounds keep it for somebody, by their own rule."""
+    rows = await session.rows(_IS_KEPT, {"task": task_id, "now": now, "alive_since": now - HEARTBEAT_LEASE})
+    return bool(rows[0][0])
 
 
 async def _excluded(session: ReadSession, task_id: int, now: datetime) -> set[tuple[int, int]]:

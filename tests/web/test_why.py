@@ -182,3 +182,17 @@ async def test_only_supervisors_see_it_and_what_is_not_there_is_said_so(
             assert (await r.session.get(Task, task_id)) is not None
         page = await told(other, task_id)
     assert "can take it" not in page
+
+
+async def test_nobody_is_said_to_be_waited_for_whom_a_round_does_not_wait_for(
+    house: House, supervisor: Agent, browser: Browser
+) -> None:
+    async with house.book.writing() as w:
+        able = await making.agent(w, "able", skills=["it"])
+        owner = await making.agent(w, "owner")
+        task = await making.task(w, house.queue, await making.lead(w, house.queue), skills=["it"], prefers=owner.id,
+                                 prefers_until=w.now + timedelta(seconds=600))
+    await browser.sign_in("sofia")
+    standings = dict(STANDING.findall(await told(browser, task.id)))
+    assert standings[str(able.id)] == "able", "the owner could not take it"
+    assert await rounds(house) == 1
