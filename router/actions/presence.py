@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.book import Writing
-from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.base import vouched
 from router.model.errors import Conflict, NotFound
 from router.model.hours import end_of_day
@@ -13,7 +13,6 @@ from router.model.tasks import HELD, Task, TaskKind, occupies
 from router.store import agents
 
 BACK_OFF = timedelta(seconds=5)
-WILLING = (Wish.ready, Wish.ready_once)
 MISSES_UNTIL_PAUSE = 2
 """After so many misses in a row the agent is paused, visibly, one click from being back."""
 
@@ -93,13 +92,17 @@ async def look_at(w: Writing, agent_id: int, task_id: int) -> None:
     w.hint(f"agent:{agent_id}")
 
 
+def _count(agent: Agent, kind: TaskKind, change: int) -> None:
+    load = f"{occupies(kind).value}_load"
+    setattr(agent, load, max(0, getattr(agent, load) + change))
+
+
 async def exchange(w: Writing, agent_id: int, ended: TaskKind, begun: TaskKind) -> None:
     """The agent goes on with the same person in another way. Raises Conflict when he cannot take that beside what he
     holds."""
     agent = vouched(await w.session.locked(Agent, agent_id))
-    for kind, change in ((ended, -1), (begun, 1)):
-        load = f"{occupies(kind).value}_load"
-        setattr(agent, load, getattr(agent, load) + change)
+    _count(agent, ended, -1)
+    _count(agent, begun, 1)
     if agent.call_load > agent.call_capacity or agent.call_load + agent.video_load > 1:
         raise Conflict("You are in a call already. Finish it first.")
     await w.session.flush()
@@ -112,8 +115,7 @@ async def release(
     turn; repeated misses pause him. What was taken from him before he answered, or was kept for him, costs no turn.
     With the last thing he holds his call for help ends."""
     agent = vouched(await w.session.locked(Agent, agent_id))
-    load = f"{occupies(kind).value}_load"
-    setattr(agent, load, max(0, getattr(agent, load) - 1))
+    _count(agent, kind, -1)
     agent.misses = agent.misses + 1 if missed else 0
     if agent.load == 0 and agent.busy_since is not None:
         agent.busy_ms += int((w.now - agent.busy_since).total_seconds() * 1000)

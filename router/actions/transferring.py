@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from router.actions import conversing, outgoing, presence
 from router.book import Writing
-from router.model.agents import Agent
+from router.model.agents import WILLING, Agent
 from router.model.arrivals import ASK_AGAIN, Arrival, ArrivalState
 from router.model.base import vouched
 from router.model.calls import Call, CallState, Leg
@@ -37,7 +37,7 @@ async def to_agent(w: Writing, task_id: int, agent_id: int, to_agent_id: int) ->
     other = await w.session.get(Agent, to_agent_id)
     if other is None or other.id == agent_id or other.pool != task.pool or other.disabled_at is not None:
         raise Conflict("This colleague is not in your line.")
-    free = other.wish in presence.WILLING and other.present(w.now) and occupies(task.kind) in takes(
+    free = other.wish in WILLING and other.present(w.now) and occupies(task.kind) in takes(
         other.candidate(w.now))
     if not free:
         raise Conflict("This colleague is not free at the moment.")

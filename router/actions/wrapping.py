@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from router.actions import conversing, keeping, presence
 from router.actions.nurturing import talked, task_closed
 from router.book import Writing
-from router.model.agents import Agent, Wish
+from router.model.agents import WILLING, Agent, Wish
 from router.model.base import vouched
 from router.model.calls import Call
 from router.model.campaigns import WrapMode
@@ -140,7 +140,7 @@ async def overruns(w: Writing, task_id: int) -> None:
     agent_id = vouched(task.agent_id)
     await _end(w, task, task.disposition or Disposition.unclassified)
     w.fact("wrap.overrun", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id, agent_id=agent_id)
-    if vouched(await w.session.locked(Agent, agent_id)).wish in presence.WILLING:
+    if vouched(await w.session.locked(Agent, agent_id)).wish in WILLING:
         await presence.set_wish(w, agent_id, Wish.paused, reason="wrap")
 
 

@@ -34,6 +34,10 @@ class Wish(enum.StrEnum):
     paused = "paused"
 
 
+WILLING = (Wish.ready, Wish.ready_once)
+"""Who wants this may be given something."""
+
+
 class Agent(Numbered):
     """The loads count the tasks held by channel; they move under the row's lock, and the database keeps each within its
     capacity. `skills` are spelled out (`router.model.levels`). `address` is where his leg rings: E.164 or

@@ -2,12 +2,10 @@
 
 from datetime import datetime
 
-from router.model.agents import Agent, Wish
+from router.model.agents import WILLING, Agent
 from router.model.levels import levels_of
 from router.model.routing import Head, Reason, takes, why_not
 from router.model.tasks import Task, TaskKind, occupies
-
-_WILLING = (Wish.ready, Wish.ready_once)
 
 
 def hindrance(agent: Agent, task: Task, now: datetime) -> Reason | None:
@@ -15,7 +13,7 @@ def hindrance(agent: Agent, task: Task, now: datetime) -> Reason | None:
 
     Whose turn it is does not count, nor a short rest, nor that he has just said no to it: a supervisor knows better.
     """
-    if agent.wish not in _WILLING:
+    if agent.wish not in WILLING:
         return {"code": "not_ready"}
     if not agent.present(now):
         return {"code": "unreachable"}
@@ -29,7 +27,7 @@ def hindrance(agent: Agent, task: Task, now: datetime) -> Reason | None:
 
 def free(agent: Agent, now: datetime) -> bool:
     """Whether he could be given anything at all at `now` (aware)."""
-    return agent.wish in _WILLING and agent.present(now) and bool(takes(agent.candidate(now)))
+    return agent.wish in WILLING and agent.present(now) and bool(takes(agent.candidate(now)))
 
 
 def stopped_by(task: Task, *, nurture_off: bool, campaign_paused: bool) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from router.model.agents import Wish
+from router.model.agents import WILLING, Wish
 from router.model.routing import ONE_OF_EACH, PLAIN, Channel, Needs, Rules
 from router.model.tasks import TIER_FRESH, TaskKind, TaskState, occupies
 
@@ -244,7 +244,7 @@ def presence_of(
     found: list[Presence] = []
     since: float | None = None
     for at, _, wish in wished:
-        if wish in (Wish.ready, Wish.ready_once):
+        if wish in WILLING:
             since = max(at, 0.0) if since is None else since
         elif since is not None:
             found.append(Presence(since, max(at, 0.0), pauses=wish is Wish.paused))

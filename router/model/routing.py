@@ -193,14 +193,13 @@ class _Judge:
     def of(self, head: Head) -> Callable[[Candidate], Reason | None]:
         """Why an agent may not take this task."""
         known = self._known.setdefault((head.channel, *sorted(head.needs.items())), {})
-        without = {agent for task, agent in self.excluded if task == head.id}
 
         def reason(agent: Candidate) -> Reason | None:
             if agent.id not in known:
                 lacking = None if skilled(agent.skills, head.needs) else _lacking(head, agent)
                 known[agent.id] = lacking, _no_room(head, agent, self.policy)
             lacking, no_room = known[agent.id]
-            return lacking or (_EXCLUDED if agent.id in without else no_room)
+            return lacking or (_EXCLUDED if (head.id, agent.id) in self.excluded else no_room)
 
         return reason
 

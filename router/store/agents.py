@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, func, or_, select, text, update
 
-from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent
 from router.model.tasks import Reservation, ReservationState
 from router.store.db import ReadSession, WriteSession
 
@@ -40,7 +40,7 @@ async def beat(session: WriteSession, agent_ids: Sequence[int], now: datetime) -
     away = now - (Agent.heartbeat_at + HEARTBEAT_LEASE)
     idle_since = case(
         (Agent.heartbeat_at > now - HEARTBEAT_LEASE, Agent.idle_since),
-        (Agent.wish.in_((Wish.ready, Wish.ready_once)), func.coalesce(Agent.idle_since + away, now)),
+        (Agent.wish.in_(WILLING), func.coalesce(Agent.idle_since + away, now)),
         else_=None,
     )
     await session.execute(

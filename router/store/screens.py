@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, or_, select
 
-from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
@@ -273,7 +273,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
 async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
     colleagues = await session.scalars(
         select(Agent).where(
-            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_((Wish.ready, Wish.ready_once)),
+            Agent.pool == task.pool, Agent.id != agent.id, Agent.wish.in_(WILLING),
             Agent.disabled_at.is_(None), Agent.heartbeat_at > now - HEARTBEAT_LEASE,
         ).order_by(Agent.name, Agent.id).limit(MOST_COLLEAGUES)
     )

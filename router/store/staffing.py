@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, func, or_, select, text
 
-from router.model.agents import HEARTBEAT_LEASE, Agent, Role, Wish
+from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Role
 from router.model.campaigns import Queue
 from router.model.hours import Opening, week_of
 from router.model.slots import shifts_of
@@ -49,7 +49,7 @@ class Staffing:
 
 async def staffing(session: ReadSession, pool: int, skills: list[str], now: datetime) -> Staffing:
     """Who is there for work of this pool and these skills at `now` (aware)."""
-    ready = Agent.wish.in_([Wish.ready, Wish.ready_once])
+    ready = Agent.wish.in_(WILLING)
     free = and_(
         ready, Agent.call_load < Agent.call_capacity, Agent.video_load == 0,
         or_(Agent.back_off_until.is_(None), Agent.back_off_until <= now),
