@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from router.actions import dispatch, listing
+from router.actions.guarding import ask_guard
 from router.actions.intake import take_in
-from router.actions.nurturing import ask_guard
 from router.book import Writing
 from router.model.agents import Agent
 from router.model.base import vouched

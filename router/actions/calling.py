@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from router.actions import keeping, listing, outgoing, presence, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
-from router.actions.nurturing import permit, refund
+from router.actions.guarding import permit, refund
 from router.book import Writing
 from router.model.arrivals import Arrival, ArrivalState
 from router.model.base import vouched

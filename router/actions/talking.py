@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from router.actions import outgoing, signing
-from router.actions.nurturing import permit, refund
+from router.actions.guarding import permit, refund
 from router.book import Writing
 from router.model.budgets import MESSAGE_COST
 from router.model.campaigns import Campaign

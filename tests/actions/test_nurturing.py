@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from router.actions import dispatch, nurturing, wrapping
-from router.actions.nurturing import QUOTE_CHECK, check_quote, permit, quote_ended, refund
+from router.actions import dispatch, guarding, wrapping
+from router.actions.guarding import permit, refund
+from router.actions.nurturing import QUOTE_CHECK, check_quote, quote_ended
 from router.book import Book, Writing
 from router.model.alarms import Alarm, AlarmState
 from router.model.budgets import Budget
@@ -359,7 +360,7 @@ async def test_consent_is_what_the_receipts_of_the_person_say(book: Book) -> Non
         await w.session.flush()
         campaign = await w.session.get(Campaign, 1)
         assert campaign is not None
-        assert (await nurturing.ask_guard(w, campaign, contact, Purpose.commercial)).rules == ("consent.commercial",)
+        assert (await guarding.ask_guard(w, campaign, contact, Purpose.commercial)).rules == ("consent.commercial",)
         w.session.add(
             Receipt(
                 campaign_id=1,
@@ -376,7 +377,7 @@ async def test_consent_is_what_the_receipts_of_the_person_say(book: Book) -> Non
                 given_at=w.now,
             )
         )
-        assert (await nurturing.ask_guard(w, campaign, contact, Purpose.commercial)).allowed
+        assert (await guarding.ask_guard(w, campaign, contact, Purpose.commercial)).allowed
 
 
 async def test_a_quote_is_not_quiet_while_somebody_talks_with_the_person_and_rests_anew_afterwards(

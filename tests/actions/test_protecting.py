@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select, text
 
-from router.actions import nurturing, protecting
+from router.actions import guarding, protecting
 from router.actions.intake import take_in
 from router.actions.talking import Text, send_text
 from router.book import Batcher, Book
@@ -247,7 +247,7 @@ async def test_a_call_draws_on_its_landing_pages_day_and_hour_and_gives_back_to_
     clock.forward(3_600)
     async with book.writing() as w:
         attempt = (await w.session.scalars(select(Attempt)))[0]
-        await nurturing.refund(w, attempt.id)
+        await guarding.refund(w, attempt.id)
     async with book.reading() as r:
         used = {row.scope: row.used for row in await r.session.scalars(select(Budget))}
     assert set(used.values()) == {0}

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from router.actions import nurturing
+from router.actions import guarding
 from router.actions.withdrawing import withdraw
 from router.book import Book
 from router.model.base import vouched
@@ -32,7 +32,7 @@ async def permitted(book: Book, lead: Lead, purpose: Purpose) -> tuple[str, ...]
     async with book.writing() as w:
         campaign = vouched(await w.session.get(Campaign, lead.campaign_id))
         contact = vouched(await w.session.get(Contact, lead.contact_id))
-        _, verdict = await nurturing.permit(
+        _, verdict = await guarding.permit(
             w, campaign, contact, channel="call", purpose=purpose, lead_id=lead.id
         )
         return () if verdict.allowed else verdict.rules
@@ -48,7 +48,7 @@ async def test_what_is_withdrawn_between_plan_and_dial_denies_the_call(book: Boo
     async with book.writing() as w:
         campaign = vouched(await w.session.get(Campaign, lead.campaign_id))
         contact = vouched(await w.session.get(Contact, lead.contact_id))
-        assert (await nurturing.ask_guard(w, campaign, contact, Purpose.commercial)).allowed
+        assert (await guarding.ask_guard(w, campaign, contact, Purpose.commercial)).allowed
     assert await take_back(book, lead, "commercial")
     assert await permitted(book, lead, Purpose.commercial) == ("consent.commercial",)
     assert await permitted(book, lead, Purpose.requested) == ()

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from router import demo
 from router.actions import configuring
-from router.actions.nurturing import permit
+from router.actions.guarding import permit
 from router.book import Book, Writing
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign, Queue
