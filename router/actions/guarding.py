@@ -6,7 +6,8 @@ from router.model.budgets import LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.guard import PACKS, Purpose, Snapshot, Verdict, may_contact
+from router.model.guard import Barred, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.packs import pack_of
 from router.store import attempts, budgets
 
 
@@ -16,19 +17,19 @@ async def ask_guard(
     """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
     the request it is about: what was agreed to with it may have been taken back since."""
     tries = await attempts.of_number(w.session, contact.phone, w.now)
+    reason = await attempts.suppression(w.session, contact.phone)
     snapshot = Snapshot(
-        pack=PACKS[campaign.rule_pack],
+        pack=pack_of(campaign.rule_pack, campaign.country),
         phone=contact.phone,
-        zone=campaign.timezone,
+        zones=(campaign.timezone,),
         purpose=purpose,
-        suppressed=await attempts.suppression(w.session, contact.phone),
+        barred=(Barred(reason),) if reason else (),
         paused=campaign.paused and purpose is Purpose.commercial,
         consents=await attempts.consents(w.session, contact.id),
         countries=frozenset(campaign.countries or [campaign.country]),
         taken_back=await attempts.taken_back(w.session, lead_id) if lead_id else frozenset(),
-        commercial=[one.at for one in tries if one.purpose == Purpose.commercial],
-        codes=[one.at for one in tries if one.purpose == Purpose.code],
-        anything=[one.at for one in tries],
+        tries=[Try(one.at, Purpose(one.purpose), one.channel) for one in tries],
+        caller_id=campaign.caller_id,
     )
     return may_contact(snapshot, w.now)
 

@@ -19,10 +19,11 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import plain
-from router.model.guard import PACKS, Purpose, Snapshot, may_contact
+from router.model.guard import Barred, Purpose, Snapshot, may_contact
 from router.model.imports import CHUNK, Import, ImportRow, ImportState, Outcome
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
+from router.model.packs import pack_of
 from router.model.sheets import FIELDS, MOST_CELL, Sheet, guess, read_date, read_phone, says_yes
 from router.model.tasks import TIER_LIST
 from router.store import imports
@@ -196,8 +197,9 @@ def _denied(campaign: Campaign, phone: str, suppressed: Mapping[str, str], now: 
 
 def _snapshot(campaign: Campaign, phone: str, suppressed: str = "") -> Snapshot:
     return Snapshot(
-        pack=PACKS[campaign.rule_pack], phone=phone, zone=campaign.timezone, purpose=Purpose.commercial,
-        suppressed=suppressed, consents=frozenset({Purpose.commercial.value}),
+        pack=pack_of(campaign.rule_pack, campaign.country), phone=phone, zones=(campaign.timezone,),
+        purpose=Purpose.commercial, barred=(Barred(suppressed),) if suppressed else (),
+        consents=frozenset({Purpose.commercial.value}), caller_id=campaign.caller_id,
     )
 
 

@@ -7,14 +7,15 @@ from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
-from router.model.guard import PACKS, Purpose, next_open
+from router.model.guard import Purpose, next_open
 from router.model.leads import Intent, Lead
+from router.model.packs import pack_of
 from router.model.tasks import Task, TaskKind, TaskState
 from router.store import alarms, imports
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
-"""How long a paused campaign's lists rest before they are looked at again."""
+"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again."""
 
 
 async def purpose_of(w: Writing, task: Task) -> Purpose:
@@ -55,7 +56,9 @@ async def _opens(w: Writing, campaign_id: int) -> datetime | None:
     campaign = vouched(await w.session.get(Campaign, campaign_id))
     if campaign.paused:
         return w.now + PAUSED_REST
-    opens = next_open(PACKS[campaign.rule_pack], campaign.timezone, w.now)
+    opens = next_open(pack_of(campaign.rule_pack, campaign.country), (campaign.timezone,), w.now)
+    if opens is None:
+        return w.now + PAUSED_REST
     return opens if opens > w.now else None
 
 

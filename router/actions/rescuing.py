@@ -31,9 +31,10 @@ from router.model.carts import (
     rank,
 )
 from router.model.connectors import Connector
-from router.model.guard import PACKS, Purpose, Snapshot, may_contact, next_open
+from router.model.guard import Barred, Purpose, Snapshot, Try, may_contact, next_open
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Lead
+from router.model.packs import pack_of
 from router.model.tasks import TIER_FRESH, Reservation, ReservationState, Task, TaskState
 from router.ports import CartChange, CartMoved, Phone
 from router.store import alarms, attempts, carts, connectors
@@ -176,20 +177,22 @@ async def _decent(w: Writing, campaign: Campaign, phone: str, basis: str) -> tup
     """Why this number must not be called at all, and until when a call has to wait: we begin it, so nobody is called at
     night, whatever its purpose."""
     tries = await attempts.of_number(w.session, phone, w.now)
-    pack, zone = PACKS[campaign.rule_pack], campaign.timezone
+    pack, zones = pack_of(campaign.rule_pack, campaign.country), (campaign.timezone,)
+    reason = await attempts.suppression(w.session, phone)
     purpose = Purpose.commercial if basis == CONSENT else Purpose.service
     verdict = may_contact(
         Snapshot(
-            pack=pack, phone=phone, zone=zone, purpose=purpose, suppressed=await attempts.suppression(w.session, phone),
-            paused=campaign.paused, consents=frozenset({purpose.value}),
-            commercial=[one.at for one in tries if one.purpose == Purpose.commercial],
-            anything=[one.at for one in tries],
+            pack=pack, phone=phone, zones=zones, purpose=purpose, barred=(Barred(reason),) if reason else (),
+            paused=campaign.paused, consents=frozenset({purpose.value}), caller_id=campaign.caller_id,
+            tries=[Try(one.at, Purpose(one.purpose), one.channel) for one in tries],
         ),
         w.now,
     )
     if verdict.word == "deny":
         return verdict.rules[0], None
-    opens = next_open(pack, zone, verdict.until or w.now)
+    opens = next_open(pack, zones, verdict.until or w.now)
+    if opens is None:
+        return "zone.unknown", None
     return "", opens if opens > w.now else None
 
 

@@ -57,7 +57,7 @@ async def test_a_real_campaign_waits_for_monday(book: Book, clock: Clock) -> Non
         _, verdict = await asked(w, "standard", Purpose.commercial)
     assert verdict.word == "defer"
     assert verdict.until == MONDAY_AT_TEN
-    assert verdict.rules == ("standard.hours",)
+    assert verdict.rules == ("standard.weekend",)
 
 
 def test_the_walk_calls_only_numbers_kept_for_fiction() -> None:
