@@ -97,8 +97,8 @@ class Quiet(Rule, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Consent(Rule, frozen=True, kw_only=True, cache_hash=True):
-    """What permits to begin at all. Consent always does. Besides: an existing relation until so many days after its
-    end; being a business, if `business`; being in none of the registers, if `unlisted`."""
+    """What permits to begin at all. Consent always does. Besides, on the rule's channels: an existing relation until so
+    many days after its end; being a business, if `business`; being in none of the registers, if `unlisted`."""
 
     relation_days: int | None = None
     business: bool = False
