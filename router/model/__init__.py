@@ -34,6 +34,7 @@ from router.model import (
     signings,
     suppressions,
     tasks,
+    unsubscribes,
 )
 from router.model.base import Base
 
@@ -72,4 +73,5 @@ __all__ = [
     "signings",
     "suppressions",
     "tasks",
+    "unsubscribes",
 ]

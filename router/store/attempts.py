@@ -26,7 +26,7 @@ async def suppression(session: ReadSession, phone: str) -> str:
     """Why this number may not be contacted; empty when it may."""
     found = await session.scalar(
         select(Suppression.reason)
-        .where(Suppression.phone == phone, Suppression.lifted_at.is_(None))
+        .where(Suppression.phone == phone, Suppression.address == "", Suppression.lifted_at.is_(None))
         .order_by(Suppression.created_at)
         .limit(1)
     )
