@@ -36,6 +36,7 @@ def test_a_campaign_names_a_pack_or_leaves_it_to_the_country() -> None:
     assert pack_of("demo", "ES") is shipped()["demo"]
 
 
+BR_ONLY = rule("registers", "X-6", 'key = "x"\nmax_age_days = 7\nsubdivisions = ["BR-SP"]')
 HOURS = rule("hours", "X-1", "", week=DAY)
 
 
@@ -65,7 +66,7 @@ HOURS = rule("hours", "X-1", "", week=DAY)
         (text(rule("caps", "X-2", "days = 1\nmost = 0")), "X-2: most is less than 1"),
         (text(rule("caps", "X-2", "days = 1")), "X-2: Object missing required field `most`"),
         (text(rule("gaps", "X-3", "minutes = 60\npromised = 10")), "X-3: a promise does not shorten"),
-        (text(rule("caps", "X-2", 'days = 1\nmost = 2\nsubdivisions = ["US-FL"]')), "X-2: 'US-FL' is no part"),
+        (text(rule("caps", "X-2", 'days = 1\nmost = 2\nsubdivisions = ["US-FL"]')), "X-2: ['US-FL'] is no part"),
         (text(rule("caps", "X-2", 'days = 1\nmost = 2\nchannels = ["fax"]')), "X-2: Invalid enum value 'fax'"),
         (text(rule("caps", "X-2", "days = 1\nmost = 2\nchannels = []")), "X-2: it binds no channel"),
         (text(rule("holidays", "X-4", 'of = "part"'), country="XX"), "X-4: the holidays of 'XX'"),
@@ -74,6 +75,9 @@ HOURS = rule("hours", "X-1", "", week=DAY)
         (text(base=BASE.partition("[fraud]")[0]), "fraud: nothing bounds"),
         (text(base=BASE.replace("[fraud]", "unlisted = true\n[fraud]")), "some-consent: it leans on registers"),
         (text(HOURS + rule("hours", "X-5", "", week={"tue": DAY["mon"]})), "X-1: its hours together leave no"),
+        (text(BR_ONLY, base=BASE.replace("[fraud]", "unlisted = true\n[fraud]"), country="BR"),
+         "some-consent: it leans on registers, and there is none for all"),
+        (text().replace("extends", 'only_numbers = "("\nextends'), "only_numbers: '(' is no pattern"),
         (text().replace("extends = []", 'extends = ["none"]'), "extends: there is no pack 'none'"),
         ("hours = 7\n" + text(), ""),
         ("hours = [7]\n" + text(), ""),
