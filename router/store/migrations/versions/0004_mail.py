@@ -1,4 +1,4 @@
-"""Nurturing: what follows a quiet quote, and the ways in which people are reached."""
+"""E-mail that leaves the house."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,11 +8,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    _mail()
-
-
-def _mail() -> None:
-    """E-mail that leaves the house."""
     for table, column in (("campaigns", "mail_from"), ("suppressions", "address")):
         op.add_column(table, sa.Column(column, sa.Text(), server_default=sa.text("''"), nullable=False))
         op.alter_column(table, column, server_default=None)
