@@ -4,6 +4,7 @@ from aiohttp import web
 
 from router.paths import STATIC
 from router.web import (
+    agreed,
     api,
     attachments,
     availability,
@@ -24,6 +25,7 @@ from router.web import (
     openapi,
     partials,
     parties,
+    people,
     promised,
     receipts,
     short_links,
@@ -45,7 +47,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, openapi, keys, imports, byhand, merges, why, figures,
+    api, openapi, keys, imports, byhand, merges, why, figures, agreed, people,
 )
 
 
