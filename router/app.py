@@ -34,6 +34,7 @@ from router.actions import (
     admitting,
     calling,
     configuring,
+    consulting,
     covering,
     dispatch,
     intake,
@@ -102,6 +103,7 @@ LEG_SECONDS = 5.0
 ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
+    consulting.CONSULTATION_ANSWER: consulting.unanswered,
     wrapping.TASK_WRAP: wrapping.wrap_up_ends,
     wrapping.WRAP_OVERRUN: wrapping.overruns,
     nurturing.QUOTE_CHECK: nurturing.check_quote,

@@ -52,9 +52,9 @@ async def site(w: Writing, queue: Queue, key: str = "landing", **values: Any) ->
 async def agent(w: Writing, login: str = "ana", *, ready: bool = True, **values: Any) -> Agent:
     """An agent; `ready` ones are eligible at the moment of the transaction."""
     made = Agent(
-        login=login, name=login.title(), password_hash="!", address=f"client:{login}",
-        **{"role": Role.agent, "wish": Wish.ready if ready else Wish.off, "idle_since": w.now if ready else None,
-           "heartbeat_at": w.now if ready else None, **values},
+        login=login, name=login.title(), password_hash="!",
+        **{"address": f"client:{login}", "role": Role.agent, "wish": Wish.ready if ready else Wish.off,
+           "idle_since": w.now if ready else None, "heartbeat_at": w.now if ready else None, **values},
     )
     w.session.add(made)
     await w.session.flush()

@@ -10,7 +10,17 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
+from router.actions import (
+    calling,
+    consulting,
+    dispatch,
+    presence,
+    quoting,
+    replying,
+    supervising,
+    transferring,
+    wrapping,
+)
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -70,7 +80,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
-        modes=list(PromiseMode), questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
+        modes=list(PromiseMode), questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
 
 
@@ -176,6 +186,31 @@ async def hang_up(request: web.Request) -> web.Response:
 async def hold(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: calling.hold(
         w, row_id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/consult")
+async def consult(request: web.Request) -> web.Response:
+    """The agent asks the colleague `agent` before he hands the person over."""
+    return await _act(request, lambda w, signed: consulting.ask(
+        w, row_id(request), signed.agent.id, _number(signed.form, "agent")))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/complete")
+async def complete(request: web.Request) -> web.Response:
+    """The person goes on with the colleague who was asked."""
+    return await _act(request, lambda w, signed: consulting.complete(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/takeback")
+async def take_back(request: web.Request) -> web.Response:
+    """The agent goes on with the person, without the colleague."""
+    return await _act(request, lambda w, signed: consulting.take_back(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/consultations/{id:\d{1,19}}/leave")
+async def leave(request: web.Request) -> web.Response:
+    """The colleague who is asked says no, or goes."""
+    return await _act(request, lambda w, signed: consulting.leave(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
