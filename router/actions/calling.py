@@ -358,8 +358,10 @@ async def hold(w: Writing, call_id: int, agent_id: int, on: bool) -> None:
         raise Conflict("There is nobody on the line yet.")
     asked = await consultations.live_of_call(w.session, call.id)
     if asked is not None and asked.state is ConsultationState.ringing:
-        raise Conflict("Your colleague's telephone still rings. Wait for the answer, or go on without.")
+        raise Conflict("Your colleague's telephone still rings. Wait for the answer, or go on alone.")
     await consulting.set_hold(w, call, on)
+    if asked is not None:
+        w.hint(f"agent:{asked.agent_id}")
 
 
 async def held(w: Writing, delivery: Delivery) -> None:
