@@ -69,7 +69,7 @@ RULES = {
         select agent_id from reservations where state = 'pending' group by agent_id having count(*) > 1""",
     "what is put off comes back by an alarm": """
         select t.id from tasks t where t.state = 'scheduled' and not exists (select from alarms a
-          where a.kind = 'task.due' and a.subject_id = t.id and a.state = 'pending')""",
+          where a.kind in ('task.due', 'task.rested') and a.subject_id = t.id and a.state = 'pending')""",
     "a task that is connecting or engaged has one live call": """
         select t.id from tasks t where t.state in ('connecting', 'engaged') and
           case when t.kind in ('chat', 'video') then 0 else 1 end <> (

@@ -1,6 +1,7 @@
 """Listing: calls nobody asked for. Why a call is made, and what waits until it is permitted."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from router.actions.intake import TASK_DUE
 from router.book import Writing
@@ -8,6 +9,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
 from router.model.guard import Purpose, next_open
+from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.packs import pack_of
 from router.model.tasks import Task, TaskKind, TaskState
@@ -15,7 +17,18 @@ from router.store import alarms, imports
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
-"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again."""
+"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again. A
+campaign that goes on wakes its lists before."""
+TASK_RESTED = "task.rested"
+"""The alarm of a task that rests because its campaign is paused; what rests for its hours has `TASK_DUE`."""
+LISTS_WAKE = "lists.wake"
+
+
+class _Rest(NamedTuple):
+    until: datetime
+    alarm: str
+    reason: str
+
 
 
 async def purpose_of(w: Writing, task: Task) -> Purpose:
@@ -46,32 +59,41 @@ async def waiting_lists(w: Writing) -> list[int]:
     """The campaigns whose lists wait for agents though they may not be called now."""
     found = []
     for campaign_id in await imports.list_campaigns(w.session):
-        if await _opens(w, campaign_id) is not None:
+        if await _rest(w, campaign_id) is not None:
             found.append(campaign_id)
     return found
 
 
-async def _opens(w: Writing, campaign_id: int) -> datetime | None:
-    """When the lists of the campaign may be called next; None for now."""
+async def _rest(w: Writing, campaign_id: int) -> _Rest | None:
+    """Until when the lists of the campaign rest, and why; None when they may be called now."""
     campaign = vouched(await w.session.get(Campaign, campaign_id))
     if campaign.paused:
-        return w.now + PAUSED_REST
+        return _Rest(w.now + PAUSED_REST, TASK_RESTED, "paused")
     opens = next_open(pack_of(campaign.rule_pack, campaign.country), (campaign.timezone,), w.now)
     if opens is None:
-        return w.now + PAUSED_REST
-    return opens if opens > w.now else None
+        return _Rest(w.now + PAUSED_REST, TASK_DUE, "hours")
+    return _Rest(opens, TASK_DUE, "hours") if opens > w.now else None
 
 
 async def put_off(w: Writing, campaign_id: int) -> int:
     """Lets some of the campaign's list tasks rest until they may be called; how many. No agent is rung for a call that
     the guard would not allow."""
-    opens = await _opens(w, campaign_id)
-    if opens is None:
+    rest = await _rest(w, campaign_id)
+    if rest is None:
         return 0
-    rested = await imports.put_off(w.session, campaign_id, TASK_DUE, opens)
+    rested = await imports.put_off(w.session, campaign_id, rest.alarm, rest.until)
     for task_id, lead_id in rested:
-        w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id, due=opens.isoformat(),
-               reason="hours")
+        w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id,
+               due=rest.until.isoformat(), reason=rest.reason)
     if rested:
         w.hint("wallboard")
     return len(rested)
+
+
+async def wake(w: Writing, campaign_id: int) -> None:
+    """The campaign goes on (an alarm's handler): what rested because it was paused is due now, some at a time."""
+    if vouched(await w.session.get(Campaign, campaign_id)).paused:
+        return
+    if await imports.wake(w.session, campaign_id, TASK_RESTED, w.now, CHUNK) == CHUNK:
+        await alarms.set_alarm(w.session, LISTS_WAKE, campaign_id, w.now)
+    w.hint("alarms")

@@ -92,6 +92,18 @@ _PUT_OFF = text(
     """
 ).bindparams(bindparam("due_at", type_=DateTime(timezone=True)))
 
+_WAKE = text(
+    """
+    with resting as (
+      select a.id from alarms a join tasks t on t.id = a.subject_id
+      where a.kind = :alarm and a.state = 'pending' and a.due_at > :now and t.campaign_id = :campaign_id
+      order by a.id limit :most
+      for no key update of a skip locked
+    )
+    update alarms set due_at = :now from resting where alarms.id = resting.id returning 1
+    """
+).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+
 _FORGET = text(
     """
     with old as (
@@ -223,6 +235,12 @@ async def put_off(
         _PUT_OFF, {"campaign_id": campaign_id, "alarm": alarm, "due_at": due_at, "most": most}
     )
     return [(row[0], row[1]) for row in rows]
+
+
+async def wake(session: WriteSession, campaign_id: int, alarm: str, now: datetime, most: int) -> int:
+    """Makes so many alarms of this kind for tasks of the campaign due now; how many."""
+    values = {"campaign_id": campaign_id, "alarm": alarm, "now": now, "most": most}
+    return len(await session.execute(_WAKE, values))
 
 
 async def suppressed(session: ReadSession, phones: Sequence[str]) -> dict[str, str]:
