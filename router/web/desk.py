@@ -29,7 +29,7 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.tasks import BY_AGENT, Disposition, Reservation, Task
+from router.model.tasks import BY_AGENT, Disposition, Reservation, ReservationState, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -156,6 +156,10 @@ async def accept(request: web.Request) -> web.Response:
 
     answer = await _act(request, action)
     fail_here("accept.after_commit")
+    async with doors(request).book.reading() as r:
+        held = await r.session.get(Reservation, row_id(request))
+    if held is not None and held.state is ReservationState.canceled:
+        raise Conflict("The person has left meanwhile.")
     return answer
 
 

@@ -120,7 +120,7 @@ async def test_axe_finds_nothing_while_somebody_is_asked(
     await _looks(pages, f"{locale}-{width}-{dark}-2-joined")
     async with house.book.writing() as w:
         await consulting.leave(w, 1, eva.id)
-    await expect(pages["ana"].locator("#work [role=status]")).to_be_visible()
+    await expect(pages["ana"].locator("#hangup")).to_be_visible()
     await _looks({"ana": pages["ana"]}, f"{locale}-{width}-{dark}-3-left")
 
 
