@@ -165,19 +165,22 @@ class Day(RuleBasedStateMachine):
         call = self.floor.now_seen.calls[place % len(self.floor.now_seen.calls)]
         self.step(self.floor.do(lambda w: calling.hang_up(w, call.id, call.agent_id)))
 
-    @precondition(lambda self: any(call.state == "talking" for call in self.floor.now_seen.calls))
-    @rule(place=ANY, agent=AGENT, answers=st.booleans(), then=st.sampled_from([
-        "complete", "take back", "together", "leave", "hang up", "hand on", "nothing"]), both=st.booleans())
-    def a_colleague_is_asked(self, place: int, agent: int, answers: bool, then: str, both: bool) -> None:
-        """And then this, or this and its opposite in one moment; what comes later the other steps do."""
-        talking = [call for call in self.floor.now_seen.calls if call.state == "talking"]
-        call = talking[place % len(talking)]
+    @rule(place=ANY, answers=st.booleans(), both=st.booleans(), then=st.sampled_from([
+        "complete", "take back", "together", "leave", "hang up", "hand on", "nothing"]))
+    def a_colleague_is_asked(self, place: int, answers: bool, both: bool, then: str) -> None:
+        """About a call that has come about, and then this, or this and its opposite in one moment; what comes later the
+        other steps do."""
+        call = self._run(self.floor.talk(place))
+        if call is None:
+            return
+        others = [one for one in self.floor.now_seen.agents if one.id != call.agent_id]
+        willing = [one for one in others if one.call_load == 0 and one.pool == 1 and one.wish == "ready"] or others
+        agent = willing[place % len(willing)].id
         self.step(self.floor.do(lambda w: consulting.ask(w, call.id, call.agent_id, agent)))
-        call = next(one for one in self.floor.now_seen.calls if one.id == call.id)
-        (leg,) = [leg for leg in call.legs if leg.role == "colleague" and leg.stage < 3] or [None]
-        if leg is not None and answers:
-            self.step(self.floor.place(leg) if leg.delivery is not None else self.floor.beat())
-            self.step(self.floor.tell(leg, LegStage.answered, times=2))
+        legs = next(one.legs for one in self.floor.now_seen.calls if one.id == call.id)
+        if answers:
+            for leg in legs:
+                self.step(self.floor.answer(leg))
 
         async def leaves(w: Writing) -> None:
             asking = await consultations.live_with(w.session, agent)
