@@ -36,6 +36,7 @@ from router.actions import (
     configuring,
     covering,
     dispatch,
+    elsewhere,
     intake,
     inviting,
     keeping,
@@ -115,6 +116,7 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     keeping.REMIND: telling.remind,
     keeping.WAITS: covering.waits,
     keeping.TELL: telling.ended,
+    elsewhere.QUOTE_LAPSE: elsewhere.lapse,
 }
 
 PARTIES: Mapping[str, Party] = {
