@@ -37,6 +37,7 @@ from router.actions import (
     consulting,
     covering,
     dispatch,
+    elsewhere,
     intake,
     inviting,
     keeping,
@@ -120,6 +121,7 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     keeping.REMIND: telling.remind,
     keeping.WAITS: covering.waits,
     keeping.TELL: telling.ended,
+    elsewhere.QUOTE_LAPSE: elsewhere.lapse,
 }
 
 PARTIES: Mapping[str, Party] = {

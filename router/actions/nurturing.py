@@ -6,7 +6,7 @@ from router.actions.guarding import ask_guard
 from router.book import Writing
 from router.model.base import vouched
 from router.model.cadences import Enrolment, EnrolmentState
-from router.model.campaigns import Campaign
+from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.guard import Purpose, Verdict
 from router.model.quotes import OPEN, Quote, QuoteState
@@ -66,6 +66,8 @@ async def promised(w: Writing, contact_id: int) -> None:
 
 
 def _stale_reason(quote: Quote, signing: Signing | None) -> str:
+    if quote.external_number is not None:
+        return "elsewhere"
     if signing is not None and signing.state in (SigningState.code_sent, SigningState.verified):
         return "sign_abandoned"
     return "opened_unsigned" if quote.state is QuoteState.opened else "never_opened"
@@ -97,7 +99,7 @@ async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, 
 
 
 async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
-    queue = await tasks.queue_of(w.session, vouched(await tasks.newest_of_lead(w.session, quote.lead_id)))
+    queue = await _queue_of(w, quote)
     task = Task(
         **placed(queue.line, TaskKind.nurture, tier, w.now), **kept_for(queue.line, quote.agent_id, w.now),
         lead_id=quote.lead_id, contact_id=quote.contact_id,
@@ -106,6 +108,13 @@ async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
     w.session.add(task)
     await w.session.flush()
     return task
+
+
+async def _queue_of(w: Writing, quote: Quote) -> Queue:
+    """Its own line, or the one in which its request waited."""
+    if quote.queue_id is not None:
+        return vouched(await w.session.get(Queue, quote.queue_id))
+    return await tasks.queue_of(w.session, vouched(await tasks.newest_of_lead(w.session, quote.lead_id)))
 
 
 async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:

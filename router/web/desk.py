@@ -297,6 +297,6 @@ async def send_quote(request: web.Request) -> web.Response:
         task = await w.session.get(Task, row_id(request))
         if task is None or task.agent_id != signed.agent.id or task.state.final:
             raise Conflict("This task is not yours any more. Nothing was sent.")
-        quote = await quoting.draft(w, agent_id=signed.agent.id, lead_id=task.lead_id, lines=lines)
+        quote = await quoting.write(w, task, lines, agent_id=signed.agent.id)
     await quoting.send_offer(house.book, quote.id, signed.agent.id)
     return await _desk_now(request, signed)

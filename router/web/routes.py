@@ -11,6 +11,7 @@ from router.web import (
     byhand,
     chat,
     desk,
+    elsewhere,
     figures,
     forms,
     health,
@@ -47,7 +48,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, openapi, keys, imports, byhand, merges, why, figures, agreed, people,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, agreed, people,
 )
 
 
