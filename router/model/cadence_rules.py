@@ -68,10 +68,10 @@ class StepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     `otherwise` are ways to take when the first is not open to this person. Within `window` (wall clock, from and to) if
     it is given. A step late by more than `not_after` business minutes is planned anew, not fired. Unless
-    `wait_for_completion` the next step is counted from when this one began. `template` names the text ("" for the
-    step's own), `needs` the purpose it is agreed to. A call waits `life` business minutes for an agent, then it is left
-    out; 0: the house's own patience, after which it is hurried once. `tier` is where it waits among the others (0: by
-    why the cadence began).
+    `wait_for_completion` the next step is counted from when this one began. `template` names the text (one of `TEXTS`;
+    "offer_again" by itself), `needs` the purpose it is agreed to. A call waits `life` business minutes for an agent,
+    then it is left out; 0: the house's own patience, after which it is hurried once. `tier` is where it waits among the
+    others (0: by why the cadence began).
     """
 
     n: Annotated[int, Meta(ge=1, le=99)]
@@ -131,9 +131,15 @@ class CadencePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         return next((step for step in self.steps if step.n == n), None)
 
 
+TEXTS = frozenset({
+    "offer_again", "offer_ends", "offer_questions", "goodbye", "cart_waits", "missed_you", "how_is_it",
+})  # fmt: skip
+"""The texts there are, each in every language (`templates/sms`)."""
+
+
 class WrongCadence(ValueError):
     """A cadence that contradicts itself. `code` is stable: "twice", "anchor", "loop", "calls", "messages", "steps",
-    "window", "way", "end", "outcome", "stop"."""
+    "window", "way", "template", "outcome", "stop"."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -172,6 +178,8 @@ def _check_step(step: StepPlan, before: set[int], known: set[int]) -> None:
     elif step.anchor not in ("prev_done", "enrol", "valid_until"):
         raise WrongCadence("anchor", f"step {step.n}: anchor: {step.anchor} is none of prev_done, enrol, valid_until, "
                                      "step:N")
+    if step.template is not None and (step.is_call or step.template not in TEXTS):
+        raise WrongCadence("template", f"step {step.n}: template: the texts are {', '.join(sorted(TEXTS))}")
     if step.window is not None and step.window[0] >= step.window[1]:
         raise WrongCadence("window", f"step {step.n}: window: it ends before it begins")
     if (step.is_call and step.otherwise) or Way.call_task in step.otherwise or step.channel in step.otherwise:

@@ -7,9 +7,10 @@ counted in it. Pure; moments are aware.
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from router.model.hours import ALWAYS, LOOK_AHEAD_DAYS, Opening, Windows, at_wall, check_holidays, spans
+from router.model.hours import ALWAYS, LOOK_AHEAD_DAYS, Opening, Windows, at_wall, public_holidays, spans
 
 BUSINESS: tuple[Windows, ...] = (((9 * 60, 18 * 60),),) * 5 + ((), ())
 """Monday to Friday from nine to six: when a delay in business hours passes, not when somebody may be called."""
@@ -24,19 +25,24 @@ class Unit(StrEnum):
     cal = "cal"
 
 
+@lru_cache(1_000)
 def calendar(zone: str, country: str = "", subdivision: str = "", *, always: bool = False) -> Opening:
     """A customer's calendar. Holidays nobody knows are none; `always`: every hour counts, as for a demonstration."""
-    try:
-        check_holidays(country, subdivision)
-    except ValueError:
-        try:
-            check_holidays(country, "")
-            subdivision = ""
-        except ValueError:
-            country = subdivision = ""
     if always:
         return Opening(zone, ALWAYS)
-    return Opening(zone, BUSINESS, country, subdivision)
+    for known, part in ((country, subdivision), (country, "")):
+        if known and _has_holidays(known, part):
+            return Opening(zone, BUSINESS, known, part)
+    return Opening(zone, BUSINESS)
+
+
+def _has_holidays(country: str, subdivision: str) -> bool:
+    """Whether anybody knows the holidays there. Asked so, only this country is read from the disk."""
+    try:
+        public_holidays(country, subdivision, 2026)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def add(calendar: Opening, at: datetime, delay: int, unit: Unit | str) -> datetime:

@@ -34,7 +34,8 @@ class Past:
 class Inside:
     """Where somebody stands. `running` is the step under way, if any; `calls` and `messages` those that counted;
     `not_before` and `other_band` are what the last outcome asks of the next call; `again` is the number of the call
-    that is made once more; `ways` are those open to him; `true` the conditions that hold."""
+    that is made once more; `ways` are those open to him; `true` the conditions that hold. After a rest delays are
+    counted from `resumed_at`."""
 
     plan: CadencePlan
     enrolled_at: datetime
@@ -48,6 +49,7 @@ class Inside:
     again: int | None = None
     ways: frozenset[Way] = frozenset(Way)
     true: frozenset[Skip] = frozenset()
+    resumed_at: datetime | None = None
 
 
 class Word(StrEnum):
@@ -96,7 +98,7 @@ def next_step(inside: Inside, times: Times, now: datetime) -> Decision:
             continue
         if stop := [one for one in step.stop_on if one in inside.true]:
             return Decision(Word.exit, reason=stop[0].value, skipped=tuple(skipped))
-        why, way = _left_out(step, inside)
+        why, way = left_out(step, inside)
         due = None
         if not why:
             due = _due(step, inside, times, now)
@@ -122,7 +124,7 @@ def _too_late(step: StepPlan, inside: Inside, times: Times, now: datetime) -> bo
     return add(times.calendar, _anchored(step, inside, times), step.not_after, Unit.bmin) < now
 
 
-def _left_out(step: StepPlan, inside: Inside) -> tuple[str, Way | None]:
+def left_out(step: StepPlan, inside: Inside) -> tuple[str, Way | None]:
     """Why a step is left out, or the way it takes."""
     if skip := [one for one in step.skip_if if one in inside.true]:
         return skip[0].value, None
@@ -162,7 +164,8 @@ def _anchored(step: StepPlan, inside: Inside, times: Times) -> datetime:
     done."""
     if step.anchor == "valid_until" and inside.valid_until is not None:
         return add(times.calendar, inside.valid_until, -step.delay, step.unit)
-    return add(times.calendar, _base(step, inside), step.delay, step.unit)
+    base = _base(step, inside)
+    return add(times.calendar, max(base, inside.resumed_at or base), step.delay, step.unit)
 
 
 def _base(step: StepPlan, inside: Inside) -> datetime:

@@ -44,7 +44,9 @@ class Quote(Numbered):
     (minor units), tax (basis points), period ("once" or "month"). `canonical` is the one list of (label, value) lines
     from which page and PDF are both made; it is set when the quote is frozen, with `pdf_sha256`. `customer` is the name
     that stands on it. `idle_base` is when
-    the customer, or a person talking with him, last moved it: our automatic messages never do."""
+    the customer, or a person talking with him, last moved it: our automatic messages never do. `last_open_at` and
+    `open_before_at` are the last two openings by a person, not by what scans links. It is left alone until
+    `snoozed_until`. `reasons` are those for which it was found quiet at the last look, the best first."""
 
     __tablename__ = "quotes"
     __table_args__ = (UniqueConstraint("number", "version"), Index(None, "contact_id"), Index(None, "lead_id"))
@@ -69,3 +71,7 @@ class Quote(Numbered):
     idle_base: Mapped[datetime | None] = mapped_column(default=None)
     sent_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    last_open_at: Mapped[datetime | None] = mapped_column(default=None)
+    open_before_at: Mapped[datetime | None] = mapped_column(default=None)
+    snoozed_until: Mapped[datetime | None] = mapped_column(default=None)
+    reasons: Mapped[list[str]] = mapped_column(default_factory=list)
