@@ -119,7 +119,9 @@ async def inside_of(w: Writing, case: Case) -> Inside:
         plan=case.plan, enrolled_at=since,
         valid_until=quote.valid_until if quote is not None and enrolment.reason not in AFTERWARDS else None,
         past=tuple(
-            Past(one.n, one.began_at or one.planned_at, one.ended_at or one.planned_at, one.state is StepState.skipped)
+            # A call that waited in vain for an agent took its time: what follows is counted from its end.
+            Past(one.n, one.began_at or one.planned_at, one.ended_at or one.planned_at,
+                 skipped=one.state is StepState.skipped and one.began_at is None)
             for one in steps if one.state in cadences.OVER
         ),
         running=next((one.n for one in steps if one.state is StepState.waiting), None),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
+from router.model.base import vouched
 from router.model.best_time import Counted
 from router.model.cadence_rules import CadencePlan, Start, as_body, preset, read_body
 from router.model.cadences import (
@@ -258,13 +259,24 @@ async def inside_of(session: ReadSession, version_id: int) -> Sequence[int]:
     )
 
 
-async def unclassified(session: ReadSession, limit: int) -> Sequence[Enrolment]:
-    """Whoever rests because nobody said how his call went, the longest first."""
-    return await session.scalars(
-        select(Enrolment)
-        .where(Enrolment.state == EnrolmentState.paused, Enrolment.paused_reason == "unclassified")
+async def newest_version(session: ReadSession, cadence_id: int) -> CadenceVersion:
+    """The version that holds for whoever begins."""
+    found = await session.scalar(
+        select(CadenceVersion).where(CadenceVersion.cadence_id == cadence_id)
+        .order_by(CadenceVersion.version.desc()).limit(1)
+    )
+    return vouched(found)
+
+
+async def undecided(session: ReadSession, limit: int) -> Sequence[tuple[Enrolment, Contact]]:
+    """Whoever rests until a supervisor decides, the longest first."""
+    rows = await session.rows(
+        select(Enrolment, Contact)
+        .join(Contact, Contact.id == Enrolment.contact_id)
+        .where(Enrolment.state == EnrolmentState.paused, Enrolment.paused_reason.in_(("unclassified", "complaint")))
         .order_by(Enrolment.id).limit(limit)
     )
+    return [(row[0], row[1]) for row in rows]
 
 
 OVER = (StepState.done, StepState.skipped)
