@@ -9,6 +9,7 @@ from router.web import (
     attachments,
     availability,
     byhand,
+    cadences,
     chat,
     desk,
     figures,
@@ -47,7 +48,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, openapi, keys, imports, byhand, merges, why, figures, agreed, people,
+    api, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people,
 )
 
 
