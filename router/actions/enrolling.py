@@ -36,7 +36,7 @@ from router.model.tasks import (
     kept_for,
     placed,
 )
-from router.store import alarms, cadences, conversations, tasks
+from router.store import addresses, alarms, cadences, conversations, tasks
 
 QUOTE_CHECK = "quote.check"
 """The alarm at which it is asked whether a quote is quiet."""
@@ -101,6 +101,8 @@ async def ways_of(w: Writing, case: Case) -> frozenset[Way]:
             w.session, case.contact.id, Channel.whatsapp, w.now - timedelta(hours=24)
         ):
             open_to_him.add(Way.whatsapp)
+    if w.can_mail and case.campaign.mail_from and await addresses.address_of(w.session, case.contact.id):
+        open_to_him.add(Way.email)
     return frozenset(open_to_him)
 
 

@@ -5,6 +5,7 @@ enrolment: whoever stops the enrolment holds the same locks, so nothing is sent 
 """
 
 from datetime import timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from router.actions import enrolling, inviting, talking
@@ -20,6 +21,7 @@ from router.model.contacts import Contact
 from router.model.deliveries import Delivery
 from router.model.guard import Purpose
 from router.model.leads import Lead
+from router.model.letters import LETTERS
 from router.model.pacing import left_out
 from router.model.phone import international
 from router.model.quotes import Quote
@@ -27,7 +29,7 @@ from router.model.signings import OPENABLE, Signing
 from router.model.tasks import Disposition
 from router.model.vault import hash_token
 from router.ports import Channel
-from router.store import alarms, budgets, signings
+from router.store import addresses, alarms, budgets, signings
 from router.wording import day, wording
 
 AGAIN = "again"
@@ -128,7 +130,6 @@ async def send(w: Writing, case: Case, template: str, way: Way, key: str) -> Del
     link = await _link(w, case, template)
     if link is None:
         return None
-    what, shown = link
     quote, campaign = case.quote, case.campaign
     locale = quote.locale if quote is not None else case.contact.locale
     values = {
@@ -136,13 +137,41 @@ async def send(w: Writing, case: Case, template: str, way: Way, key: str) -> Del
         "number": quote.number if quote is not None else "", "amount": inviting.amount(quote) if quote else "",
         "day": day(quote.valid_until.astimezone(ZoneInfo(campaign.timezone)).date(), locale) if quote else "",
     }  # fmt: skip
+    if way is Way.email:
+        return await _mail(w, case, template, key, Filled(locale, values, link[0]))
     body, seen = (
         wording().text(f"sms/{template}.txt", locale, what="\x00", **values).translate(inviting.NARROW)
-        .replace("\x00", one) for one in (what, shown)
+        .replace("\x00", one) for one in link
     )
     channel = Channel.whatsapp if way is Way.whatsapp else Channel.sms
     text = talking.Text(body, seen, template, Purpose.commercial, key, channel)
     return await talking.send_text(w, campaign, case.contact, text, lead_id=case.enrolment.lead_id)
+
+
+class Filled(NamedTuple):
+    """What is put into a letter, in whose language, and what it points to."""
+
+    locale: str
+    values: dict[str, str]
+    link: str
+
+
+async def _mail(w: Writing, case: Case, template: str, key: str, filled: Filled) -> Delivery:
+    """The same by e-mail. It brings the link that ends such mails by itself. Raises NotAllowedNow."""
+    words = LETTERS[template]
+    say = wording().say
+    values: dict[str, object] = {
+        "subject": say(words.subject, filled.locale, **filled.values),
+        "paragraphs": [say(words.paragraph, filled.locale, **filled.values)],
+    }
+    links = {"action": filled.link} if words.label and filled.link else {}
+    if links:
+        values["label"] = say(words.label, filled.locale)
+    letter = talking.Letter("letter", template, Purpose.commercial, key, values=values, links=links)
+    address = await addresses.address_of(w.session, case.contact.id)
+    return await talking.send_mail(
+        w, case.campaign, case.contact, address, letter, lead_id=case.enrolment.lead_id
+    )
 
 
 async def _link(w: Writing, case: Case, template: str) -> tuple[str, str] | None:

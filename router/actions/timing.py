@@ -8,11 +8,11 @@ from router.model.best_time import HALF_LIFE, Caller, band_of, hours_of
 from router.model.calendars import calendar
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.guard import PACKS
-from router.model.hours import Opening, spans_from
+from router.model.guard import windows
+from router.model.hours import Opening
 from router.model.pacing import Times
+from router.model.packs import pack_of
 from router.model.protection import kind_of
-from router.model.slots import legal
 from router.model.tasks import Disposition
 from router.store import cadences
 
@@ -40,13 +40,11 @@ def calendar_of(campaign: Campaign, contact: Contact) -> Opening:
 async def times_of(w: Writing, campaign: Campaign, contact: Contact) -> Times:
     """What bounds when something may be done about this person."""
     zone = campaign.timezone
-    windows = [
-        (span.start, span.end)
-        for span in spans_from(legal(PACKS[campaign.rule_pack], zone), w.now, w.now + AHEAD)
-    ]
+    pack = pack_of(campaign.rule_pack, campaign.country)
+    lawful = list(windows(pack, (zone,), w.now, w.now + AHEAD))
     kind = kind_of(contact.phone)
     return Times(
-        calendar_of(campaign, contact), windows,
+        calendar_of(campaign, contact), lawful,
         Caller(
             zone, hours_of(await cadences.own_moments(w.session, contact.id), zone),
             await cadences.tried_bands(w.session, contact.id, w.now),

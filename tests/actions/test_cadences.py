@@ -17,14 +17,14 @@ from router.model.campaigns import Campaign
 from router.model.consent import Receipt
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid
-from router.model.leads import Intent
+from router.model.leads import Intent, Lead
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
 from router.model.tasks import TIER_HOT, Disposition, Task, TaskKind, TaskState
 from router.model.vault import hash_token
 from router.ports import Channel, MessageArrived
-from router.store import cadences, facts
+from router.store import addresses, cadences, facts
 from tests import making
 from tests.actions.test_nurturing import another_quote
 from tests.conftest import Clock
@@ -133,6 +133,30 @@ async def test_a_text_leaves_with_a_new_link_beside_which_the_first_stays_good(b
     assert (await the_enrolment(book)).messages == 1
     (fresh,) = await all_of(book, Quote)
     assert fresh.idle_base == quote.idle_base, "our own text moves nothing"
+
+
+async def test_a_step_by_mail_leaves_by_mail_where_he_gave_an_address_and_else_takes_another_way(
+    book: Book, clock: Clock
+) -> None:
+    book.can_mail = True
+    by_mail = {"channel": "email", "otherwise": ["sms"], "template": "offer_again"}
+    async with book.writing() as w:
+        quote = await quiet(w, by_mail, {**by_mail, "delay": 1}, mail_from="hola@luzclara.example")
+        lead = await w.session.get(Lead, quote.lead_id)
+        assert lead is not None
+        lead.claims = {"email": "carmen@ruiz.example"}
+    clock.forward(STALE)
+    async with book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    await ring(book)
+    (mail,) = [one for one in await all_of(book, Delivery) if one.kind is DeliveryKind.mail]
+    assert "[link]" in (mail.shown_text or "")
+    async with book.writing() as w:
+        await addresses.suppress(w.session, "carmen@ruiz.example", "unsubscribed", w.now)
+    clock.forward(3600)
+    await ring(book)
+    assert [one.kind for one in await all_of(book, Delivery)] == [DeliveryKind.mail, DeliveryKind.message]
+    assert [one.way for one in await all_of(book, Step)] == ["email", "sms"]
 
 
 async def test_the_call_comes_after_its_delay_and_waits_for_an_agent(book: Book, clock: Clock) -> None:

@@ -1,11 +1,11 @@
-"""Nurturing: cadences with their versions and steps, and the outcomes they ask for."""
+"""Cadences with their versions and steps, and the outcomes they ask for."""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
