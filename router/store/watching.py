@@ -12,7 +12,8 @@ from router.store.db import ReadSession
 _AROUND = text(
     """
     select
-      (select min(starts_at) from promises where contact_id = :contact and state in ('scheduled', 'offered')),
+      (select min(starts_at) from promises
+        where contact_id = :contact and state in ('scheduled', 'offered', 'no_answer')),
       exists (select from conversations where contact_id = :contact and state = 'open' and not answered),
       exists (select from quotes q where q.contact_id = :contact and q.id <> :quote and (
         (q.id > :quote and q.state in ('sent', 'opened')) or (q.state in ('signed', 'completed') and exists (
@@ -46,7 +47,8 @@ async def around(session: ReadSession, quote: Quote) -> Around:
 
 
 _PROMISED = text(
-    "select exists (select from promises where contact_id = :contact and state in ('scheduled', 'offered'))"
+    "select exists (select from promises "
+    "where contact_id = :contact and state in ('scheduled', 'offered', 'no_answer'))"
 )
 
 
