@@ -11,9 +11,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from router import printing
+from router.actions.enrolling import QUOTE_CHECK
 from router.actions.foreseen import denied, opens
 from router.actions.intake import take_in_each
-from router.actions.nurturing import QUOTE_CHECK, quote_ended
+from router.actions.nurturing import quote_ended
 from router.book import Writing
 from router.model.agents import Agent
 from router.model.campaigns import Campaign, Queue

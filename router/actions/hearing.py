@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 
-from router.actions import attaching, conversing, keeping
+from router.actions import attaching, conversing, keeping, nurturing
 from router.actions.intake import take_in
 from router.actions.nurturing import quote_ended
 from router.actions.talking import Text, send_text
@@ -69,6 +69,7 @@ async def _stop(w: Writing, event: MessageArrived) -> None:
     w.fact("contact.suppressed", reason="stop", channel=event.channel.value)
     for quote_id in await quotes.open_of_number(w.session, event.sender):
         await quote_ended(w, quote_id, "stop")
+    await nurturing.stopped(w, event.sender, "stop")
     for task_id in await tasks.waiting_of_number(w.session, event.sender):
         await keeping.withdraw_task(w, task_id, "stop")
         await keeping.withdrawn(w, task_id, "stop")

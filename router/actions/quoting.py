@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from router import printing
 from router.actions import inviting
-from router.actions.nurturing import QUOTE_CHECK, quote_ended
+from router.actions.enrolling import QUOTE_CHECK
+from router.actions.nurturing import quote_ended
 from router.book import Book, Reading, Writing
 from router.model import offers
 from router.model.agents import Agent, Role

@@ -45,7 +45,9 @@ class Quote(Numbered):
     (minor units), tax (basis points), period ("once" or "month"). `canonical` is the one list of (label, value) lines
     from which page and PDF are both made; it is set when the quote is frozen, with `pdf_sha256`. `customer` is the name
     that stands on it. `idle_base` is when
-    the customer, or a person talking with him, last moved it: our automatic messages never do.
+    the customer, or a person talking with him, last moved it: our automatic messages never do. `last_open_at` and
+    `open_before_at` are the last two openings by a person, not by what scans links. It is left alone until
+    `snoozed_until`. `reasons` are those for which it was found quiet at the last look, the best first.
 
     A quote that was made elsewhere has an `external_number` and no link of ours; it may have totals and no lines.
     `queue_id` is the line its calls go to, `agent_id` its owner, if he is known here, `paced_at` the moment the stale
@@ -82,6 +84,10 @@ class Quote(Numbered):
     external_number: Mapped[str | None] = mapped_column(default=None)
     queue_id: Mapped[int | None] = mapped_column(ForeignKey("queues.id"), default=None)
     paced_at: Mapped[datetime | None] = mapped_column(default=None)
+    last_open_at: Mapped[datetime | None] = mapped_column(default=None)
+    open_before_at: Mapped[datetime | None] = mapped_column(default=None)
+    snoozed_until: Mapped[datetime | None] = mapped_column(default=None)
+    reasons: Mapped[list[str]] = mapped_column(default_factory=list)
 
     @property
     def known_as(self) -> str:

@@ -9,6 +9,7 @@ from router.web import (
     attachments,
     availability,
     byhand,
+    cadences,
     chat,
     desk,
     elsewhere,
@@ -48,7 +49,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, agreed, people,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people,
 )
 
 

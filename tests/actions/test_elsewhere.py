@@ -263,9 +263,12 @@ async def test_a_quiet_quote_from_elsewhere_becomes_a_call_in_its_line_for_its_o
     await taken_in(book, queue, row(101, agent="eva"))
     clock.forward(PACE.total_seconds())
     await Alarms(book, ALARMS).sweep()
-    (task,), (enrolment,) = await all_of(book, Task), await all_of(book, Enrolment)
+    (enrolment,) = await all_of(book, Enrolment)
+    assert (enrolment.reason, await all_of(book, Task)) == ("idle", [])
+    clock.forward(timedelta(hours=4).total_seconds())
+    await Alarms(book, ALARMS).sweep()
+    (task,) = await all_of(book, Task)
     assert (task.kind, task.queue_id, task.quote_id) == (TaskKind.nurture, queue.id, 1)
-    assert enrolment.reason == "elsewhere"
 
 
 async def test_its_validity_ends_without_a_link_that_would_expire(book: Book, queue: Queue, clock: Clock) -> None:
