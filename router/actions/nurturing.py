@@ -103,7 +103,7 @@ async def find(w: Writing, quote: Quote, campaign: Campaign, contact: Contact) -
     signing_state = signing.state if signing is not None else None
     watched = Watched(
         base=base, sent_at=quote.sent_at or base, valid_until=quote.valid_until, is_open=quote.state in OPEN,
-        ended_at=quote.ended_at if quote.state is QuoteState.expired else None, won_back=around.won_back,
+        ended_at=_expired_at(quote), won_back=around.won_back,
         opened_at=quote.last_open_at, opened_before_at=quote.open_before_at,
         signing_at=base if signing_state in (SigningState.code_sent, SigningState.verified) else None,
         reachable=signing_state is not SigningState.undeliverable, linked=quote.external_number is None,
@@ -111,6 +111,13 @@ async def find(w: Writing, quote: Quote, campaign: Campaign, contact: Contact) -
         holds={hold: until for hold, (holds, until) in known.items() if holds},
     )
     return look(watched, timing.calendar_of(campaign, contact), w.now, Patience.of_seconds(campaign.stale_seconds))
+
+
+def _expired_at(quote: Quote) -> datetime | None:
+    """When its validity ended, if that is what ended it; what was noticed late did not last longer."""
+    if quote.state is not QuoteState.expired or quote.ended_at is None:
+        return None
+    return min(quote.ended_at, quote.valid_until)
 
 
 async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, contact: Contact) -> None:

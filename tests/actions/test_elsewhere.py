@@ -231,7 +231,7 @@ async def test_a_known_quote_may_be_valid_for_longer_or_have_ended_and_nothing_e
     assert quotes[0].valid_until == datetime(2027, 6, 1, 22, tzinfo=UTC)
     assert [quote.state for quote in quotes] == [
         QuoteState.sent, QuoteState.signed_elsewhere, QuoteState.sent, QuoteState.sent, QuoteState.expired]
-    assert len(await due(book, QUOTE_CHECK)) == 3
+    assert len(await due(book, QUOTE_CHECK)) == 4  # three are open, and one has expired: is it worth one more call?
     assert await outcomes(book, await taken_in(book, queue, row(102))) == [("duplicate", "known", "")]
 
 
@@ -281,7 +281,7 @@ async def test_its_validity_ends_without_a_link_that_would_expire(book: Book, qu
     async with book.writing() as w:
         await elsewhere.lapse(w, 1)
     assert (await all_of(book, Quote))[0].state is QuoteState.expired
-    assert await due(book, QUOTE_CHECK) == []
+    assert await due(book, QUOTE_CHECK) == [clock.now]  # who let it expire may be asked once more
 
 
 LINES = [Line("Panel", 1, 10_000, 2100)]
@@ -355,6 +355,8 @@ async def test_a_call_that_was_declined_by_its_person_ends_the_nurturing(
 ) -> None:
     await taken_in(book, queue, row(101))
     clock.forward(PACE.total_seconds())
+    await Alarms(book, ALARMS).sweep()
+    clock.forward(timedelta(hours=4).total_seconds())
     await Alarms(book, ALARMS).sweep()
     (task,) = await all_of(book, Task)
     async with book.writing() as w:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from router.book import Book, Writing
 from router.model import Base
 from router.model.base import Numbered, State
+from router.model.cadences import Cadence, CadenceVersion, Enrolment, EnrolmentState, Step
 from router.model.calls import Call, Leg
 from router.model.carts import Cart
 from router.model.connectors import Connector
@@ -125,6 +126,11 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
+    if noun is Step:
+        ids["cadences"] = await _fill(w, Cadence, ids)
+        ids["cadence_versions"] = await _fill(w, CadenceVersion, ids)
+        ids["enrolments"] = await _fill(w, Enrolment, ids, state=EnrolmentState.active)
+        return await _fill(w, noun, ids, state=state, ended_at=datetime(2026, 1, 1, tzinfo=UTC))
     return await _fill(w, noun, ids, state=state)
 
 
