@@ -1,78 +1,188 @@
 """Alarms: each due moment's handler runs in the transaction that marks it done, so exactly once."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from router.book import Book, Writing
+from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.alarms import Alarm, AlarmState
 from router.store import alarms
-from router.store.db import lost_connection
+from router.store.alarms import Due
+from router.store.db import lost_connection, too_slow
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Writing, int], Awaitable[object]]
+"""A verb taking the transaction and the subject's id. It may run, be undone and run again: what it does stands in the
+transaction and nowhere else. Called after the alarm's `not_after` it finds in `w.late` by how much."""
 
-MOST = 200
-"""Alarms a sweep; the next one follows at once when there are more."""
+BATCH = 50
+"""Alarms a transaction at most."""
+BATCH_SECONDS = 0.1
+"""A batch begins no further alarm after so long: no writer holds back the journal for long."""
+LOCK_MILLISECONDS = 50
+"""How long an alarm among others waits for a lock. It is less than it takes the database to look for a circle of
+waiters, so that a batch never is part of one; whoever has to wait longer does so in a transaction of his own."""
+HUNG_SECONDS, LONE_SECONDS = 2.0, 8.0
+"""After so long a batch is cut off, and an alarm that is on its own."""
+SWEEP_SECONDS = 5.0
+"""A sweep ends after so long though there is more; the next one follows at once."""
+AHEAD_SECONDS = 1.0
+"""An alarm due this soon gets its sweep at its moment; others are found by the clock's sweeps."""
+GATHER_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Late:
+    """A kind for which late is a decision: after an alarm's `not_after`, `late` is called instead of `handler`. It
+    plans anew; an outage never ends in a burst of what should have been done during it."""
+
+    handler: Handler
+    late: Handler
 
 
 class Alarms:
-    """Runs due alarms. `handlers` maps an alarm's kind to a verb taking the transaction and the subject's id.
+    """Runs due alarms. `handlers` maps an alarm's kind to its verb; `lateness` takes seconds between due and claimed.
 
-    One transaction each: a failing one undoes nothing of its neighbours, and none holds back the journal for long.
+    What is due together is run in one transaction. When one of a batch fails nothing of it stays, and each is run again
+    in a transaction of its own: a failing one undoes nothing of its neighbours. `claimers` transactions at a time share
+    a backlog.
     """
 
-    def __init__(self, book: Book, handlers: Mapping[str, Handler], *, lateness: Recent | None = None) -> None:
+    def __init__(
+        self, book: Book, handlers: Mapping[str, Handler | Late], *, lateness: Recent | None = None, claimers: int = 2
+    ) -> None:
         self._book = book
         self._handlers = handlers
         self._lateness = Recent() if lateness is None else lateness
+        self._claimers = claimers
+        self._wake: asyncio.TimerHandle | None = None
 
     async def sweep(self) -> int:
         """Runs what is due; how many."""
-        for count in range(MOST):
-            if not await self._run_one():
-                return count
-        self._book.hub.tell(("alarms",))
-        return MOST
+        until = asyncio.get_running_loop().time() + SWEEP_SECONDS
+        count, more = await self._run_batch()
+        if more:
+            async with asyncio.TaskGroup() as group:
+                claiming = [group.create_task(self._drain(until)) for _ in range(self._claimers)]
+            drained = [one.result() for one in claiming]
+            count += sum(done for done, _ in drained)
+            more = any(left for _, left in drained)
+        if more:
+            self._book.hub.tell(("alarms",))
+        else:
+            await self._look_ahead()
+        return count
 
-    async def _run_one(self) -> bool:
-        claimed: int | None = None
+    async def _drain(self, until: float) -> tuple[int, bool]:
+        """Batch after batch up to the loop's time `until`: how many, and whether there may be more."""
+        count, more = 0, True
+        while more and asyncio.get_running_loop().time() < until:
+            done, more = await self._run_batch()
+            count += done
+        return count, more
+
+    async def _look_ahead(self) -> None:
+        """Wakes the sweep for the next alarm, if it is due soon."""
+        async with self._book.reading() as r:
+            moment = await alarms.next_due(r.session, r.now)
+        if self._wake is not None:
+            self._wake.cancel()
+        seconds = AHEAD_SECONDS if moment is None else (moment - r.now).total_seconds()
+        if seconds < AHEAD_SECONDS:
+            loop = asyncio.get_running_loop()
+            self._wake = loop.call_later(max(seconds, GATHER_SECONDS), self._book.hub.tell, ("alarms",))
+
+    async def _run_batch(self) -> tuple[int, bool]:
+        """How many were run, and whether there may be more."""
+        held: Sequence[Due] = ()
         try:
-            async with self._book.writing() as w:
-                due = await alarms.claim_due(w.session, w.now, 1)
-                if not due:
-                    return False
-                alarm = due[0]
-                claimed = alarm.id
-                self._lateness.add((w.now - alarm.due_at).total_seconds())
-                await self._handle(w, alarm.id, alarm.kind, alarm.subject_id)
+            async with asyncio.timeout(HUNG_SECONDS) as limit, self._book.writing() as w:
+                held = await alarms.claim_due(w.session, w.now, BATCH)
+                self._fail_here("claimed", held)
+                begun = await self._ring_all(w, held)
+                self._fail_here("handled", held)
+            self._fail_here("committed", held)
         except Exception as error:
-            if claimed is None or lost_connection(error):
+            if not held or (_of_database(error) and not limit.expired()):
                 raise
-            # The commit itself failed, for instance on a budget.
-            async with self._book.writing() as w:
-                await self._failed(w, claimed, error)
-        return True
+            if len(held) == 1:
+                await self._failed(held[0], error)
+            else:
+                log.warning("a batch of alarms is run one by one", extra={"error": type(error).__name__})
+                for due in held:
+                    await self._run_alone(due)
+            return len(held), True
+        for due in held[:begun]:
+            self._lateness.add((w.now - due.due_at).total_seconds())
+        return begun, begun < len(held) or begun == BATCH
 
-    async def _handle(self, w: Writing, alarm_id: int, kind: str, subject_id: int) -> None:
+    def _fail_here(self, moment: str, held: Sequence[Due]) -> None:
+        if held:
+            fail_here(f"alarms.{moment}")
+
+    async def _ring_all(self, w: Writing, held: Sequence[Due]) -> int:
+        """Rings them in their order as far as the time goes; how many."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + BATCH_SECONDS
+        if len(held) > 1:
+            await alarms.wait_for_locks(w.session, LOCK_MILLISECONDS)
+        for number, due in enumerate(held, start=1):
+            await self._ring(w, due)
+            if loop.time() >= until:
+                return number
+        return len(held)
+
+    async def _run_alone(self, due: Due) -> None:
         try:
-            async with w.attempt():
-                # Done before the handler runs: it may set the same alarm anew.
-                await alarms.finish(w.session, alarm_id, w.now)
-                await self._handlers[kind](w, subject_id)
+            async with asyncio.timeout(LONE_SECONDS) as limit, self._book.writing() as w:
+                again = await alarms.claim(w.session, due.id, w.now)
+                if again is None:
+                    return
+                await self._ring(w, again)
         except Exception as error:
-            if lost_connection(error):
+            if _of_database(error) and not limit.expired():
                 raise
-            await self._failed(w, alarm_id, error)
+            await self._failed(due, error)
+        else:
+            self._lateness.add((w.now - due.due_at).total_seconds())
 
-    async def _failed(self, w: Writing, alarm_id: int, error: Exception) -> None:
-        """Later again, 2 s after the first failure, four times as long after each; a kind nobody knows is kept too."""
-        alarm = await w.session.locked(Alarm, alarm_id)
-        if alarm is None or alarm.state is not AlarmState.pending:
+    async def _ring(self, w: Writing, due: Due) -> None:
+        # Done before the handler runs: it may set the same alarm anew. And a neighbour may have moved or silenced it.
+        if not await alarms.finish(w.session, due.id, w.now):
             return
-        state = await alarms.count_failure(w.session, alarm, w.now + timedelta(seconds=2 * 4.0**alarm.failures))
-        log.error("alarm failed", exc_info=error, extra={"alarm": alarm.id, "kind": alarm.kind, "state": state.value})
-        if state is AlarmState.parked:
-            w.fact("alarm.parked", subject_id=alarm.id, what=alarm.kind)
+        w.late = w.now - due.not_after if due.not_after is not None and w.now > due.not_after else None
+        if w.late is not None:
+            w.fact("alarm.late", subject_id=due.id, what=due.kind, seconds=round(w.late.total_seconds(), 3))
+        await self._handler(due.kind, late=w.late is not None)(w, due.subject_id)
+        # The next one sees what this one did, not what was read before it.
+        await w.session.forget()
+
+    def _handler(self, kind: str, *, late: bool) -> Handler:
+        if kind not in self._handlers:
+            raise LookupError("nobody here knows this kind of alarm")
+        known = self._handlers[kind]
+        if isinstance(known, Late):
+            return known.late if late else known.handler
+        return known
+
+    async def _failed(self, due: Due, error: Exception) -> None:
+        """Later again, 2 s after the first failure, four times as long after each. A kind nobody knows is kept too: in
+        the middle of a change of version another replica may know it."""
+        async with self._book.writing() as w:
+            alarm = await w.session.locked(Alarm, due.id)
+            if alarm is None or alarm.state is not AlarmState.pending or alarm.due_at > w.now:
+                return
+            state = await alarms.count_failure(w.session, alarm, w.now + timedelta(seconds=2 * 4.0**alarm.failures))
+            if state is AlarmState.parked:
+                w.fact("alarm.parked", subject_id=due.id, what=due.kind)
+        log.error("alarm failed", exc_info=error, extra={"alarm": due.id, "kind": due.kind, "state": state.value})
+
+
+def _of_database(error: Exception) -> bool:
+    """Whether the database went away, which is nobody's failure."""
+    return lost_connection(error) and not too_slow(error)
