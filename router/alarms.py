@@ -20,7 +20,7 @@ Handler = Callable[[Writing, int], Awaitable[object]]
 """A verb taking the transaction and the subject's id. It may run, be undone and run again: what it does stands in the
 transaction and nowhere else. Called after the alarm's `not_after` it finds in `w.late` by how much."""
 
-BATCH = 50
+BATCH = 100
 """Alarms a transaction at most."""
 BATCH_SECONDS = 0.1
 """A batch begins no further alarm after so long: no writer holds back the journal for long."""
@@ -102,7 +102,7 @@ class Alarms:
         held: Sequence[Due] = ()
         try:
             async with asyncio.timeout(HUNG_SECONDS) as limit, self._book.writing() as w:
-                held = await alarms.claim_due(w.session, w.now, BATCH)
+                held = await alarms.take_due(w.session, w.now, BATCH)
                 self._fail_here("claimed", held)
                 begun = await self._ring_all(w, held)
                 self._fail_here("handled", held)
@@ -126,21 +126,31 @@ class Alarms:
             fail_here(f"alarms.{moment}")
 
     async def _ring_all(self, w: Writing, held: Sequence[Due]) -> int:
-        """Rings them in their order as far as the time goes; how many."""
+        """Rings them in their order as far as the time goes; for how many it did."""
         loop = asyncio.get_running_loop()
         until = loop.time() + BATCH_SECONDS
         if len(held) > 1:
             await alarms.wait_for_locks(w.session, LOCK_MILLISECONDS)
-        for number, due in enumerate(held, start=1):
-            await self._ring(w, due)
+        moved: list[int] = []
+        begun = 0
+        for due in held:
+            begun += 1
+            # A neighbour before it may have set it anew, or silenced it: then it is not due any more.
+            if (due.kind, due.subject_id) in w.session.alarms_moved:
+                moved.append(due.id)
+            else:
+                await self._ring(w, due)
             if loop.time() >= until:
-                return number
-        return len(held)
+                break
+        unheard = held[begun:]
+        moved += [due.id for due in unheard if (due.kind, due.subject_id) in w.session.alarms_moved]
+        await alarms.leave(w.session, moved=moved, unheard=[due.id for due in unheard if due.id not in moved])
+        return begun
 
     async def _run_alone(self, due: Due) -> None:
         try:
             async with asyncio.timeout(LONE_SECONDS) as limit, self._book.writing() as w:
-                again = await alarms.claim(w.session, due.id, w.now)
+                again = await alarms.take(w.session, due.id, w.now)
                 if again is None:
                     return
                 await self._ring(w, again)
@@ -152,9 +162,6 @@ class Alarms:
             self._lateness.add((w.now - due.due_at).total_seconds())
 
     async def _ring(self, w: Writing, due: Due) -> None:
-        # Done before the handler runs: it may set the same alarm anew. And a neighbour may have moved or silenced it.
-        if not await alarms.finish(w.session, due.id, w.now):
-            return
         w.late = w.now - due.not_after if due.not_after is not None and w.now > due.not_after else None
         if w.late is not None:
             w.fact("alarm.late", subject_id=due.id, what=due.kind, seconds=round(w.late.total_seconds(), 3))

@@ -4,17 +4,19 @@ The conditions of the partial indexes stand in words, not as parameters: once Po
 it finds no index for it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, DateTime, bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.alarms import MAX_FAILURES, Alarm, AlarmState
 from router.store.db import ReadSession, WriteSession
 
 
 class Due(NamedTuple):
-    """A due alarm as claimed: locked until the transaction ends."""
+    """A due alarm as claimed: nobody else's until the transaction ends."""
 
     id: int
     kind: str
@@ -44,6 +46,7 @@ async def set_alarm(
     it.
     """
     values = {"kind": kind, "subject_id": subject_id, "due_at": due_at, "not_after": not_after}
+    session.alarms_moved.add((kind, subject_id))
     await session.execute(_SET, values)
 
 
@@ -55,43 +58,57 @@ _CANCEL = text(
 
 async def cancel(session: WriteSession, kind: str, subject_id: int, now: datetime) -> None:
     """Cancels the pending alarm, if there is one."""
+    session.alarms_moved.add((kind, subject_id))
     await session.execute(_CANCEL, {"kind": kind, "subject_id": subject_id, "now": now})
 
 
-_CLAIM = text(
+# Done before the handler runs: it may set the same alarm anew. The rows are named by an array: joined with the limited
+# select, of which PostgreSQL cannot know how few it gives, it would look through the whole table.
+_TAKE = text(
     """
-    select id, kind, subject_id, due_at, not_after from alarms where state = 'pending' and due_at <= :now
-    order by due_at, id limit :most for update skip locked
-    """
-).bindparams(bindparam("now", type_=DateTime(timezone=True)))
-
-_CLAIM_ONE = text(
-    """
-    select id, kind, subject_id, due_at, not_after from alarms
-    where id = :id and state = 'pending' and due_at <= :now for update skip locked
+    update alarms set state = 'done', ended_at = :now where id = any(array(
+      select id from alarms where state = 'pending' and due_at <= :now
+      order by due_at, id limit :most for update skip locked))
+    returning id, kind, subject_id, due_at, not_after
     """
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
 
-_FINISH = text(
-    "update alarms set state = 'done', ended_at = :now where id = :id and state = 'pending' and due_at <= :now "
-    "returning id"
+_TAKE_ONE = text(
+    """
+    update alarms set state = 'done', ended_at = :now where id = any(array(
+      select id from alarms where id = :id and state = 'pending' and due_at <= :now for update skip locked))
+    returning id, kind, subject_id, due_at, not_after
+    """
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
 
 
-async def claim_due(session: WriteSession, now: datetime, most: int) -> list[Due]:
-    """The due alarms, oldest first; those another claimer holds are skipped."""
-    return [Due._make(row) for row in await session.execute(_CLAIM, {"now": now, "most": most})]
+async def take_due(session: WriteSession, now: datetime, most: int) -> list[Due]:
+    """Marks due alarms done, the oldest first; those another claimer holds are skipped. It is true when the transaction
+    commits, in which their handlers run."""
+    rows = await session.execute(_TAKE, {"now": now, "most": most})
+    return sorted((Due._make(row) for row in rows), key=lambda due: (due.due_at, due.id))
 
 
-async def claim(session: WriteSession, alarm_id: int, now: datetime) -> Due | None:
-    """This one, if it is still due and nobody else holds it."""
-    rows = await session.execute(_CLAIM_ONE, {"id": alarm_id, "now": now})
+async def take(session: WriteSession, alarm_id: int, now: datetime) -> Due | None:
+    """As `take_due` with this one alone, if it is still due and nobody else holds it."""
+    rows = await session.execute(_TAKE_ONE, {"id": alarm_id, "now": now})
     return Due._make(rows[0]) if rows else None
 
 
-async def finish(session: WriteSession, alarm_id: int, now: datetime) -> bool:
-    """Marks it done. False when a neighbour of the same transaction has moved or canceled it meanwhile."""
-    return bool(await session.execute(_FINISH, {"id": alarm_id, "now": now}))
+_LEAVE = text(
+    """
+    update alarms set state = case when id = any(:moved) then 'canceled' else 'pending' end,
+      ended_at = case when id = any(:moved) then ended_at end
+    where id = any(:moved) or id = any(:unheard)
+    """
+).bindparams(bindparam("moved", type_=ARRAY(BigInteger)), bindparam("unheard", type_=ARRAY(BigInteger)))
+
+
+async def leave(session: WriteSession, *, moved: Sequence[int] = (), unheard: Sequence[int] = ()) -> None:
+    """Of what this transaction took: those that were moved or canceled before their turn came have not rung, and those
+    whose turn did not come are pending as before."""
+    if moved or unheard:
+        await session.execute(_LEAVE, {"moved": [*moved], "unheard": [*unheard]})
 
 
 async def wait_for_locks(session: WriteSession, milliseconds: int) -> None:

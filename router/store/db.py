@@ -171,9 +171,14 @@ class ReadSession:
 
 
 class WriteSession(ReadSession):
-    """Reads and writes. It cannot commit: only the book does."""
+    """Reads and writes. It cannot commit: only the book does. `alarms_moved` are the alarms, by kind and subject, that
+    were set or canceled in its transaction."""
 
     _autoflush = True
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__(connection)
+        self.alarms_moved: set[tuple[str, int]] = set()
 
     def add(self, noun: object) -> None:
         self._session.add(noun)

@@ -167,10 +167,10 @@ async def test_what_is_due_together_rings_in_its_order_in_one_transaction(book: 
 
 
 async def test_a_batch_ends_by_count_and_by_time(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    for subject in range(120):
+    for subject in range(ringing.BATCH + 20):
         await put(book, subject)
     handler = Handler()
-    assert await Alarms(book, {"ring": handler}).sweep() == 120
+    assert await Alarms(book, {"ring": handler}).sweep() == ringing.BATCH + 20
     async with book.reading() as r:
         sizes = await r.session.rows(text("select count(*) from facts where kind = 'rang' group by xid"))
     assert max(row[0] for row in sizes) == ringing.BATCH
@@ -211,7 +211,30 @@ async def test_a_neighbour_of_the_same_transaction_may_silence_or_move_one(book:
     clock.forward(60)
     assert await alarms.sweep() == 1
     assert await rang(book) == [4, 3]
-    assert await states(book) == [AlarmState.done, AlarmState.canceled, AlarmState.done, AlarmState.done]
+    async with book.reading() as r:
+        told = await r.session.rows(text("select subject_id, state from alarms order by id"))
+    assert [tuple(row) for row in told] == [(1, "done"), (2, "canceled"), (3, "canceled"), (4, "done"), (3, "done")]
+
+
+async def test_those_whose_turn_did_not_come_stay_as_they_were(
+    book: Book, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first(w: Writing, subject_id: int) -> None:
+        w.fact("rang", subject_id=subject_id)
+        await rows.cancel(w.session, "ring", 2, w.now)
+        await rows.set_alarm(w.session, "ring", 3, w.now + timedelta(seconds=60))
+
+    await put(book, 1, kind="first", after=-1)
+    for subject in (2, 3, 4):
+        await put(book, subject)
+    monkeypatch.setattr(ringing, "BATCH_SECONDS", 0.0)
+    async with asyncio.timeout(5):
+        assert await Alarms(book, {"first": first, "ring": Handler()}).sweep() == 2
+    assert await rang(book) == [1, 4]
+    async with book.reading() as r:
+        told = await r.session.rows(text("select subject_id, state, ended_at is null from alarms order by id"))
+    assert [tuple(row) for row in told] == [
+        (1, "done", False), (2, "canceled", False), (3, "canceled", False), (4, "done", False), (3, "pending", True)]
 
 
 async def test_each_handler_of_a_batch_reads_what_the_one_before_it_wrote(book: Book) -> None:
@@ -403,9 +426,8 @@ async def test_claiming_looks_only_at_what_is_due_whatever_lies_ahead(book: Book
     async with engine.connect() as connection:
         await connection.execute(text("analyze alarms"))
         await connection.execute(text("set plan_cache_mode = force_generic_plan"))
-        await connection.execute(text(
-            "prepare claim (timestamptz, bigint) as select id from alarms where state = 'pending' and due_at <= $1 "
-            "order by due_at, id limit $2 for update skip locked"))
+        claim = str(rows._TAKE.text).replace(":now", "$1").replace(":most", "$2")
+        await connection.execute(text(f"prepare claim (timestamptz, bigint) as {claim}"))
         plan = await connection.execute(text("explain (analyze, costs off) execute claim ('2029-01-01', 50)"))
         told = "\n".join(row[0] for row in plan)
         await connection.rollback()
