@@ -20,14 +20,14 @@ Handler = Callable[[Writing, int], Awaitable[object]]
 """A verb taking the transaction and the subject's id. It may run, be undone and run again: what it does stands in the
 transaction and nowhere else. Called after the alarm's `not_after` it finds in `w.late` by how much."""
 
-BATCH = 100
-"""Alarms a transaction at most."""
+BATCH, FIRST_BATCH = 100, 10
+"""Alarms a transaction at most, and at first. It grows while they are done in time, and shrinks when they are not."""
 BATCH_SECONDS = 0.1
 """A batch begins no further alarm after so long: no writer holds back the journal for long."""
 LOCK_MILLISECONDS = 50
 """How long an alarm among others waits for a lock. It is less than it takes the database to look for a circle of
 waiters, so that a batch never is part of one; whoever has to wait longer does so in a transaction of his own."""
-HUNG_SECONDS, LONE_SECONDS = 2.0, 8.0
+HUNG_SECONDS, LONE_SECONDS = 5.0, 8.0
 """After so long a batch is cut off, and an alarm that is on its own."""
 SWEEP_SECONDS = 5.0
 """A sweep ends after so long though there is more; the next one follows at once."""
@@ -60,6 +60,7 @@ class Alarms:
         self._handlers = handlers
         self._lateness = Recent() if lateness is None else lateness
         self._claimers = claimers
+        self._most = FIRST_BATCH
         self._wake: asyncio.TimerHandle | None = None
 
     async def sweep(self) -> int:
@@ -99,42 +100,43 @@ class Alarms:
 
     async def _run_batch(self) -> tuple[int, bool]:
         """How many were run, and whether there may be more."""
-        held: Sequence[Due] = ()
+        most, tried = self._most, list[Due]()
         try:
             async with asyncio.timeout(HUNG_SECONDS) as limit, self._book.writing() as w:
-                held = await alarms.take_due(w.session, w.now, BATCH)
+                held = await alarms.take_due(w.session, w.now, most)
                 self._fail_here("claimed", held)
-                begun = await self._ring_all(w, held)
+                await self._ring_all(w, held, tried)
                 self._fail_here("handled", held)
             self._fail_here("committed", held)
         except Exception as error:
-            if not held or (_of_database(error) and not limit.expired()):
+            if not tried or (_of_database(error) and not limit.expired()):
                 raise
             if len(held) == 1:
                 await self._failed(held[0], error)
-            else:
-                log.warning("a batch of alarms is run one by one", extra={"error": type(error).__name__})
-                for due in held:
-                    await self._run_alone(due)
-            return len(held), True
-        for due in held[:begun]:
+                return 1, True
+            log.warning("alarms are run one by one", extra={"error": type(error).__name__, "count": len(tried)})
+            return sum([await self._run_alone(due) for due in tried]), True
+        for due in tried:
             self._lateness.add((w.now - due.due_at).total_seconds())
-        return begun, begun < len(held) or begun == BATCH
+        if len(tried) < len(held):
+            self._most = len(tried)
+        elif len(held) == most:
+            self._most = min(2 * most, BATCH)
+        return len(tried), len(tried) < len(held) or len(held) == most
 
     def _fail_here(self, moment: str, held: Sequence[Due]) -> None:
         if held:
             fail_here(f"alarms.{moment}")
 
-    async def _ring_all(self, w: Writing, held: Sequence[Due]) -> int:
-        """Rings them in their order as far as the time goes; for how many it did."""
+    async def _ring_all(self, w: Writing, held: Sequence[Due], tried: list[Due]) -> None:
+        """Rings them in their order as far as the time goes. Whatever is begun is put among the `tried`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + BATCH_SECONDS
         if len(held) > 1:
             await alarms.wait_for_locks(w.session, LOCK_MILLISECONDS)
         moved: list[int] = []
-        begun = 0
         for due in held:
-            begun += 1
+            tried.append(due)
             # A neighbour before it may have set it anew, or silenced it: then it is not due any more.
             if (due.kind, due.subject_id) in w.session.alarms_moved:
                 moved.append(due.id)
@@ -142,17 +144,17 @@ class Alarms:
                 await self._ring(w, due)
             if loop.time() >= until:
                 break
-        unheard = held[begun:]
+        unheard = held[len(tried) :]
         moved += [due.id for due in unheard if (due.kind, due.subject_id) in w.session.alarms_moved]
         await alarms.leave(w.session, moved=moved, unheard=[due.id for due in unheard if due.id not in moved])
-        return begun
 
-    async def _run_alone(self, due: Due) -> None:
+    async def _run_alone(self, due: Due) -> bool:
+        """False when another claimer has it."""
         try:
             async with asyncio.timeout(LONE_SECONDS) as limit, self._book.writing() as w:
                 again = await alarms.take(w.session, due.id, w.now)
                 if again is None:
-                    return
+                    return False
                 await self._ring(w, again)
         except Exception as error:
             if _of_database(error) and not limit.expired():
@@ -160,6 +162,7 @@ class Alarms:
             await self._failed(due, error)
         else:
             self._lateness.add((w.now - due.due_at).total_seconds())
+        return True
 
     async def _ring(self, w: Writing, due: Due) -> None:
         w.late = w.now - due.not_after if due.not_after is not None and w.now > due.not_after else None

@@ -167,10 +167,10 @@ async def test_what_is_due_together_rings_in_its_order_in_one_transaction(book: 
 
 
 async def test_a_batch_ends_by_count_and_by_time(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
-    for subject in range(ringing.BATCH + 20):
+    for subject in range(4 * ringing.BATCH):
         await put(book, subject)
     handler = Handler()
-    assert await Alarms(book, {"ring": handler}).sweep() == ringing.BATCH + 20
+    assert await Alarms(book, {"ring": handler}).sweep() == 4 * ringing.BATCH
     async with book.reading() as r:
         sizes = await r.session.rows(text("select count(*) from facts where kind = 'rang' group by xid"))
     assert max(row[0] for row in sizes) == ringing.BATCH
@@ -191,7 +191,7 @@ async def test_one_that_fails_undoes_nothing_of_its_neighbours_and_each_has_rung
         await put(book, subject)
     with caplog.at_level(logging.CRITICAL):
         assert await Alarms(book, {"ring": Handler(4, 7)}).sweep() == 10
-    assert await rang(book) == [0, 1, 2, 3, 5, 6, 8, 9]
+    assert sorted(map(str, await rang(book))) == list("01235689")
     async with book.reading() as r:
         failed = await r.session.scalars(select(Alarm.subject_id).where(Alarm.failures == 1).order_by(Alarm.subject_id))
     assert list(failed) == [4, 7]
