@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import DateTime, Interval, bindparam, text
 
 from integrations.phonebox import Phonebox
 from router.book import Book
@@ -52,7 +52,7 @@ _AGE = text(
 ).bindparams(bindparam("before", type_=DateTime(timezone=True)))
 _GIVE_UP = text(
     "update deliveries set unknown_at = unknown_at - :patience, lease_until = null where state = 'unknown'"
-)
+).bindparams(bindparam("patience", type_=Interval))
 
 
 @dataclass
@@ -82,7 +82,11 @@ class Replicas:
         return at
 
     async def kill_one(self, chance: random.Random) -> None:
-        place = chance.choice([place for place, house in enumerate(self.houses) if self._stands(place, house)])
+        async def standing() -> list[int]:
+            return [place for place, house in enumerate(self.houses) if self._stands(place, house)]
+
+        await until(standing, "somebody to stand up again", staging.START_SECONDS)
+        place = chance.choice(await standing())
         process = self.houses[place].process
         assert process is not None
         process.send_signal(signal.SIGKILL)
@@ -122,7 +126,7 @@ class Replicas:
     async def to_the_end(self) -> tuple[int, int]:
         """Until nothing is under way; how many texts were ever unknown, and of how many nobody can tell."""
         await asyncio.gather(*self.rising.values())
-        patience = 60 + ALARMS / 20
+        patience = 90 + ALARMS / 10
         await until(self.none(f"alarms where kind = '{KIND}' and state = 'pending'"), "all to ring", patience)
         await until(self.none("deliveries where state = 'pending'"), "all to be sent", patience)
         if self.last is not None:
@@ -198,7 +202,7 @@ async def test_killed_at_random_each_alarm_rings_once_and_no_text_is_sent_twice(
 async def test_killed_at_every_await_of_claim_and_send_each_alarm_rings_once(database_url: str) -> None:
     async with three(database_url, list(MOMENTS)) as replicas:
         count = 0
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(400):
             # A few more and a few more, until everybody has met his end.
             while replicas.killed < len(MOMENTS):
                 await replicas.set_alarms(count + 1, count + 4, each=4)
