@@ -112,8 +112,7 @@ class Alarms:
             if not tried or (_of_database(error) and not limit.expired()):
                 raise
             if len(held) == 1:
-                await self._failed(held[0], error)
-                return 1, True
+                return int(await self._failed(held[0], error)), True
             log.warning("alarms are run one by one", extra={"error": type(error).__name__, "count": len(tried)})
             return sum([await self._run_alone(due) for due in tried]), True
         for due in tried:
@@ -159,9 +158,8 @@ class Alarms:
         except Exception as error:
             if _of_database(error) and not limit.expired():
                 raise
-            await self._failed(due, error)
-        else:
-            self._lateness.add((w.now - due.due_at).total_seconds())
+            return await self._failed(due, error)
+        self._lateness.add((w.now - due.due_at).total_seconds())
         return True
 
     async def _ring(self, w: Writing, due: Due) -> None:
@@ -180,17 +178,18 @@ class Alarms:
             return known.late if late else known.handler
         return known
 
-    async def _failed(self, due: Due, error: Exception) -> None:
+    async def _failed(self, due: Due, error: Exception) -> bool:
         """Later again, 2 s after the first failure, four times as long after each. A kind nobody knows is kept too: in
-        the middle of a change of version another replica may know it."""
+        the middle of a change of version another replica may know it. False when another claimer has had it since."""
         async with self._book.writing() as w:
             alarm = await w.session.locked(Alarm, due.id)
             if alarm is None or alarm.state is not AlarmState.pending or alarm.due_at > w.now:
-                return
+                return False
             state = await alarms.count_failure(w.session, alarm, w.now + timedelta(seconds=2 * 4.0**alarm.failures))
             if state is AlarmState.parked:
                 w.fact("alarm.parked", subject_id=due.id, what=due.kind)
         log.error("alarm failed", exc_info=error, extra={"alarm": due.id, "kind": due.kind, "state": state.value})
+        return True
 
 
 def _of_database(error: Exception) -> bool:

@@ -19,6 +19,13 @@ from router.store import alarms as rows
 from tests.conftest import Clock, until
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a batch is not cut."""
+    monkeypatch.setattr(ringing, "BATCH_SECONDS", 60.0)
+    monkeypatch.setattr(ringing, "HUNG_SECONDS", 60.0)
+
+
 class Handler:
     """Records its calls as facts, and the subjects it saw; raises for those it is `stumbling` over."""
 
@@ -238,12 +245,13 @@ async def test_those_whose_turn_did_not_come_stay_as_they_were(
 
 
 async def test_each_handler_of_a_batch_reads_what_the_one_before_it_wrote(book: Book) -> None:
-    seen = []
+    seen, kept = [], []
 
     async def counts(w: Writing, subject_id: int) -> None:
         other = await w.session.get(Alarm, 1)
         assert other is not None
         seen.append(other.failures)
+        kept.append(other)
         await w.session.execute(text("update alarms set failures = failures + 1 where id = 1"))
 
     for subject in range(3):
@@ -253,9 +261,12 @@ async def test_each_handler_of_a_batch_reads_what_the_one_before_it_wrote(book: 
 
 
 async def test_who_waits_for_a_lock_waits_alone(book: Book, engine: AsyncEngine) -> None:
+    patience = []
+
     async def locks(w: Writing, subject_id: int) -> None:
         w.fact("rang", subject_id=subject_id)
         if subject_id == 2:
+            patience.append((await w.session.rows(text("show lock_timeout")))[0][0])
             await w.session.lock_word("number")
 
     for subject in (1, 2, 3):
@@ -270,6 +281,8 @@ async def test_who_waits_for_a_lock_waits_alone(book: Book, engine: AsyncEngine)
         await until(one_has_rung, "the first of the batch, though its neighbour waits")
         await other.rollback()
         assert await sweep == 3
+    assert patience[0] == f"{ringing.LOCK_MILLISECONDS}ms"
+    assert patience[-1] != patience[0]
     assert await rang(book) == [1, 2, 3]
     async with book.reading() as r:
         assert not await r.session.scalars(select(Alarm.id).where(Alarm.failures > 0))
