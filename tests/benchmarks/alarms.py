@@ -61,7 +61,7 @@ class Sizes:
     at_once: int = 3_000
     a_second: int = 150
     seconds: int = 4
-    slices: int = 3
+    slices: int = 2
     patience: float = 5.0
 
 
