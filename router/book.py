@@ -43,7 +43,8 @@ class Reading:
 class Writing:
     """An open transaction at the moment `now` (aware UTC, the database's). Actions take it; only the book commits.
 
-    `can_mail`: the house has a mail server. `late` tells an alarm's handler by how much its `not_after` has passed; None when it rings in time.
+    `can_mail`: the house has a mail server. `late` tells an alarm's handler by how much its `not_after` has passed;
+    None when it rings in time.
     """
 
     def __init__(

@@ -8,10 +8,6 @@ down_revision = "0007"
 
 
 def upgrade() -> None:
-    _time()
-
-
-def _time() -> None:
     op.add_column("alarms", sa.Column("not_after", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         "ix_alarms_ended", "alarms", ["ended_at"], unique=False,
