@@ -39,6 +39,7 @@ from router.actions import (
     dispatch,
     elsewhere,
     enrolling,
+    housekeeping,
     intake,
     inviting,
     keeping,
@@ -48,6 +49,7 @@ from router.actions import (
     partials,
     promising,
     protecting,
+    recurring,
     rescuing,
     sealing,
     signing,
@@ -55,8 +57,9 @@ from router.actions import (
     telling,
     wrapping,
 )
-from router.alarms import Alarms
-from router.book import Batcher, Book, Writing
+from router.alarms import Alarms, Handler, Late
+from router.book import Batcher, Book
+from router.canary import Canary
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
 from router.fetcher import Fetcher
@@ -104,7 +107,7 @@ GARBAGE = 20_000
 LEG_SECONDS = 5.0
 """How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
 
-ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
+ALARMS: Mapping[str, Handler | Late] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
     consulting.CONSULTATION_ANSWER: consulting.unanswered,
@@ -129,6 +132,9 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     keeping.WAITS: covering.waits,
     keeping.TELL: telling.ended,
     elsewhere.QUOTE_LAPSE: elsewhere.lapse,
+    housekeeping.CANARY: housekeeping.sing,
+    housekeeping.FORGET_ALARMS: housekeeping.forget_alarms,
+    housekeeping.FORGET_SESSIONS: housekeeping.forget_sessions,
 }
 
 PARTIES: Mapping[str, Party] = {
@@ -221,6 +227,8 @@ async def service(
             engine, Hub(), Vault(secret_of(settings)), public_url, reading=reading, can_mail=bool(settings.smtp_url)
         )
         await _claim_database(book, kind)
+        async with book.writing() as w:
+            await housekeeping.ensure_jobs(w)
         if plan is not None:
             await _apply(book, plan, demo=kind == "demo")
         session = await stack.enter_async_context(client_session())
@@ -270,7 +278,7 @@ async def _working(
     lateness, rings = Recent(), Recent()
     courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
     unknowns = Unknowns(book, doors.carrier)
-    alarms = Alarms(book, ALARMS, lateness=lateness)
+    alarms, canary = Alarms(book, ALARMS, lateness=lateness), Canary(book)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
     importer = Importer(book)
     reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
@@ -294,14 +302,15 @@ async def _working(
             Sweep("imports", importer.sweep, audiences=("imports",)),
             Sweep("lists", importer.rest, every=5.0),
             Sweep("cells", importer.forget, every=600.0),
-            Sweep("sessions", lambda: _forget_old(book), every=600.0),
             Sweep("zones", lambda: _resolve_again(book), every=600.0),
+            Sweep("recurring", lambda: _roll(book), every=2.0),
+            Sweep("canary", canary.look, every=15.0),
             Sweep("prefixes", lambda: _watch_prefixes(book), every=60.0),
         ],
     )
     application = make_app(doors)
     application[streams.BEATS] = beats
-    application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool)
+    application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool, canary=canary)
     await tail.watch(RingTimes(rings), kinds=RingTimes.KINDS)
     tail.follow(merging.READER, merging.follow, calm=True, kinds=merging.READS)
     hub.on("facts", tail.poke_soon)
@@ -354,10 +363,9 @@ async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[Callab
         await stop()
 
 
-async def _forget_old(book: Book) -> None:
+async def _roll(book: Book) -> None:
     async with book.writing() as w:
-        await sessions.sweep(w.session, w.now)
-        await protecting.forget_old(w)
+        await recurring.roll(w)
 
 
 async def _resolve_again(book: Book) -> None:

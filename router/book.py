@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -42,7 +42,10 @@ class Reading:
 
 class Writing:
     """An open transaction at the moment `now` (aware UTC, the database's). Actions take it; only the book commits.
-    `can_mail`: the house has a mail server."""
+
+    `can_mail`: the house has a mail server. `late` tells an alarm's handler by how much its `not_after` has passed;
+    None when it rings in time.
+    """
 
     def __init__(
         self, session: WriteSession, now: datetime, vault: Vault, public_url: str, *, can_mail: bool = False
@@ -53,6 +56,7 @@ class Writing:
         self.public_url = public_url
         self.can_mail = can_mail
         self.audiences: set[str] = set()
+        self.late: timedelta | None = None
         self._facts: list[Noted] = []
         self._noted = False
         self._spending: dict[str, tuple[int, int]] = {}

@@ -110,6 +110,8 @@ class Courier:
             self._more = True
             return 0
         claimed = await self._claim(free, min(free, OTHERS_AT_ONCE - others), min(free, MAILS_AT_ONCE - mails))
+        if claimed:
+            fail_here("courier.claimed")
         for delivery in claimed:
             task = asyncio.create_task(self._carry(delivery), name=f"delivery {delivery.id}")
             self._running[task] = delivery.kind
@@ -149,6 +151,7 @@ class Courier:
         answer = await self._ask(flight)
         fail_here("courier.after_request")
         await self._record(flight.delivery, answer)
+        fail_here("courier.recorded")
         if isinstance(answer, Performed) and answer.sealed is not None:
             fail_here("sealed")
 

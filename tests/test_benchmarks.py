@@ -1,5 +1,6 @@
 """Benchmarks are run by hand; that they still run is asked here, on sizes that say nothing of speed."""
 
+from tests.benchmarks import alarms
 from tests.benchmarks.dispatch import ALL, LACKING, LIMIT, ONE, Sizes, bare, judged, measure, table
 
 
@@ -13,3 +14,15 @@ async def test_the_rounds_of_the_dispatch_benchmark_give_out_what_they_should(da
     assert blocked == [[0], [0]]
     table(found, sizes, [LIMIT])
     assert len(judged(found, sizes, [LIMIT])) == 4
+
+
+async def test_the_workers_of_the_alarms_benchmark_do_all_that_falls_due_and_nothing_else() -> None:
+    sizes = alarms.Sizes(
+        backlogs=(50,), replicas=(2,), at_once=40, a_second=100, seconds=1, slices=1, patience=20.0)
+    found = await alarms.compare(sizes, [alarms.HOUSE])
+    seen = found[50, 2, alarms.HOUSE]
+    assert len(seen.rates) == 1
+    assert len(seen.lateness[0]) == 100
+    assert max(seen.lateness[0]) < 20
+    alarms.table(found)
+    assert len(alarms.judged(found, sizes, [alarms.HOUSE])) == 1

@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import text
 
-from router.book import Book
+from router.alarms import Alarms
+from router.book import Book, Writing
 from router.live import Hub
+from router.store import alarms
 from router.ticks import Sweep, Ticks
-from tests.conftest import until
+from tests.conftest import Clock, until
 
 SOON, NEVER = 0.02, 3600.0
 
@@ -114,6 +117,30 @@ async def test_sweeps_resume_after_the_wall_clock_jumped_back(caplog: pytest.Log
         assert ticks.healthy
 
 
+async def test_a_wall_clock_that_jumped_ahead_by_an_hour_is_one_run_and_no_burst() -> None:
+    work, hub = Work(), Hub()
+    async with ticking(Sweep("work", work, every=NEVER), hub=hub, look_every=NEVER) as ticks:
+        await work.reach(1)
+        # What it leaves behind: the next run lay an hour back, and as many periods were missed.
+        ticks.scheduler.modify_job("work", trigger=IntervalTrigger(seconds=1, timezone=UTC))
+        ticks.scheduler.modify_job("work", next_run_time=datetime.now(UTC) - timedelta(hours=1))
+        await work.reach(2)
+        ahead = ticks.scheduler.get_job("work").next_run_time - datetime.now(UTC)
+        assert timedelta(0) < ahead <= timedelta(seconds=2)
+    assert work.runs == 2
+
+
+async def test_a_hung_sweep_keeps_no_other_from_running(caplog: pytest.LogCaptureFixture) -> None:
+    hung, work = Work(), Work()
+    hung.gate.clear()
+    async with ticking(Sweep("hung", hung, every=SOON), Sweep("work", work, every=SOON)) as ticks:
+        await hung.began.wait()
+        await work.reach(5)
+        assert (hung.runs, hung.most_at_once, ticks.restarts) == (0, 1, 0)
+        hung.gate.set()
+        await hung.reach(2)
+
+
 async def test_sweeps_resume_after_the_schedulers_timer_died(caplog: pytest.LogCaptureFixture) -> None:
     work = Work()
     async with ticking(Sweep("work", work, every=SOON)) as ticks:
@@ -208,3 +235,32 @@ async def test_sweeps_outlive_a_lost_database(book: Book, caplog: pytest.LogCapt
             ))
         await until(more_than(done + 4), "runs after the cut")
         assert ticks.healthy
+
+
+async def test_a_connection_cut_in_the_middle_of_a_sweep_costs_one_run_and_loses_no_alarm(
+    book: Book, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    cuts = [1]
+
+    async def ring(w: Writing, subject_id: int) -> None:
+        w.fact("rang", subject_id=subject_id)
+        if subject_id == 3 and cuts:
+            cuts.pop()
+            await w.session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+    async with book.writing() as w:
+        for subject in range(1, 6):
+            await alarms.set_alarm(w.session, "ring", subject, w.now)
+    sweep = Sweep("alarms", Alarms(book, {"ring": ring}).sweep, every=SOON)
+
+    async def rang() -> bool:
+        async with book.reading() as r:
+            told = await r.session.rows(text("select subject_id from facts where kind = 'rang' order by subject_id"))
+        return [row[0] for row in told] == [1, 2, 3, 4, 5]
+
+    async with ticking(sweep) as ticks:
+        await until(rang, "all to ring, once")
+        assert ticks.restarts == 0
+    assert not cuts
+    async with book.reading() as r:
+        assert (await r.session.rows(text("select sum(failures) from alarms")))[0][0] == 0

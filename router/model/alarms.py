@@ -25,11 +25,14 @@ _ALARM_MOVES = table((AlarmState.pending, "done canceled parked"), (AlarmState.p
 
 
 class Alarm(Numbered):
-    """`kind` names the handler, `subject_id` the noun it is about. After five failures it is parked, visible."""
+    """`kind` names the handler, `subject_id` the noun it is about. After `not_after` it is too late for what was meant:
+    another handler is asked what to do instead. After five failures it is parked, visible; what is over (`ended_at`) is
+    forgotten a month later."""
 
     __tablename__ = "alarms"
     __table_args__ = (
         Index("ix_alarms_due", "due_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_alarms_ended", "ended_at", postgresql_where=text("state in ('done','canceled')")),
         Index("ix_alarms_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("one_pending_alarm", "kind", "subject_id", unique=True, postgresql_where=text("state = 'pending'")),
     )
@@ -38,4 +41,5 @@ class Alarm(Numbered):
     due_at: Mapped[datetime]
     state: Mapped[AlarmState] = mapped_column(default=AlarmState.pending)
     failures: Mapped[int] = mapped_column(default=0)
+    not_after: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)

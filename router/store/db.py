@@ -82,6 +82,11 @@ def contended(error: BaseException) -> bool:
     return _sqlstate(error) in CONTENDED_STATES
 
 
+def too_slow(error: BaseException) -> bool:
+    """Whether a statement ran into its time limit: what was asked may be at fault, not the database."""
+    return _sqlstate(error) == "57014"
+
+
 def lacks_schema(error: BaseException) -> bool:
     """Whether a table or a column is asked for that is not there: nobody has migrated this database yet."""
     return _sqlstate(error) in ("42P01", "42703")
@@ -166,9 +171,14 @@ class ReadSession:
 
 
 class WriteSession(ReadSession):
-    """Reads and writes. It cannot commit: only the book does."""
+    """Reads and writes. It cannot commit: only the book does. `alarms_moved` are the alarms, by kind and subject, that
+    were set or canceled in its transaction."""
 
     _autoflush = True
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        super().__init__(connection)
+        self.alarms_moved: set[tuple[str, int]] = set()
 
     def add(self, noun: object) -> None:
         self._session.add(noun)
@@ -191,6 +201,12 @@ class WriteSession(ReadSession):
         """The one row of an `UPDATE … RETURNING noun`, read anew; None when nothing matched."""
         result = await self._session.execute(statement, execution_options={"populate_existing": True})
         return result.scalars().one_or_none()
+
+    async def forget(self) -> None:
+        """Writes what was changed on mapped objects, and lets go of them: what comes next reads anew."""
+        if "_session" in self.__dict__:
+            await self._session.flush()
+            self._session.expunge_all()
 
     def savepoint(self) -> Any:
         return self._session.begin_nested()

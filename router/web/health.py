@@ -65,6 +65,19 @@ class Pool(Protocol):
     def checkedout(self) -> int: ...
 
 
+class Songbird(Protocol):
+    """The canary alarm of each minute, in seconds: how late it was in the last hours, how long there was none."""
+
+    @property
+    def healthy(self) -> bool: ...
+    @property
+    def silent_seconds(self) -> float: ...
+    @property
+    def p50(self) -> float: ...
+    @property
+    def p99(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class Figures:
     """What this process knows of itself. `lateness` of due work and `rings` (lead to reservation) in seconds."""
@@ -73,6 +86,19 @@ class Figures:
     lateness: Samples
     rings: Samples
     pool: Pool | None = None
+    canary: Songbird | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return self.ticks.healthy and (self.canary is None or self.canary.healthy)
+
+    @property
+    def song(self) -> dict[str, dict[str, float]]:
+        """Of the canary, for who looks after the house."""
+        if self.canary is None:
+            return {}
+        bird = self.canary
+        return {"canary": {"p99_seconds": round(bird.p99, 3), "silent_seconds": round(bird.silent_seconds, 1)}}
 
 
 FIGURES = web.AppKey("figures", Figures)
@@ -80,14 +106,18 @@ FIGURES = web.AppKey("figures", Figures)
 
 @routes.get("/healthz")
 async def healthz(request: web.Request) -> web.Response:
-    """503 when the watchdog found no cure: the process should be started anew. Does not ask the database."""
-    healthy = request.app[FIGURES].ticks.healthy
-    return web.json_response({"ok": healthy}, status=200 if healthy else 503, headers={} if healthy else RETRY_AFTER)
+    """503 when the watchdog found no cure, or no canary was done for five minutes though the database answers: the
+    process should be started anew. Does not ask the database."""
+    figures = request.app[FIGURES]
+    healthy = figures.healthy
+    answer = {"ok": healthy, **figures.song}
+    return web.json_response(answer, status=200 if healthy else 503, headers={} if healthy else RETRY_AFTER)
 
 
 @routes.get("/readyz")
 async def readyz(request: web.Request) -> web.Response:
-    """503 while the database does not answer within a second, its schema is another, or the sweeps do not run."""
+    """503 while the database does not answer within a second, its schema is another, or the sweeps do not run. Late
+    alarms keep nobody from coming in: the canary is told of, and does not count."""
     checks = {"sweeps": request.app[FIGURES].ticks.alive, "database": False, "schema": False}
     try:
         async with asyncio.timeout(ANSWER_SECONDS), doors(request).book.reading() as r:
@@ -96,7 +126,7 @@ async def readyz(request: web.Request) -> web.Response:
     except Exception as error:
         log.warning("not ready", extra={"error": type(error).__name__})
     ready = all(checks.values())
-    answer = {"ready": ready, **checks}
+    answer = {"ready": ready, **checks, **request.app[FIGURES].song}
     return web.json_response(answer, status=200 if ready else 503, headers={} if ready else RETRY_AFTER)
 
 
@@ -177,6 +207,13 @@ def _of_process(figures: Figures, streams: int) -> Iterator[str]:
                        [({"sweep": sweep.name}, sweep.failures) for sweep in ticks.sweeps])
     yield from _family("scheduler_restarts_total", "counter", "How often the watchdog replaced the scheduler.",
                        [({}, ticks.restarts)])
+    if figures.canary is not None:
+        bird = figures.canary
+        yield from _family("canary_lateness_seconds", "gauge",
+                           "From due to done of the alarm of each minute, of the last six hours.",
+                           [({"quantile": "0.5"}, bird.p50), ({"quantile": "0.99"}, bird.p99)])
+        yield from _family("canary_silent_seconds", "gauge", "How long no canary has been done.",
+                           [({}, bird.silent_seconds)])
     if figures.pool is not None:
         yield from _family("database_connections", "gauge", "Connections of the pool.",
                            [({"state": "used"}, figures.pool.checkedout()), ({"state": "most"}, figures.pool.size())])

@@ -38,7 +38,7 @@ ACCOUNT, TOKEN = "AC" + "7" * 32, "a token of the carrier"
 SECRET = "a secret of at least thirty-two characters"
 PASSWORD = "a password of ana"
 LANDING = "http://landing.example"
-START_SECONDS = 60
+START_SECONDS = 150
 
 PLAN = f"""
 [[campaigns]]

@@ -1,9 +1,11 @@
 """Health on a real socket: alive, ready, and figures without anything personal."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 import aiohttp
 import pytest
@@ -89,6 +91,30 @@ async def test_without_a_database_it_is_alive_and_not_ready(vault: Vault) -> Non
         assert '"database": false' in body
         assert (await ask(f"{url}/metrics"))[0] == 503
     await engine.dispose()
+
+
+@dataclass(frozen=True)
+class Bird:
+    healthy: bool
+    silent_seconds: float
+    p50: float = 0.25
+    p99: float = 1.5
+
+
+async def test_a_silent_canary_makes_it_ill_and_keeps_nobody_from_coming_in(book: Book) -> None:
+    async with ticking() as ticks:
+        for bird, status in ((Bird(True, 12.0), 200), (Bird(False, 300.0), 503)):
+            async with inside(book, known=replace(figures(ticks), canary=bird)) as url:
+                ill, said, _ = await ask(f"{url}/healthz")
+                assert ill == status
+                told = {"p99_seconds": 1.5, "silent_seconds": bird.silent_seconds}
+                assert json.loads(said) == {"ok": bird.healthy, "canary": told}
+                ready, body, _ = await ask(f"{url}/readyz")
+                assert (ready, json.loads(body)["canary"]) == (200, told)
+                _, body, _ = await ask(f"{url}/metrics")
+                found = values(body)
+                assert found['hablemos_canary_lateness_seconds{quantile="0.99"}'] == 1.5
+                assert found["hablemos_canary_silent_seconds"] == bird.silent_seconds
 
 
 def values(body: str) -> dict[str, float]:
