@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import keeping, listing, outgoing, presence, wrapping
+from router.actions import keeping, listing, outgoing, presence, suppressing, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.guarding import permit, refund
 from router.book import Writing
@@ -78,6 +78,8 @@ async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
         leg.ended_at, leg.outcome = w.now, event.outcome.value
         await w.session.flush()
         await _leg_ended(w, leg, event.outcome)
+        if leg.role == "customer" and event.outcome is LegOutcome.failed:
+            await suppressing.not_reached(w, leg)
     else:
         await w.session.flush()
         w.hint(*await _watchers(w, leg.call_id))
@@ -169,11 +171,21 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
     task = await w.move(Task, call.task_id, TaskState.engaged, held_until=None)
     if task is not None:
         await keeping.talked(w, task)
+    await _somebody_there(w, call)
     caller = await arrivals.waiting_for(w.session, call.task_id)
     if caller is not None:
         await w.move(Arrival, caller.id, ArrivalState.talking)
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
     w.hint(f"agent:{call.agent_id}", "wallboard")
+
+
+async def _somebody_there(w: Writing, call: Call) -> None:
+    """Who answers a telephone that we rang, and finds nobody, is left alone for a while."""
+    legs = await calls.legs_of(w.session, call.id)
+    customer = next((one for one in legs if one.role == "customer"), None)
+    ours = [one for one in legs if one.role != "customer"]
+    if customer is not None and not customer.came_in and ours and all(one.ended_at is not None for one in ours):
+        await suppressing.dropped(w, call, customer)
 
 
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:

@@ -36,7 +36,7 @@ from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Lead
 from router.model.tasks import TIER_FRESH, Reservation, ReservationState, Task, TaskState
 from router.ports import CartChange, CartMoved, Phone
-from router.store import alarms, attempts, carts, connectors
+from router.store import alarms, attempts, carts, connectors, suppressions
 from router.store.connectors import Opening
 from router.wording import negotiate
 
@@ -180,7 +180,8 @@ async def _decent(w: Writing, campaign: Campaign, phone: str, basis: str) -> tup
     purpose = Purpose.commercial if basis == CONSENT else Purpose.service
     verdict = may_contact(
         Snapshot(
-            pack=pack, phone=phone, zone=zone, purpose=purpose, suppressed=await attempts.suppression(w.session, phone),
+            pack=pack, phone=phone, zone=zone, purpose=purpose,
+            suppressed=await suppressions.of_number(w.session, phone, w.now),
             paused=campaign.paused, consents=frozenset({purpose.value}),
             commercial=[one.at for one in tries if one.purpose == Purpose.commercial],
             anything=[one.at for one in tries],

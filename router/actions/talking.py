@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from router.actions import outgoing, signing
+from router.actions import outgoing, signing, suppressing
 from router.actions.guarding import permit, refund
 from router.book import Writing
 from router.model.budgets import MESSAGE_COST
@@ -89,6 +89,8 @@ async def message_moved(w: Writing, event: MessageMoved) -> None:
                      ended_at=w.now, lease_until=None, data={"by": "callback"})
     delivery.error = event.error_code or delivery.error
     await _progress(w, delivery, event.stage, event.carrier_id)
+    if event.nobody:
+        await suppressing.nobody_there(w, delivery)
 
 
 async def _progress(w: Writing, delivery: Delivery, stage: MessageStage, carrier_id: str) -> None:

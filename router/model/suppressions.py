@@ -17,7 +17,7 @@ class Suppression(Numbered):
 
     __tablename__ = "suppressions"
     __table_args__ = (Index(None, "contact_id", postgresql_where=text("contact_id is not null")),)
-    phone: Mapped[str] = mapped_column(index=True, default="")
+    phone: Mapped[str] = mapped_column(index=True)
     reason: Mapped[str]
     created_at: Mapped[datetime]
     lifted_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -54,8 +54,8 @@ REACHES = {
     "invalid": Scope(About.number),
     "dropped_call": Scope(About.number, timedelta(hours=72), "call"),
 }
-"""Why somebody is not contacted, and how far that reaches. `asked`: he does not want to be called. `stop`: his stop word.
-`invalid`: there is nobody at this number. `dropped_call`: his telephone rang, and nobody was there."""
+"""Why somebody is not contacted, and how far that reaches. `asked`: he does not want to be called. `stop`: his stop
+word. `invalid`: there is nobody at this number. `dropped_call`: his telephone rang, and nobody was there."""
 
 INVALID_SOFT = 2
 """So many times in a row that a carrier says a number cannot be reached; then it counts as invalid."""

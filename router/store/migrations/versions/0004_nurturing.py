@@ -33,6 +33,10 @@ def guarding() -> None:
     op.create_index(
         "ix_attempts_receipt_id", "attempts", ["receipt_id"], postgresql_where=sa.text("receipt_id is not null")
     )
+    op.create_index("ix_legs_numbers", "legs", ["address", "id"], postgresql_where=sa.text("role = 'customer'"))
+    op.create_index(
+        "ix_tasks_refused", "tasks", ["contact_id"], postgresql_where=sa.text("disposition = 'not_interested'")
+    )
     op.create_table(
         "register_imports",
         sa.Column("register", sa.Text(), nullable=False),
@@ -66,8 +70,9 @@ def guarding() -> None:
     op.create_table(
         "packs",
         sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("published_by", sa.BigInteger(), nullable=True),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
