@@ -23,7 +23,7 @@ from router.model.errors import Conflict
 from router.model.guard import Purpose
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls
+from router.store import alarms, arrivals, budgets, calls, promises
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -150,7 +150,10 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
         return
     purpose = await listing.purpose_of(w, task)
-    attempt, verdict = await permit(w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id)
+    promised = await promises.open_of_task(w.session, task.id) is not None
+    attempt, verdict = await permit(
+        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised
+    )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
         later = verdict.until if purpose is Purpose.commercial and task.kind is TaskKind.call else None

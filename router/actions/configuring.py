@@ -14,8 +14,8 @@ from router.model.agents import Agent, Role
 from router.model.base import Numbered
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
-from router.model.guard import PACKS
 from router.model.levels import asked, owned
+from router.model.packs import BY_COUNTRY, shipped
 from router.model.routing import PLAIN, Channel
 from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
 from router.store import agents, configuration
@@ -41,8 +41,8 @@ def _check(plan: Plan, demo: bool) -> None:
     for campaign in plan.campaigns:
         if campaign.timezone not in available_timezones():
             raise WrongFile(f"campaign {campaign.key}: {campaign.timezone} is no time zone of the IANA database")
-        if campaign.rule_pack not in PACKS:
-            raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(sorted(PACKS))}")
+        if campaign.rule_pack not in (known := (BY_COUNTRY, *sorted(shipped()))):
+            raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(known)}")
         if campaign.rule_pack == "demo" and not demo:
             raise WrongFile(f"campaign {campaign.key}: the rule pack demo is always open and only for demonstrations")
         queues = {queue.key for queue in campaign.queues}

@@ -13,21 +13,25 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from router.actions.guarding import bounds
 from router.actions.intake import take_in
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import plain
-from router.model.guard import PACKS, Purpose, Snapshot, may_contact
+from router.model.guard import Barred, Consulted, Purpose, Snapshot, may_contact
 from router.model.imports import CHUNK, Import, ImportRow, ImportState, Outcome
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
+from router.model.packs import Pack
 from router.model.sheets import FIELDS, MOST_CELL, Sheet, guess, read_date, read_phone, says_yes
 from router.model.tasks import TIER_LIST
-from router.store import imports
+from router.store import imports, packs, registers
 from router.store.db import contended, lost_connection
 from router.store.imports import Line
+from router.store.registers import Listed
 
 HINT = "imports"
 LISTED_AGAIN = timedelta(days=30)
@@ -168,13 +172,13 @@ async def _judged(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     read = [_read(found, campaign, row, w.now) for row in rows]
     phones = sorted({line.phone for line in read if line.phone})
-    suppressed = await imports.suppressed(w.session, phones)
+    known = await _known(w, phones)
     listed = await imports.listed(w.session, found.campaign_id, phones, w.now - LISTED_AGAIN)
     waiting = await imports.waiting(w.session, found.campaign_id, phones)
     seen = await imports.earlier(w.session, found.id, phones, rows[0].number)
     judged = []
     for line in read:
-        if line.outcome != Outcome.refused and (reason := _denied(campaign, line.phone, suppressed, w.now)):
+        if line.outcome != Outcome.refused and (reason := _denied(known, campaign, line.phone, w.now)):
             line = line._replace(outcome=Outcome.refused.value, reason=reason)
         elif line.outcome != Outcome.refused and line.phone in seen:
             line = line._replace(outcome=Outcome.duplicate.value, reason="in_file")
@@ -188,16 +192,38 @@ async def _judged(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[
     return judged
 
 
-def _denied(campaign: Campaign, phone: str, suppressed: Mapping[str, str], now: datetime) -> str:
-    """The rule that forbids to call this number at any time; "" for none. Hours and caps only put a call off."""
-    verdict = may_contact(_snapshot(campaign, phone, suppressed.get(phone, "")), now)
-    return verdict.rules[0] if verdict.word == "deny" else ""
+@dataclass(frozen=True)
+class _Known:
+    """What the house knows of the numbers of some rows: why one may not be called, and what registers say of it."""
+
+    packs: Mapping[str, Pack]
+    suppressed: Mapping[str, str]
+    listed: Mapping[str, Sequence[Listed]]
 
 
-def _snapshot(campaign: Campaign, phone: str, suppressed: str = "") -> Snapshot:
+async def _known(w: Writing, phones: Sequence[str]) -> _Known:
+    return _Known(
+        await packs.in_force(w.session), await imports.suppressed(w.session, phones),
+        await registers.ask_many(w.session, phones),
+    )
+
+
+def _denied(known: _Known, campaign: Campaign, phone: str, now: datetime) -> str:
+    """The rule that forbids to call this number at any time; "" for none. Hours and caps only put a call off, and where
+    somebody lives can still be found out."""
+    verdict = may_contact(_snapshot(known, campaign, phone, now), now)
+    rules = [rule for rule in verdict.rules if rule != "zone.unknown"] if verdict.word == "deny" else []
+    return rules[0] if rules else ""
+
+
+def _snapshot(known: _Known, campaign: Campaign, phone: str, now: datetime) -> Snapshot:
+    nobody = Contact(campaign_id=campaign.id, phone=phone, name="", locale="", created_at=now)
+    bound, reason = bounds(known.packs, campaign, nobody), known.suppressed.get(phone, "")
     return Snapshot(
-        pack=PACKS[campaign.rule_pack], phone=phone, zone=campaign.timezone, purpose=Purpose.commercial,
-        suppressed=suppressed, consents=frozenset({Purpose.commercial.value}),
+        pack=bound.pack, phone=phone, zones=bound.zones, purpose=Purpose.commercial,
+        barred=(Barred(reason),) if reason else (), consents=frozenset({Purpose.commercial.value}),
+        registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed.get(phone, ())},
+        caller_id=campaign.caller_id,
     )
 
 
@@ -233,8 +259,9 @@ async def _taken(w: Writing, found: Import, rows: Sequence[ImportRow], lines: Se
     """Makes leads of the rows that are to become some. One that cannot be stored never fails its neighbours."""
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     queue = vouched(await w.session.get(Queue, found.queue_id))
+    known = await packs.in_force(w.session)
     wanted = {
-        line.number: _wanted(w, found, campaign, queue, row, line.phone)
+        line.number: _wanted(w, found, campaign, queue, row, line.phone, known)
         for row, line in zip(rows, lines, strict=True) if line.outcome in (Outcome.taken, Outcome.attached)
     }
     taken = await _take_in(w, wanted)
@@ -275,17 +302,21 @@ def _now(line: Line, outcome: Outcome, reason: str, taken: Taken) -> Line:
     return line._replace(outcome=outcome.value, reason=reason, lead_id=taken.lead_id)
 
 
-def _wanted(w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str) -> Wanted:
+def _wanted(
+    w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str, known: Mapping[str, Pack]
+) -> Wanted:
     names = [plain(_cell(found, row, field))[:200] for field in ("name", "surname")]
     said = {field: plain(_cell(found, row, field))[:2000] for field in ("email", "message")}
     name = " ".join(part for part in names if part)
-    verdict = may_contact(_snapshot(campaign, phone), w.now)
+    nobody = Contact(campaign_id=campaign.id, phone=phone, name="", locale="", created_at=w.now)
+    opens = bounds(known, campaign, nobody).opens(w.now)
+    due_at = None if opens == w.now else opens
     scope, key = f"list:{campaign.id}", f"{found.sha256.hex()[:40]}:{phone}"
     text, given_on = _consent(found, row)
     base = Wanted(
         line=queue.line, phone=phone, name=name,
         locale=_cell(found, row, "locale")[:2].lower() or campaign.locale, intent=Intent.list, method="list",
-        status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=verdict.until),
+        status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=due_at),
         claims={field: value for field, value in {"name": name, **said}.items() if value},
         source={"party": "list", "list": found.file_name, "import": found.id, "row": row.number},
         agreed=(Agreed((Purpose.commercial.value,), text, VERSION),), scope=scope, key=key,

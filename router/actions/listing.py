@@ -2,19 +2,27 @@
 
 from datetime import datetime, timedelta
 
+from router.actions import guarding, keeping, nurturing
 from router.actions.intake import TASK_DUE
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
-from router.model.guard import PACKS, Purpose, next_open
+from router.model.contacts import Contact
+from router.model.guard import Purpose
+from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState
-from router.store import alarms, imports
+from router.store import alarms, imports, packs
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
-"""How long a paused campaign's lists rest before they are looked at again."""
+"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again."""
+DENIED_REST = timedelta(hours=1)
+"""How long a call rests that is forbidden by what may change any time: a register that is too old, a zone nobody knows.
+"""
+FOR_GOOD = ("suppressed.", "consent.")
+"""What forbids a call until the person himself says otherwise."""
 
 
 async def purpose_of(w: Writing, task: Task) -> Purpose:
@@ -41,34 +49,58 @@ async def postpone(w: Writing, task_id: int, until: datetime) -> None:
         await alarms.set_alarm(w.session, TASK_DUE, task_id, until)
 
 
+async def may_ring(w: Writing, task: Task) -> bool:
+    """Whether an agent may be rung for this waiting task: what we start ourselves is asked about once more. What may
+    not be done now leaves the queue: until it may, or for good when the person does not want it."""
+    purpose = await purpose_of(w, task)
+    if purpose is not Purpose.commercial:
+        return True
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    contact = vouched(await w.session.get(Contact, task.contact_id))
+    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id)
+    if verdict.allowed:
+        return True
+    guarding.told(w, verdict, campaign, purpose, lead_id=task.lead_id, subject_id=task.id, channel="call", when="offer")
+    if verdict.until is not None:
+        await postpone(w, task.id, verdict.until)
+    elif any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
+        await _give_up(w, task, verdict.rules[0])
+    else:
+        await postpone(w, task.id, w.now + DENIED_REST)
+    return False
+
+
+async def _give_up(w: Writing, task: Task, rule: str) -> None:
+    await keeping.withdraw_task(w, task.id, rule)
+    await keeping.withdrawn(w, task.id, rule)
+    if task.kind is TaskKind.nurture:
+        await nurturing.quote_ended(w, vouched(task.quote_id), rule)
+
+
 async def waiting_lists(w: Writing) -> list[int]:
-    """The campaigns whose lists wait for agents though they may not be called now."""
-    found = []
-    for campaign_id in await imports.list_campaigns(w.session):
-        if await _opens(w, campaign_id) is not None:
-            found.append(campaign_id)
-    return found
+    """The campaigns whose lists wait for agents."""
+    return await imports.list_campaigns(w.session)
 
 
-async def _opens(w: Writing, campaign_id: int) -> datetime | None:
-    """When the lists of the campaign may be called next; None for now."""
+async def put_off(w: Writing, campaign_id: int, after: int = 0) -> tuple[int, int]:
+    """Lets some of the campaign's list tasks rest whose persons may not be called at this hour, each by his own clock:
+    how many, and the last task looked at (0: there is none behind it). No agent is rung for a call that the guard would
+    not allow."""
     campaign = vouched(await w.session.get(Campaign, campaign_id))
-    if campaign.paused:
-        return w.now + PAUSED_REST
-    opens = next_open(PACKS[campaign.rule_pack], campaign.timezone, w.now)
-    return opens if opens > w.now else None
-
-
-async def put_off(w: Writing, campaign_id: int) -> int:
-    """Lets some of the campaign's list tasks rest until they may be called; how many. No agent is rung for a call that
-    the guard would not allow."""
-    opens = await _opens(w, campaign_id)
-    if opens is None:
-        return 0
-    rested = await imports.put_off(w.session, campaign_id, TASK_DUE, opens)
-    for task_id, lead_id in rested:
-        w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id, due=opens.isoformat(),
-               reason="hours")
+    people = await imports.list_people(w.session, campaign_id, after)
+    known = await packs.in_force(w.session)
+    opens: dict[datetime, list[int]] = {}
+    for task_id, contact in people:
+        bound = guarding.bounds(known, campaign, contact)
+        at = w.now + PAUSED_REST if campaign.paused else bound.opens(w.now) or w.now + PAUSED_REST
+        if at > w.now:
+            opens.setdefault(at, []).append(task_id)
+    rested = 0
+    for at, task_ids in sorted(opens.items()):
+        for task_id, lead_id in await imports.put_off(w.session, task_ids, TASK_DUE, at):
+            w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id, due=at.isoformat(),
+                   reason="hours")
+            rested += 1
     if rested:
         w.hint("wallboard")
-    return len(rested)
+    return rested, people[-1][0] if len(people) == CHUNK else 0

@@ -18,9 +18,10 @@ from router.model.budgets import MESSAGE_COST
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.errors import Conflict, NotAllowedNow, TooMany
-from router.model.guard import PACKS, Purpose
+from router.model.guard import Purpose
 from router.model.hours import Opening, opening
 from router.model.leads import Lead
+from router.model.packs import pack_of
 from router.model.phone import international
 from router.model.promises import (
     HOLD,
@@ -61,7 +62,7 @@ def rules_of(campaign: Campaign, queue: Queue, zone: str = "") -> Rules:
     """What bounds this queue's slots for somebody in `zone` ("": the campaign's)."""
     return Rules(
         opening=opening(campaign.timezone, queue.hours, queue.holidays, queue.closures),
-        pack=PACKS[campaign.rule_pack],
+        pack=pack_of(campaign.rule_pack, campaign.country),
         zones=(campaign.timezone, zone or campaign.timezone),
         slot_minutes=queue.slot_minutes,
         handle_seconds=queue.handle_seconds,

@@ -18,9 +18,8 @@ BY_HAND = ("asked", "complaint", "legal_hold")
 
 async def lock(w: Writing, contact: Contact) -> None:
     """Takes the locks under which the guard asks about this person and his number; always in this order."""
-    await w.session.lock_word(f"person:{contact.merged_into or contact.id}")
-    if contact.phone:
-        await w.session.lock_word(contact.phone)
+    person = f"person:{contact.merged_into or contact.id}"
+    await w.session.lock_words([person, contact.phone] if contact.phone else [person])
 
 
 async def suppress(
@@ -61,9 +60,8 @@ async def suppress_number(w: Writing, phone: str, reason: str, *, channel: str =
     it was said."""
     known = await suppressions.with_number(w.session, phone)
     contacts = [vouched(await w.session.get(Contact, one)) for one in known]
-    for root in sorted({one.merged_into or one.id for one in contacts}):
-        await w.session.lock_word(f"person:{root}")
-    await w.session.lock_word(phone)
+    roots = sorted({one.merged_into or one.id for one in contacts})
+    await w.session.lock_words([*(f"person:{root}" for root in roots), phone])
     scope = REACHES[reason]
     until = w.now + scope.lasts if scope.lasts else None
     persons: list[tuple[str, int | None]] = [("", one.id) for one in contacts] if scope.about is About.both else []

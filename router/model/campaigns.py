@@ -16,7 +16,7 @@ class Campaign(Numbered):
     """A brand: its voice, its numbers, its rules. The wall inside one deployment.
 
     `caller_id` and `sender` are E.164. Times of its people are in `timezone` (IANA). `stale_seconds`: how long a sent
-    quote may rest before it is looked at. `rule_pack` names the calling rules, see `router.model.guard`.
+    quote may rest before it is looked at. `rule_pack` names the calling rules, see `router.model.packs`.
 
     `fields` and `consents` are what its forms ask (`router.model.forms`). `countries` (ISO 3166, two letters) are those
     whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there. `keep_address` says how

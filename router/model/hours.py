@@ -73,10 +73,11 @@ def week_of(hours: Mapping[str, Any]) -> tuple[Windows, ...]:
         return ALWAYS
     if unknown := set(hours) - set(DAYS):
         raise ValueError(f"{sorted(unknown)[0]!r} is no day; the days are {', '.join(DAYS)}")
-    return tuple(_windows(day, hours.get(day, ())) for day in DAYS)
+    return tuple(windows_of(day, hours.get(day, ())) for day in DAYS)
 
 
-def _windows(day: str, pairs: Sequence[Sequence[str]]) -> Windows:
+def windows_of(day: str, pairs: Sequence[Sequence[str]]) -> Windows:
+    """Pairs such as ["09:00", "14:00"] as minutes. `day` names them in complaints. Raises ValueError."""
     windows = []
     for pair in pairs:
         if isinstance(pair, str) or len(pair) != 2:
@@ -125,7 +126,7 @@ def at_wall(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     if moment.astimezone(zone).replace(tzinfo=None) == wall:
         return moment
     before = moment - timedelta(hours=3)
-    return _change(before, moment + timedelta(hours=3), zone) or moment
+    return change_between(before, moment + timedelta(hours=3), zone) or moment
 
 
 def end_of_day(at: datetime, zone: str) -> datetime:
@@ -134,7 +135,7 @@ def end_of_day(at: datetime, zone: str) -> datetime:
     return at_wall(at.astimezone(where).date() + timedelta(days=1), 0, where)
 
 
-def _change(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | None:
+def change_between(start: datetime, end: datetime, zone: ZoneInfo) -> datetime | None:
     """The first second of the later offset when the clock changes between these moments (at most once)."""
     old = _offset(start, zone)
     if old == _offset(end, zone):
@@ -158,7 +159,7 @@ def spans(opening: Opening, day: date) -> list[Span]:
     zone, found = ZoneInfo(opening.zone), []
     for opens, closes in opening.windows(day):
         start, end = at_wall(day, opens, zone), at_wall(day, closes, zone)
-        change = _change(start, end, zone)
+        change = change_between(start, end, zone)
         for left, right in ((start, end),) if change is None else ((start, change), (change, end)):
             offset = _offset(left, zone)
             midnight = datetime.combine(day, time.min, UTC) - offset

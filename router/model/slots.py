@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
-from router.model.guard import RulePack
-from router.model.hours import WHOLE_DAY, Opening, Span, spans_from
+from router.model.hours import Opening, Span, spans_from
+from router.model.packs import Pack
+from router.model.windows import windows
 
 LEAD_TIME = timedelta(minutes=15)
 """The nearest slot offered."""
@@ -22,15 +23,17 @@ MOST = 60
 @dataclass(frozen=True)
 class Rules:
     """What bounds a queue's slots. `zones` are those of the callee: the law's window must be open in each of them.
+    `subdivisions` are the parts of his country (ISO 3166-2), () for unknown.
 
     `handle_seconds` is how long a call takes with its wrap-up.
     """
 
     opening: Opening
-    pack: RulePack
+    pack: Pack
     zones: tuple[str, ...]
     slot_minutes: int
     handle_seconds: int
+    subdivisions: tuple[str, ...] = ()
 
     def capacity(self, staffed: int) -> int:
         """Calls that so many agents can begin in one slot: four fifths of their time, one call at least."""
@@ -48,25 +51,22 @@ class Slot(NamedTuple):
     remaining: int
 
 
-def legal(pack: RulePack, zone: str) -> Opening:
-    """The pack's calling window as opening hours in the callee's zone."""
-    closes = WHOLE_DAY if pack.closes == time.max else pack.closes.hour * 60 + pack.closes.minute
-    window = ((pack.opens.hour * 60 + pack.opens.minute, closes),)
-    return Opening(zone, tuple(window if day in pack.days else () for day in range(1, 8)))
-
-
 class Times:
-    """When something is open between two moments: for many questions about the same days."""
+    """When something is open between two moments, by its spans in their order: to be asked many times."""
 
-    def __init__(self, opening: Opening, start: datetime, end: datetime) -> None:
+    def __init__(self, spans: Iterable[tuple[datetime, datetime]]) -> None:
         self._starts: list[datetime] = []
         self._ends: list[datetime] = []
-        for span in spans_from(opening, start, end):
-            if self._ends and self._ends[-1] == span.start:
-                self._ends[-1] = span.end
+        for start, end in spans:
+            if self._ends and self._ends[-1] == start:
+                self._ends[-1] = end
             else:
-                self._starts.append(span.start)
-                self._ends.append(span.end)
+                self._starts.append(start)
+                self._ends.append(end)
+
+    @classmethod
+    def of(cls, opening: Opening, start: datetime, end: datetime) -> "Times":
+        return cls((span.start, span.end) for span in spans_from(opening, start, end))
 
     def cover(self, start: datetime, end: datetime) -> bool:
         """Whether it is open all the time from `start` to `end`."""
@@ -82,10 +82,10 @@ def slots(
     `shifts` says how many agents work which weekly hours; `taken` how many calls are held or booked by slot.
     """
     edge = timedelta(minutes=rules.slot_minutes)
-    windows = [Times(legal(rules.pack, zone), start - edge, end + edge) for zone in dict.fromkeys(rules.zones)]
-    staff = [(Times(shift, start - edge, end + edge), count) for shift, count in shifts.items()]
+    lawful = Times(windows(rules.pack, rules.zones, start - edge, end + edge, subdivisions=rules.subdivisions))
+    staff = [(Times.of(shift, start - edge, end + edge), count) for shift, count in shifts.items()]
     for starts_at, ends_at in _grid(spans_from(rules.opening, start, end), rules.slot_minutes):
-        if not all(window.cover(starts_at, ends_at) for window in windows):
+        if not lawful.cover(starts_at, ends_at):
             continue
         capacity = rules.capacity(sum(count for times, count in staff if times.cover(starts_at, ends_at)))
         if capacity:

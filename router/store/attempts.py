@@ -1,31 +1,20 @@
 """Attempts and consents as queries: what the guard needs to know of a number and of its person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, bindparam, select, text
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, bindparam, select, text
 
 from router.model.cadences import Attempt
+from router.model.registers import digest_of
 from router.store.db import ReadSession
+from router.store.registers import Listed
+from router.store.suppressions import Found
 
 LOOK_BACK = timedelta(days=90)
 """Longer than any pack counts."""
-
-
-async def of_number(session: ReadSession, phone: str, now: datetime) -> Sequence[Attempt]:
-    """The tries to this number in the last LOOK_BACK that were allowed and not refunded, oldest first: in whatever
-    campaign, by whatever channel, by hand or not."""
-    return await session.scalars(
-        select(Attempt)
-        .where(
-            Attempt.phone == phone,
-            Attempt.at > now - LOOK_BACK,
-            Attempt.verdict == "allow",
-            Attempt.refunded_at.is_(None),
-        )
-        .order_by(Attempt.at)
-    )
 
 
 async def answers(session: ReadSession, contact_id: int, phone: str, limit: int = 20) -> Sequence[Attempt]:
@@ -41,18 +30,6 @@ class Given(NamedTuple):
     at: datetime
 
 
-# A list says on which day its persons agreed; any other sender's clock is worth what a stranger's word is worth.
-_IN_FORCE = text(
-    """
-    select distinct on (given.purpose) given.purpose, r.id,
-      case when r.method = 'list' then least(r.client_at, r.given_at) else r.given_at end as at
-    from receipts r, unnest(r.purposes) as given(purpose)
-    where r.contact_id = :contact_id
-      and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
-    order by given.purpose, r.lead_id is not distinct from :lead_id desc, at desc, r.id desc
-    """
-).bindparams(bindparam("lead_id", type_=BigInteger))
-
 _TAKEN_BACK = text(
     """
     select given.purpose from receipts r cross join unnest(r.purposes) as given(purpose)
@@ -61,13 +38,6 @@ _TAKEN_BACK = text(
     group by given.purpose having count(*) = count(w.id)
     """
 )
-
-
-async def consents(session: ReadSession, contact_id: int, lead_id: int | None = None) -> dict[str, Given]:
-    """The purposes the person agreed to and has not taken back since, each with the receipt that says so: the one of
-    this request if there is one, else the newest."""
-    rows = await session.rows(_IN_FORCE, {"contact_id": contact_id, "lead_id": lead_id})
-    return {row[0]: Given(row[1], row[2]) for row in rows}
 
 
 async def taken_back(session: ReadSession, lead_id: int) -> frozenset[str]:
@@ -82,19 +52,94 @@ class Relation(NamedTuple):
     refused_at: datetime | None
 
 
-# The end of a contract is not known here; the day it was signed is its earliest.
-_RELATION = text(
-    """
-    select
-      (select max(s.signed_at) from quotes q join signings s on s.quote_id = q.id
-        where q.contact_id = any(:persons) and s.state in ('signed', 'sealed', 'completed')),
-      (select max(t.ended_at) from tasks t
-        where t.contact_id = any(:persons) and t.disposition = 'not_interested')
-    """
-).bindparams(bindparam("persons", type_=ARRAY(BigInteger)))
+@dataclass(frozen=True)
+class Known:
+    """All that is known of a person and his number, as the guard needs it. `taken_back` is about one request, `listed`
+    what the do-not-call registers we have say."""
+
+    barred: Sequence[Found]
+    tries: Sequence[tuple[datetime, str, str]]
+    consents: Mapping[str, Given]
+    taken_back: frozenset[str]
+    relation: Relation
+    listed: Sequence[Listed]
 
 
-async def relation(session: ReadSession, persons: Sequence[int]) -> Relation:
-    """What these contacts, who are one person or have one number, have with us."""
-    row = (await session.rows(_RELATION, {"persons": list(persons)}))[0]
-    return Relation(row[0], row[1])
+# One statement, because the number's lock is held meanwhile and each round trip costs more than what it asks.
+# A list says on which day its persons agreed; any other sender's clock is worth what a stranger's word is worth. The
+# end of a contract is not known here; the day it was signed is its earliest. What he said to one brand of ours, he said
+# to all: whoever has his number counts for that.
+_KNOWN = text(
+    """
+    with root as (
+      select coalesce((select coalesce(merged_into, id) from contacts where id = :contact_id), :contact_id) as id
+    ), persons as materialized (
+      select c.id from contacts c, root where c.id = root.id
+      union select c.id from contacts c, root where c.merged_into = root.id
+    ), everybody as materialized (
+      select id from persons
+      union select c.id from campaigns k join contacts c on c.campaign_id = k.id and c.phone = :phone and c.phone <> ''
+    )
+    select 'barred', s.reason, s.channel, s.until, null::bigint
+    from suppressions s
+    where s.phone = :phone and :phone <> '' and (s.contact_id is null or s.contact_id in (select id from persons))
+      and s.lifted_at is null and (s.until is null or s.until > :now)
+    union all
+    select 'barred', s.reason, s.channel, s.until, null
+    from persons p join suppressions s on s.contact_id = p.id
+    where s.phone = '' and s.lifted_at is null and (s.until is null or s.until > :now)
+    union all
+    select 'try', a.purpose, a.channel, a.at, null from attempts a
+    where a.phone = :phone and :phone <> '' and a.at > :since and a.verdict = 'allow' and a.refunded_at is null
+    union all
+    select * from (
+      select distinct on (given.purpose) 'consent', given.purpose, '',
+        case when r.method = 'list' then least(r.client_at, r.given_at) else r.given_at end as at, r.id
+      from receipts r, unnest(r.purposes) as given(purpose)
+      where r.contact_id = :contact_id
+        and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
+      order by given.purpose, r.lead_id is not distinct from :lead_id desc, at desc, r.id desc) consents
+    union all
+    select 'taken_back', given.purpose, '', null, null
+    from receipts r cross join unnest(r.purposes) as given(purpose)
+      left join withdrawals w on w.receipt_id = r.id and w.purpose = given.purpose
+    where r.lead_id = :lead_id group by given.purpose having count(*) = count(w.id)
+    union all
+    select 'signed', '', '', max(s.signed_at), null
+    from everybody e join quotes q on q.contact_id = e.id join signings s on s.quote_id = q.id
+    where s.state in ('signed', 'sealed', 'completed')
+    union all
+    select 'refused', '', '', max(t.ended_at), null
+    from everybody e join tasks t on t.contact_id = e.id and t.disposition = 'not_interested'
+    union all
+    select 'register', i.register, '', i.as_of,
+      (exists (select from register_numbers n where n.import_id = i.id and n.digest = :digest))::int
+    from register_imports i where i.state = 'current' and :phone <> ''
+    """
+).bindparams(
+    bindparam("contact_id", type_=BigInteger), bindparam("lead_id", type_=BigInteger),
+    bindparam("phone", type_=Text), bindparam("digest", type_=LargeBinary),
+    bindparam("now", type_=DateTime(timezone=True)), bindparam("since", type_=DateTime(timezone=True)),
+)  # fmt: skip
+
+
+async def known(
+    session: ReadSession, contact_id: int, phone: str, now: datetime, lead_id: int | None = None
+) -> Known:
+    """What is known of this contact, his other selves, and his number (E.164, or ""). A consent of this request comes
+    before others, a newer one before an older."""
+    rows = await session.rows(_KNOWN, {
+        "contact_id": contact_id, "phone": phone, "lead_id": lead_id, "now": now, "since": now - LOOK_BACK,
+        "digest": digest_of(phone),
+    })
+    of: dict[str, list[Any]] = {}
+    for what, *rest in rows:
+        of.setdefault(what, []).append(rest)
+    return Known(
+        barred=[Found(reason, until, channel) for reason, channel, until, _ in of.get("barred", ())],
+        tries=sorted((at, purpose, channel) for purpose, channel, at, _ in of.get("try", ())),
+        consents={purpose: Given(receipt_id, at) for purpose, _, at, receipt_id in of.get("consent", ())},
+        taken_back=frozenset(one[0] for one in of.get("taken_back", ())),
+        relation=Relation(of["signed"][0][2], of["refused"][0][2]),
+        listed=[Listed(register, as_of, bool(listed)) for register, _, as_of, listed in of.get("register", ())],
+    )

@@ -23,8 +23,8 @@ somebody he was later found to be the same as."""
 @dataclass(frozen=True)
 class Kept:
     """A receipt with what was taken back of it, by purpose. `intact`: the text still has the SHA-256 it had then.
-    `used_at` is when somebody was last contacted on the strength of it (aware): where the law counts from each use, as in
-    Germany, it is kept so long after it."""
+    `used_at` is when somebody was last contacted on the strength of it (aware): where the law counts from each use, as
+    in Germany, it is kept so long after it."""
 
     receipt: Receipt
     withdrawn: dict[str, Withdrawal]

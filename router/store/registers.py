@@ -35,6 +35,24 @@ async def ask(session: ReadSession, phone: str, registers: Collection[str]) -> l
     return [Listed(*tuple(row)) for row in rows]
 
 
+_ASK_MANY = text(
+    """
+    select i.register, i.as_of, asked.phone, exists (
+      select from register_numbers n where n.import_id = i.id and n.digest = asked.digest)
+    from register_imports i cross join unnest(:phones, :digests) as asked(phone, digest) where i.state = 'current'
+    """
+).bindparams(bindparam("phones", type_=ARRAY(Text)), bindparam("digests", type_=ARRAY(LargeBinary)))
+
+
+async def ask_many(session: ReadSession, phones: Sequence[str]) -> dict[str, list[Listed]]:
+    """What every register we have says of each of these numbers."""
+    found: dict[str, list[Listed]] = {phone: [] for phone in phones}
+    digests = [digest_of(phone) for phone in phones]
+    for row in await session.rows(_ASK_MANY, {"phones": list(phones), "digests": digests}):
+        found[row[2]].append(Listed(row[0], row[1], row[3]))
+    return found
+
+
 _ADD = text(
     """
     insert into register_numbers (import_id, digest) select :import_id, d from unnest(:digests) as d

@@ -29,34 +29,9 @@ _PERSONS = text(
     """  # noqa: E501
 )
 
-_IN_FORCE = text(
-    """
-    select s.reason, s.until, s.channel, s.created_at, s.id from suppressions s
-    where s.phone = :phone and :phone <> '' and (s.contact_id is null or s.contact_id = any(:persons))
-      and s.lifted_at is null and (s.until is null or s.until > :now)
-    union all
-    select s.reason, s.until, s.channel, s.created_at, s.id from suppressions s
-    where s.contact_id = any(:persons) and s.phone = '' and s.lifted_at is null and (s.until is null or s.until > :now)
-    order by 4, 5
-    """
-).bindparams(bindparam("persons", type_=ARRAY(BigInteger)), bindparam("now", type_=DateTime(timezone=True)))
-
-
 async def persons(session: ReadSession, contact_id: int) -> list[int]:
     """This contact and all that are known to be the same person, in the order of their ids."""
     return [row[0] for row in await session.rows(_PERSONS, {"contact_id": contact_id})]
-
-
-async def in_force(session: ReadSession, phone: str, persons: Sequence[int], now: datetime) -> list[Found]:
-    """What bars this number (E.164, or "") for these contacts of one person, oldest first."""
-    rows = await session.rows(_IN_FORCE, {"phone": phone, "persons": list(persons), "now": now})
-    return [Found(row[0], row[1], row[2]) for row in rows]
-
-
-async def of_number(session: ReadSession, phone: str, now: datetime) -> str:
-    """Why this number may not be contacted by whomever; empty when it may."""
-    found = await in_force(session, phone, (), now)
-    return found[0].reason if found else ""
 
 
 _LIFT_NUMBER = text(

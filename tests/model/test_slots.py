@@ -1,24 +1,25 @@
 """Slots: never at a moment that hours, holidays, the law or the staff forbid, whatever the clock does that night."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.model.guard import PACKS, RulePack, next_open
+from router.model.guard import next_open
 from router.model.hours import Opening, Windows, opening, public_holidays, week_of
+from router.model.packs import Pack
 from router.model.slots import LATEST, LEAD_TIME, Rules, at, offered, shifts_of
+from tests.model.packing import DEMO, STANDARD, made, weekly
 
 MADRID = ZoneInfo("Europe/Madrid")
 CHANGES = [datetime(2027, 3, 28, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC),
            datetime(2025, 3, 30, 1, tzinfo=UTC), datetime(2028, 10, 29, 1, tzinfo=UTC)]
-STANDARD = PACKS["standard"]
 ONE = shifts_of([opening("Europe/Madrid", {})])
 
 
 def rules(**values: object) -> Rules:
-    known = {"opening": opening("Europe/Madrid", {}), "pack": PACKS["demo"], "zones": ("Europe/Madrid",),
+    known = {"opening": opening("Europe/Madrid", {}), "pack": DEMO, "zones": ("Europe/Madrid",),
              "slot_minutes": 15, "handle_seconds": 600, **values}
     return Rules(**known)  # type: ignore[arg-type]
 
@@ -63,10 +64,7 @@ texts = st.lists(minutes, min_size=2, max_size=4, unique=True).map(sorted).map(
 )
 weeks = st.dictionaries(st.sampled_from(["sat", "sun", "mon", "tue"]), texts, min_size=1)
 packs = st.builds(
-    lambda opens, closes, days: RulePack(
-        id="some", days=frozenset(days), opens=time(opens), closes=time(closes) if closes < 24 else time.max,
-        day_cap=2, week_cap=4, min_gap=timedelta(0),
-    ),
+    lambda opens, closes, days: made(weekly(days, f"{opens:02d}:00", f"{closes:02d}:00")),
     st.integers(0, 11), st.integers(12, 24), st.sets(st.integers(1, 7), min_size=1),
 )
 
@@ -87,7 +85,7 @@ def _allowed(of: Rules, moment: datetime) -> str:
         return "holiday"
     if not _within(of.opening.week[wall.weekday()], wall):
         return "closed"
-    return next((zone for zone in of.zones if next_open(of.pack, zone, moment) != moment), "")
+    return next((zone for zone in of.zones if next_open(of.pack, (zone,), moment) != moment), "")
 
 
 @settings(max_examples=150, deadline=None)
@@ -103,7 +101,7 @@ def _allowed(of: Rules, moment: datetime) -> str:
 )
 def test_no_slot_lies_where_hours_holidays_law_or_staff_forbid_and_each_can_be_held(
     change: datetime, before: int, hours: dict[str, list[list[str]]], shifts: list[dict[str, list[list[str]]]],
-    pack: RulePack, visitor: str, slot_minutes: int, closed: bool,
+    pack: Pack, visitor: str, slot_minutes: int, closed: bool,
 ) -> None:
     now = change - timedelta(minutes=before)
     closure: list[str] = [date.isoformat(change.astimezone(MADRID).date())] if closed else []

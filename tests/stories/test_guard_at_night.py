@@ -21,7 +21,7 @@ from tests import making
 from tests.conftest import Clock
 
 SUNDAY_AT_THREE = datetime(2026, 11, 29, 3, 0, tzinfo=ZoneInfo("Europe/Madrid"))
-MONDAY_AT_TEN = datetime(2026, 11, 30, 10, 0, tzinfo=ZoneInfo("Europe/Madrid"))
+MONDAY_AT_TEN = datetime(2026, 11, 30, 10, 0, tzinfo=ZoneInfo("America/New_York"))
 
 
 async def asked(w: Writing, pack: str, purpose: Purpose) -> tuple[Attempt, Verdict]:
@@ -57,7 +57,7 @@ async def test_a_real_campaign_waits_for_monday(book: Book, clock: Clock) -> Non
         _, verdict = await asked(w, "standard", Purpose.commercial)
     assert verdict.word == "defer"
     assert verdict.until == MONDAY_AT_TEN
-    assert verdict.rules == ("standard.hours",)
+    assert verdict.rules == ("standard.weekend",)
 
 
 def test_the_walk_calls_only_numbers_kept_for_fiction() -> None:
