@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError, negotiate_locale
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta, get_timezone_location
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -22,6 +22,7 @@ from babel.numbers import format_currency, format_decimal, format_percent, get_c
 from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from router.model.guard import Verdict
 from router.paths import TEMPLATES
 
 LOCALES = ("en", "es", "it", "ru")
@@ -187,3 +188,42 @@ class Wording:
 def wording() -> Wording:
     """The house's own templates, read once."""
     return Wording(TEMPLATES)
+
+
+_RESTS = ("pack.", "cap.", "quiet.", "suppressed.", "fraud.")
+
+
+def explain(verdict: Verdict, locale: str, zone: str) -> str:
+    """Why somebody may not be contacted now, for people: "not before Monday 09:00 in Madrid: weekend (ES-96.2)".
+
+    `zone` is the person's (IANA), whose clock is meant. Of a deferral are told the caps and rests that are full, and
+    what decides when they are free."""
+    told = verdict.rules
+    if verdict.word == "defer":
+        told = (*(rule for rule in told[:-1] if rule.startswith(_RESTS)), told[-1])
+    return wording().text(
+        "guard/explain.txt", locale, word=verdict.word,
+        reasons=[(rule, rule.rpartition(".")[2], _shown(verdict.detail.get(rule, {}), locale)) for rule in told],
+        when=_when(verdict, locale, zone),
+    )
+
+
+def _shown(detail: Mapping[str, Any], locale: str) -> Mapping[str, Any]:
+    """The detail of a rule with its days as people read them."""
+    days = {name: day(date.fromisoformat(detail[name][:10]), locale) for name in ("as_of", "expires", "in_force")
+            if name in detail}
+    return {**detail, **days}
+
+
+def _when(verdict: Verdict, locale: str, zone: str) -> Mapping[str, str]:
+    """Day ("" for the day it is asked on), time and place; the day with its date when it is a week ahead or more."""
+    if verdict.until is None:
+        return {}
+    where = ZoneInfo(zone)
+    there, asked = verdict.until.astimezone(where), datetime.fromisoformat(verdict.detail["at"]).astimezone(where)
+    ahead = (there.date() - asked.date()).days
+    said = format_date(there, "EEEE" if ahead < 7 else "full", locale=known(locale))
+    return {
+        "day": said if ahead else "", "time": f"{there:%H:%M}",
+        "place": get_timezone_location(zone, locale=known(locale), return_city=True),
+    }

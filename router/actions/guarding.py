@@ -7,16 +7,19 @@ from datetime import datetime
 
 from router.actions import suppressing
 from router.book import Writing
-from router.model import zones
 from router.model.base import vouched
 from router.model.budgets import LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign
-from router.model.contacts import Contact, ZoneSource
+from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Invalid
 from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact, next_open
 from router.model.packs import BY_COUNTRY, Pack
+from router.model.phone import country_of
+from router.model.places import part_of
+from router.model.windows import known_zones
+from router.model.zones import CONFIDENCE, Evidence, ZoneSource, evidence, of_address, one_clock
 from router.store import attempts, budgets, packs
 from router.store.db import ReadSession
 
@@ -37,10 +40,18 @@ class Bounds:
 
 def bounds(known: Mapping[str, Pack], campaign: Campaign, contact: Contact) -> Bounds:
     """What binds him, by these packs. His own address says in which country he is; else his number does."""
-    country = contact.country or zones.country_of(contact.phone) or campaign.country
+    country = contact.country or country_of(contact.phone) or campaign.country
     pack = known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
-    where = zones.candidates(contact.zone, contact.zone_source, contact.phone)
-    return Bounds(pack, where, (contact.subdivision,) if contact.subdivision else ())
+    return Bounds(pack, lives_in(contact).zones, (contact.subdivision,) if contact.subdivision else ())
+
+
+def lives_in(contact: Contact) -> Evidence:
+    """By which clocks he may live, as far as he, his address, his browser and his number say."""
+    said = {source: contact.zone for source in (ZoneSource.stated, ZoneSource.browser) if source == contact.zone_source}
+    return evidence(
+        stated=said.get(ZoneSource.stated, ""), browser=said.get(ZoneSource.browser, ""), country=contact.country,
+        subdivision=contact.subdivision, postcode=contact.postcode, phone=contact.phone,
+    )
 
 
 async def window_of(
@@ -179,9 +190,10 @@ async def lives_by(
 
     Raises Invalid for what is no zone anybody lives in.
     """
-    if not zones.known(zone):
+    if not known_zones((zone,)) or "/" not in zone or zone.startswith("Etc/"):
         raise Invalid("This is not one of the choices.", pointer="/zone")
-    if not zones.stronger(source, contact.zone_source) or (contact.zone, contact.zone_source) == (zone, source):
+    had = CONFIDENCE[ZoneSource(contact.zone_source or "none")]
+    if CONFIDENCE[source] < had or (contact.zone, contact.zone_source) == (zone, source.value):
         return False
     before = contact.zone_source
     contact.zone, contact.zone_source = zone, source.value
@@ -197,10 +209,10 @@ async def lives_at(
     """Where he lives, as far as an address says: his country (ISO 3166) and postcode, and what follows for his clock
     and his holidays."""
     contact.country, contact.postcode = country, postcode
-    zone, part = zones.of_postcode(country, postcode)
-    contact.subdivision = subdivision or part
+    contact.subdivision = subdivision or part_of(country, postcode)
+    zone = of_address(country, contact.subdivision, postcode)
     await w.session.flush()
     w.fact("contact.placed", campaign_id=contact.campaign_id, subject_id=contact.id, agent_id=agent_id,
            country=country, subdivision=contact.subdivision)
-    if zone:
-        await lives_by(w, contact, zone, ZoneSource.address, agent_id=agent_id)
+    if one_clock(zone):
+        await lives_by(w, contact, zone[0], ZoneSource.address, agent_id=agent_id)

@@ -1,26 +1,11 @@
 """Contacts: persons, known within a campaign by a telephone number in E.164."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
-
-
-class ZoneSource(StrEnum):
-    """Whose word it is that a person lives by a clock. A weaker one never replaces a stronger one."""
-
-    none = ""
-    number = "number"
-    browser = "browser"
-    address = "address"
-    stated = "stated"
-
-    @property
-    def strength(self) -> int:
-        return list(ZoneSource).index(self)
 
 
 class Contact(Numbered):

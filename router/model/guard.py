@@ -106,7 +106,8 @@ class Snapshot:
 @dataclass(frozen=True)
 class Verdict:
     """`until` (aware) is set when it may be tried again then; `rules` are stable ids of what decided. `detail` has for
-    each what a sentence about it needs, as JSON has it; `rule` is the id in the pack, `pack` its key and version."""
+    each what a sentence about it needs, as JSON has it (`rule` is the id in the pack), and besides `pack`, its key and
+    version, and `at`, when it was asked."""
 
     word: str
     rules: tuple[str, ...]
@@ -131,7 +132,7 @@ def may_contact(snapshot: Snapshot, at: datetime) -> Verdict:
     pack, commercial = snapshot.pack, snapshot.purpose is Purpose.commercial
     basis, denied = _denials(snapshot, at)
     expired = _expired(pack, at) if commercial else {}
-    version = {"pack": {"key": pack.key, "version": pack.version}}
+    version = {"pack": {"key": pack.key, "version": pack.version}, "at": at.isoformat()}
     if denied:
         return Verdict("deny", (*denied, *expired), detail={**denied, **expired, **version})
     until, put_off = _deferrals(snapshot, at)
@@ -212,7 +213,7 @@ def _basis(snapshot: Snapshot, pack: Pack, at: datetime) -> tuple[str, Found]:
         else "basis.business" if rule.business and snapshot.business
         else "basis.unlisted" if rule.unlisted
         else ""
-    )
+    ) if rule.binds(snapshot.channel, ()) else ""
     if basis and "commercial" in snapshot.taken_back:
         return "", {"consent.withdrawn": _said(rule)}
     return basis, {} if basis else {"consent.commercial": _said(rule)}

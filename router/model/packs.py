@@ -97,8 +97,8 @@ class Quiet(Rule, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Consent(Rule, frozen=True, kw_only=True, cache_hash=True):
-    """What permits to begin at all. Consent always does. Besides: an existing relation until so many days after its
-    end; being a business, if `business`; being in none of the registers, if `unlisted`."""
+    """What permits to begin at all. Consent always does. Besides, on the rule's channels: an existing relation until so
+    many days after its end; being a business, if `business`; being in none of the registers, if `unlisted`."""
 
     relation_days: int | None = None
     business: bool = False
@@ -254,37 +254,46 @@ def _placed(name: str, raw: Mapping[str, Any], said: str) -> str:
 
 
 def _check(name: str, pack: Pack) -> None:
-    def wrong(rule: str, said: str) -> WrongPack:
-        return WrongPack(f"{name}: {rule}: {said}" if rule else f"{name}: {said}")
-
-    if pack.key != name.removesuffix(".toml"):
-        raise wrong("", f"its key is {pack.key!r}, not the file's name")
-    if pack.version < 1:
-        raise wrong("", "versions are counted from 1")
-    if pack.expires < pack.in_force:
-        raise wrong("", f"it expires on {pack.expires}, before it is in force on {pack.in_force}")
-    if not pack.part and pack.zone not in available_timezones():
-        raise wrong("", f"{pack.zone!r} is no time zone of the IANA database")
-    if pack.holidays and pack.country not in calendars.list_supported_countries():
-        raise wrong(pack.holidays[0].id, f"the holidays of {pack.country!r} are not known")
-    seen: set[str] = set()
+    """The pack by itself."""
+    faults = {
+        f"its key is {pack.key!r}, not the file's name": pack.key != name.removesuffix(".toml"),
+        "versions are counted from 1": pack.version < 1,
+        f"it expires on {pack.expires}, before it is in force on {pack.in_force}": pack.expires < pack.in_force,
+        f"{pack.zone!r} is no time zone of the IANA database": not pack.part and pack.zone not in available_timezones(),
+        f"only_numbers: {pack.only_numbers!r} is no pattern": not _is_pattern(pack.only_numbers),
+    }
+    for said, wrong in faults.items():
+        if wrong:
+            raise WrongPack(f"{name}: {said}")
     for rule in pack.rules():
-        for field in ("id", "words", "source"):
-            if not getattr(rule, field).strip():
-                raise wrong(rule.id or "a rule", f"it has no {field}")
-        if rule.id in seen:
-            raise wrong(rule.id, "there are two rules of this id")
-        seen.add(rule.id)
-        if not rule.channels:
-            raise wrong(rule.id, "it binds no channel")
-        if strangers := [part for part in rule.subdivisions if not part.startswith(f"{pack.country}-")]:
-            raise wrong(rule.id, f"{strangers[0]!r} is no part of {pack.country!r}")
-        for number, least in LEAST.items():
-            value = getattr(rule, number, None)
-            if value is not None and value < least:
-                raise wrong(rule.id, f"{number} is less than {least}")
-        if isinstance(rule, Gap) and rule.hard and rule.promised:
-            raise wrong(rule.id, "a promise does not shorten what the law says")
+        _check_rule(name, pack, rule)
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
+def _check_rule(name: str, pack: Pack, rule: Rule) -> None:
+    strangers = [part for part in rule.subdivisions if not part.startswith(f"{pack.country}-")]
+    faults = {
+        **{f"it has no {field}": not getattr(rule, field).strip() for field in ("id", "words", "source")},
+        "it binds no channel": not rule.channels,
+        f"{strangers[:1]} is no part of {pack.country!r}": bool(strangers),
+        **{f"{number} is less than {least}": _number(rule, number, least) < least for number, least in LEAST.items()},
+        "a promise does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.promised > 0,
+    }
+    for said, wrong in faults.items():
+        if wrong:
+            raise WrongPack(f"{name}: {rule.id.strip() or 'a rule'}: {said}")
+
+
+def _number(rule: Rule, name: str, otherwise: int) -> int:
+    value = getattr(rule, name, None)
+    return otherwise if value is None else int(value)
 
 
 def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tuple[str, ...]) -> Pack:
@@ -307,19 +316,25 @@ def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tu
 
 
 def _check_whole(pack: Pack) -> None:
-    name = f"{pack.key}.toml"
+    """The pack with what it extends. Raises WrongPack."""
+    def wrong(rule: str, said: str) -> WrongPack:
+        return WrongPack(f"{pack.key}.toml: {rule}: {said}")
+
     for rule, times in Counter(rule.id for rule in pack.rules()).items():
         if times > 1:
-            raise WrongPack(f"{name}: {rule}: there are two rules of this id")
+            raise wrong(rule, "there are two rules of this id")
     if pack.part:
         return
     if pack.consent is None:
-        raise WrongPack(f"{name}: consent: nothing says what permits to begin")
+        raise wrong("consent", "nothing says what permits to begin")
     if pack.fraud is None:
-        raise WrongPack(f"{name}: fraud: nothing bounds what strangers can make us spend")
-    if pack.consent.unlisted and not pack.registers:
-        raise WrongPack(f"{name}: {pack.consent.id}: it leans on registers, and there are none")
+        raise wrong("fraud", "nothing bounds what strangers can make us spend")
+    if pack.holidays and pack.country not in calendars.list_supported_countries():
+        raise wrong(pack.holidays[0].id, f"the holidays of {pack.country!r} are not known")
+    everywhere = {channel for one in pack.registers if not one.subdivisions for channel in one.channels}
+    if pack.consent.unlisted and not everywhere.issuperset(pack.consent.channels):
+        raise wrong(pack.consent.id, "it leans on registers, and there is none for all its channels everywhere")
     for channel in TALK:
         weeks = [rule.week for rule in pack.hours if channel in rule.channels]
         if weeks and not any(reduce(meet, (week[day] for week in weeks)) for day in range(7)):
-            raise WrongPack(f"{name}: {weeks and pack.hours[0].id}: its hours together leave no moment for {channel}")
+            raise wrong(pack.hours[0].id, f"its hours together leave no moment for {channel}")

@@ -16,10 +16,11 @@ from router.model.base import vouched
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
-from router.model.contacts import Contact, ZoneSource
+from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Invalid
 from router.model.guard import Purpose, Verdict
+from router.model.zones import ZoneSource
 from router.ports import MessageArrived
 from router.store import receipts
 from router.store.db import contended
