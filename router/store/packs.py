@@ -42,10 +42,14 @@ def of_program() -> dict[str, str]:
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml"))}
 
 
+def readable(texts: Mapping[str, str]) -> dict[str, Pack]:
+    """The packs of these texts, by key, with those that are only for others to extend. Raises WrongPack."""
+    return read({f"{key}.toml": body for key, body in texts.items()})
+
+
 def usable(texts: Mapping[str, str]) -> dict[str, Pack]:
     """The packs of these texts that are whole in themselves. Raises WrongPack."""
-    found = read({f"{key}.toml": body for key, body in texts.items()})
-    return {key: pack for key, pack in found.items() if not pack.part}
+    return {key: pack for key, pack in readable(texts).items() if not pack.part}
 
 
 async def history(session: ReadSession) -> Sequence[PublishedPack]:
