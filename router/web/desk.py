@@ -11,6 +11,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
+from router.actions.guarding import lives_in
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -69,7 +70,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
-        questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
+        lives_in=lives_in, questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
     )
 
 

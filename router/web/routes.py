@@ -24,8 +24,10 @@ from router.web import (
     openapi,
     partials,
     parties,
+    people,
     promised,
     receipts,
+    rules,
     short_links,
     signing,
     status,
@@ -44,7 +46,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts,
-    api, openapi, keys, imports, byhand, merges, why, figures,
+    api, openapi, keys, imports, byhand, merges, why, figures, people, rules,
 )
 
 

@@ -7,17 +7,18 @@
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
     const [file] = form.elements.file.files;
+    const asked = new URLSearchParams((form.dataset.fields ?? "queue").split(" ").map((name) => [name, form.elements[name].value]));
     const trouble = form.querySelector(".trouble"), button = form.querySelector("button");
     const say = (sentence) => { trouble.textContent = sentence; trouble.hidden = !sentence; };
     if (!file) return;
     say("");
     button.disabled = true;
     try {
-      const answer = await fetch(`${form.dataset.upload}?queue=${encodeURIComponent(form.elements.queue.value)}`, {
+      const answer = await fetch(`${form.dataset.upload}?${asked}`, {
         method: "POST", body: file,
         headers: { "X-CSRF": csrf, "X-File-Name": encodeURIComponent(file.name), "Content-Type": "application/octet-stream", Accept: "application/json" },
       });
-      if (answer.status === 401) return location.assign("/login?next=/imports");
+      if (answer.status === 401) return location.assign(`/login?next=${form.dataset.back ?? "/imports"}`);
       const told = await answer.json();
       if (answer.ok) return location.assign(told.url);
       say(told.detail ?? unsent);
