@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -22,6 +23,7 @@ from integrations.ads.meta import Graph, Meta
 from integrations.carrier.twilio import TwilioCarrier
 from integrations.http import client_session
 from integrations.mail.inbound import InboundMail
+from integrations.mail.transport import SmtpMail
 from integrations.phonebox import Phonebox
 from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
@@ -63,7 +65,7 @@ from router.model.packs import WrongPack
 from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Party
+from router.ports import LeadSource, Mail, OutsideError, Party
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
@@ -199,7 +201,9 @@ async def service(
         stack.push_async_callback(engine.dispose)
         reading = make_reading_engine(database_url)
         stack.push_async_callback(reading.dispose)
-        book = Book(engine, Hub(), Vault(secret_of(settings)), public_url, reading=reading)
+        book = Book(
+            engine, Hub(), Vault(secret_of(settings)), public_url, reading=reading, can_mail=bool(settings.smtp_url)
+        )
         await _claim_database(book, kind)
         await _publish_shipped(book)
         if plan is not None:
@@ -209,6 +213,9 @@ async def service(
             session, account=settings.carrier_account or "", tokens=settings.carrier_tokens, public_url=public_url,
             base_url=settings.carrier_url, total=LEG_SECONDS,
         )
+        mail = mail_server(settings.smtp_url, public_url)
+        if mail is not None:
+            stack.push_async_callback(mail.close)
         trust = EmbeddedTrust()
         await trust.start()
         stack.push_async_callback(trust.stop)
@@ -227,20 +234,26 @@ async def service(
         )
         rounds = Rounds(hasty)
         await stack.enter_async_context(_working(
-            doors, server, database_url, rounds=rounds, pool=engine.pool,
+            doors, server, database_url, rounds=rounds, pool=engine.pool, mail=mail,
             sources={"meta": Graph(session, settings.graph_url)},
         ))
         yield book
 
 
+def mail_server(url: str | None, public_url: str) -> SmtpMail | None:
+    """The house's mail server, if it has one. We greet it by the name we are known by outside."""
+    return SmtpMail(url, name=urlsplit(public_url).hostname or "") if url else None
+
+
 @asynccontextmanager
 async def _working(
-    doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, sources: Mapping[str, LeadSource]
+    doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, mail: Mail | None,
+    sources: Mapping[str, LeadSource],
 ) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
-    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness)
+    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
     unknowns = Unknowns(book, doors.carrier)
     alarms = Alarms(book, ALARMS, lateness=lateness)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
@@ -479,11 +492,28 @@ async def doctor(settings: Settings) -> int:
     async with _opened(settings) as book:
         async with book.reading() as r:
             drift = abs((datetime.now(UTC) - r.now).total_seconds())
+            silent = await configuration.without_mail(r.session)
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
     say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
     say(bool(settings.public_url), "HABLEMOS_PUBLIC_URL is set: the carrier and customers reach us there")
+    if settings.smtp_url is None:
+        print("ok   no e-mail here: HABLEMOS_SMTP_URL is not set; nothing can be sent by e-mail")
+    else:
+        say(*await _mail_answers(settings))
+        for key in silent:
+            print(f"ok   no e-mail from campaign {key}: it has no mail_from")
     return 1 if faults else 0
+
+
+async def _mail_answers(settings: Settings) -> tuple[bool, str]:
+    mail = mail_server(settings.smtp_url, settings.public_url or "")
+    try:
+        if mail is not None:
+            await mail.check()
+    except OutsideError as error:
+        return False, f"HABLEMOS_SMTP_URL: {error}; is the address right, and name and password?"
+    return True, "mail server answers and lets us in"
 
 
 async def replay(settings: Settings, options: argparse.Namespace) -> int:
@@ -522,12 +552,12 @@ async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool) -> i
     return 0 if seen.sealed and all(one.holds for one in seen.checks) else 1
 
 
-async def phonebox_alone(account: str, token: str, port: int, log: Path | None) -> int:
-    """`hablemos phonebox`: the local carrier, on loopback, until Ctrl-C."""
+async def phonebox_alone(account: str, token: str, port: int, log: Path | None, smtp_port: int = 0) -> int:
+    """`hablemos phonebox`: the local carrier and a mail server that delivers nothing, on loopback, until Ctrl-C."""
     phonebox = Phonebox(account=account, token=token, templates=TEMPLATES, log=log)
-    await phonebox.start("127.0.0.1", port)
+    await phonebox.start("127.0.0.1", port, smtp_port)
     try:
-        print(f"phonebox at {phonebox.url}", flush=True)
+        print(f"phonebox at {phonebox.url}, mails to {phonebox.smtp_url}", flush=True)
         await until_told_to_stop()
     finally:
         await phonebox.stop()

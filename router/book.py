@@ -41,13 +41,17 @@ class Reading:
 
 
 class Writing:
-    """An open transaction at the moment `now` (aware UTC, the database's). Actions take it; only the book commits."""
+    """An open transaction at the moment `now` (aware UTC, the database's). Actions take it; only the book commits.
+    `can_mail`: the house has a mail server."""
 
-    def __init__(self, session: WriteSession, now: datetime, vault: Vault, public_url: str) -> None:
+    def __init__(
+        self, session: WriteSession, now: datetime, vault: Vault, public_url: str, *, can_mail: bool = False
+    ) -> None:
         self.session = session
         self.now = now
         self.vault = vault
         self.public_url = public_url
+        self.can_mail = can_mail
         self.audiences: set[str] = set()
         self._facts: list[Noted] = []
         self._noted = False
@@ -147,17 +151,19 @@ class Writing:
 
 class Book:
     """Opens transactions. `public_url` is where customers reach us, without a slash at its end. `reading` is an engine
-    of its own for those who only look. `clock` replaces the database's clock in tests."""
+    of its own for those who only look. `clock` replaces the database's clock in tests. `can_mail`: the house has a mail
+    server."""
 
     def __init__(
         self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, reading: AsyncEngine | None = None,
-        clock: Callable[[], datetime] | None = None, hinter: "Hinter | None" = None,
+        clock: Callable[[], datetime] | None = None, hinter: "Hinter | None" = None, can_mail: bool = False,
     ) -> None:
         self._engine = engine
         self._reading = reading or engine.execution_options(postgresql_readonly=True)
         self._database_clock = DatabaseClock()
         self.vault = vault
         self.public_url = public_url
+        self.can_mail = can_mail
         self._clock = clock
         self.hub = hub
         self.hinter = hinter or Hinter(engine, hub.replica)
@@ -165,7 +171,8 @@ class Book:
     def hasty(self, engine: AsyncEngine) -> "Book":
         """The same book over another engine, e.g. one whose commits do not wait for the disk; the hints are shared."""
         return Book(
-            engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock, hinter=self.hinter
+            engine, self.hub, self.vault, self.public_url, reading=self._reading, clock=self._clock,
+            hinter=self.hinter, can_mail=self.can_mail,
         )
 
     async def _now(self, connection: AsyncConnection) -> datetime:
@@ -179,7 +186,9 @@ class Book:
         async with self._engine.begin() as connection:
             session = WriteSession(connection)
             try:
-                writing = Writing(session, await self._now(connection), self.vault, self.public_url)
+                writing = Writing(
+                    session, await self._now(connection), self.vault, self.public_url, can_mail=self.can_mail
+                )
                 yield writing
                 await writing.close()
             finally:

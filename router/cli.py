@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     phonebox.add_argument("--account", required=True)
     phonebox.add_argument("--token", required=True)
     phonebox.add_argument("--log", type=Path)
+    phonebox.add_argument("--smtp-port", type=int, default=8025, help="where it takes mails (default 8025)")
     return parser
 
 
@@ -192,7 +193,7 @@ async def _replay(options: argparse.Namespace) -> int:
 async def _phonebox(options: argparse.Namespace) -> int:
     from router.app import phonebox_alone
 
-    return await phonebox_alone(options.account, options.token, options.port, options.log)
+    return await phonebox_alone(options.account, options.token, options.port, options.log, options.smtp_port)
 
 
 if __name__ == "__main__":

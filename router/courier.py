@@ -18,6 +18,7 @@ from router.book import Book, Writing
 from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
+from router.model.errors import NotAllowedNow
 from router.outcomes import Answer, Performed, Story
 from router.ports import (
     Carrier,
@@ -26,6 +27,8 @@ from router.ports import (
     LegOrder,
     LegRole,
     Listen,
+    Mail,
+    MailOrder,
     MessageOrder,
     Prompt,
     Refused,
@@ -43,6 +46,8 @@ Request = Callable[[], Awaitable[Answer]]
 AT_ONCE = 20
 OTHERS_AT_ONCE = 12
 """A telephone leg never waits for messages: so many places are the most that others may take."""
+MAILS_AT_ONCE = 4
+"""A message never waits for mails, whose servers take their time."""
 TRANSACTIONS_AT_ONCE = 4
 """The pool of connections belongs to the doors first."""
 STOP_SECONDS = 10.0
@@ -67,15 +72,17 @@ class _Flight:
 
 
 class Courier:
-    """One a process. `owner` names it in the rows. `lateness` takes seconds between due and claimed."""
+    """One a process. `owner` names it in the rows. `lateness` takes seconds between due and claimed. Without a mail
+    server (`mail`) mails wait for one."""
 
     def __init__(
         self, book: Book, carrier: Carrier, trust: TrustProvider, owner: str, *, story: Story = outcomes.HOUSE,
-        lateness: Recent | None = None,
+        lateness: Recent | None = None, mail: Mail | None = None,
     ) -> None:
         self._book = book
         self._carrier = carrier
         self._trust = trust
+        self._mail = mail
         self._owner = owner
         self._story = story
         self._lateness = Recent() if lateness is None else lateness
@@ -97,22 +104,23 @@ class Courier:
 
     async def launch(self) -> int:
         """Claims what is due, as far as there are free places, and sends it on its way; how many. Does not wait."""
-        others = sum(kind is not DeliveryKind.leg for kind in self._running.values())
+        mails = sum(kind is DeliveryKind.mail for kind in self._running.values())
+        others = sum(kind is not DeliveryKind.leg for kind in self._running.values()) - mails
         free = AT_ONCE - len(self._running)
         if self._stopping or free <= 0:
             self._more = True
             return 0
-        claimed = await self._claim(free, min(free, OTHERS_AT_ONCE - others))
+        claimed = await self._claim(free, min(free, OTHERS_AT_ONCE - others), min(free, MAILS_AT_ONCE - mails))
         for delivery in claimed:
             task = asyncio.create_task(self._carry(delivery), name=f"delivery {delivery.id}")
             self._running[task] = delivery.kind
             task.add_done_callback(self._landed)
         return len(claimed)
 
-    async def _claim(self, free: int, others: int) -> list[Delivery]:
+    async def _claim(self, free: int, others: int, mails: int) -> list[Delivery]:
         claimed: list[Delivery] = []
         async with self._pen, self._book.writing() as w:
-            due = await deliveries.due(w.session, w.now, legs=free, others=others)
+            due = await deliveries.due(w.session, w.now, legs=free, others=others, mails=mails)
             for delivery in due[:free]:
                 self._lateness.add(max(0.0, (w.now - delivery.due_at).total_seconds()))
                 moved = await w.move(
@@ -122,7 +130,7 @@ class Courier:
                 if moved is not None:
                     claimed.append(moved)
         # Those that found no place now are claimed when one lands.
-        self._more = others <= 0 or len(due) >= min(free, others)
+        self._more = min(others, mails) <= 0 or len(due) >= min(free, others, mails)
         return claimed
 
     def _landed(self, task: asyncio.Task[None]) -> None:
@@ -157,12 +165,15 @@ class Courier:
             if started is None:
                 return None
             if await guarding.still_permitted(w, started) is not None:
-                nothing_done = Refused("not permitted any more", permanent=True, code="not_permitted")
+                nothing_done = Refused("not permitted any more", permanent=True, code="unwanted")
                 await outcomes.refused(w, self._story, started, nothing_done)
                 return None
             try:
                 async with w.attempt():
                     return _Flight(started, await self._request(w, started), begun)
+            except NotAllowedNow:
+                await outcomes.refused(w, self._story, started, Refused("not wanted", permanent=True, code="unwanted"))
+                return None
             except Exception as error:
                 if lost_connection(error):
                     raise
@@ -181,6 +192,8 @@ class Courier:
                 channel = Channel(str(order.get("channel", Channel.sms)))
                 to, sender = str(order["to"]), str(order["sender"])
                 return partial(self._send, MessageOrder(delivery.ref, to, sender, text, channel))
+            case DeliveryKind.mail:
+                return partial(self._post, await self._story.talking.mail_order(w, delivery))
             case DeliveryKind.put_through:
                 return partial(self._join, join_order(order))
             case DeliveryKind.line:
@@ -204,6 +217,11 @@ class Courier:
 
     async def _send(self, order: MessageOrder) -> Answer:
         return Performed(await self._carrier.send_message(order))
+
+    async def _post(self, order: MailOrder) -> Answer:
+        if self._mail is None:
+            return Refused("the house has no mail server", permanent=False, code="no_server")
+        return Performed(await self._mail.send(order))
 
     async def _join(self, order: JoinOrder) -> Answer:
         await self._carrier.join(order)

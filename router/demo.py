@@ -35,6 +35,7 @@ sender = "+12025550100"
 rule_pack = "demo"
 countries = ["US"]
 whatsapp = "+12025550100"
+mail_from = "hola@luzclara.example"
 locale = "es"
 stale_seconds = 10
 quote_days = 14
@@ -135,7 +136,7 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
         )
         await phonebox.start("127.0.0.1", phonebox_port)
         stack.push_async_callback(phonebox.stop)
-        settings = Settings.from_env(None, **flags, carrier_url=phonebox.url)
+        settings = Settings.from_env(None, **flags, carrier_url=phonebox.url, smtp_url=phonebox.smtp_url)
         plan = plan.replace("http://127.0.0.1:1", landing.url)
         await stack.enter_async_context(
             app.service(
@@ -167,6 +168,7 @@ hablemos demo — everything runs on this machine; nobody is really called.
 
   Landing page   {running.landing}/            press "Llámeme ahora" and give the number {customer}
   Customer       {running.phonebox}/phones/{customer}   the telephone of that customer: calls and texts
+  Mails          {running.phonebox}/mails           every e-mail that was sent; none leaves this machine
   Desk           {running.service}/desk            sign in as ana, password {PASSWORD}  (also bruno)
   Wallboard      {running.service}/wallboard       sign in as sofia, password {PASSWORD}
   Verify         {running.service}/verify

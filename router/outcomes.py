@@ -8,10 +8,12 @@ from typing import Protocol
 from router.actions import attaching, calling, outgoing, sealing, suppressing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
-from router.ports import Media, Refused, Sealed, SealOrder, Uncertain
+from router.ports import MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
+
+WRITTEN = (DeliveryKind.message, DeliveryKind.mail)
 
 FLEW = (DeliveryState.started, DeliveryState.unknown)
 """An answer that comes when somebody already thought it lost still counts, as long as nobody claimed it anew."""
@@ -29,6 +31,7 @@ class Talking(Protocol):
 
     async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> object: ...
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> object: ...
+    async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder: ...
 
 
 class Sealing(Protocol):
@@ -69,6 +72,9 @@ class _Nobody:
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
+    async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder:
+        raise LookupError("nobody can say what is to be written")
+
 
 HOUSE = Story(calling, talking, sealing)
 SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody())
@@ -108,7 +114,7 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await _hang_up_latecomer(w, delivery, answer.carrier_id)
     elif done.kind in (DeliveryKind.leg, DeliveryKind.put_through):
         await story.calling.leg_placed(w, done, answer.carrier_id)
-    elif done.kind is DeliveryKind.message:
+    elif done.kind in WRITTEN:
         await story.talking.message_placed(w, done, answer.carrier_id)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
@@ -165,7 +171,7 @@ async def close(w: Writing, story: Story, delivery: Delivery, to: DeliveryState,
     log.warning("delivery not made", extra={"delivery": closed.id, "kind": closed.kind.value, "reason": code})
     if closed.kind in (DeliveryKind.leg, DeliveryKind.put_through):
         await story.calling.leg_failed(w, closed, code)
-    elif closed.kind is DeliveryKind.message:
+    elif closed.kind in WRITTEN:
         await story.talking.message_failed(w, closed, code)
     elif closed.kind is DeliveryKind.fetch:
         await story.attaching.missing(w, int(str(closed.order["attachment"])), code)

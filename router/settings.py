@@ -6,7 +6,7 @@ A missing or wrong value stops the start with its name and what it should be.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -77,6 +77,20 @@ def _turn_urls(name: str, value: str) -> tuple[str, ...]:
     return urls
 
 
+def _smtp_url(name: str, value: str) -> str:
+    wrong = WrongSetting(f"{name} should look like smtps://user:password@mail.example.com:465, or smtp:// for STARTTLS")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or port == 0 or parts.path.strip("/"):
+        raise wrong
+    if parts.query or parts.fragment or bool(parts.username) != bool(parts.password):
+        raise wrong
+    return value
+
+
 def _turn_secret(name: str, value: str) -> str:
     if len(value) < 16:
         raise WrongSetting(f"{name} should be the secret shared with the relay, at least 16 characters")
@@ -115,6 +129,7 @@ class Settings:
     behind_proxy: bool = False
     turn_url: tuple[str, ...] = ()
     turn_secret: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **flags: object) -> "Settings":
@@ -124,17 +139,17 @@ class Settings:
         because a misspelt one would silently do nothing.
         """
         environ = os.environ if environ is None else environ
-        known = {f"HABLEMOS_{field.name.upper()}" for field in fields(cls)}
+        known = {f"HABLEMOS_{one.name.upper()}" for one in fields(cls)}
         for name in environ:
             if name.startswith("HABLEMOS_") and name not in known:
                 raise WrongSetting(f"{name} is not a setting; the settings are {', '.join(sorted(known))}")
         values: dict[str, object] = {}
-        for field in fields(cls):
-            name = f"HABLEMOS_{field.name.upper()}"
-            given = flags.get(field.name)
+        for one in fields(cls):
+            name = f"HABLEMOS_{one.name.upper()}"
+            given = flags.get(one.name)
             raw = str(given) if given is not None else environ.get(name)
             if raw is not None and raw != "":
-                values[field.name] = _READERS[field.name](name, raw)
+                values[one.name] = _READERS[one.name](name, raw)
         return cls(**values)  # type: ignore[arg-type]
 
 
@@ -155,4 +170,5 @@ _READERS = {
     "behind_proxy": _flag,
     "turn_url": _turn_urls,
     "turn_secret": _turn_secret,
+    "smtp_url": _smtp_url,
 }

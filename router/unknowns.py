@@ -1,7 +1,9 @@
 """Unknown deliveries: settled by asking the carrier what became of them, never by doing them again.
 
 A leg is looked for in its named room until 6 s have passed; not there, its room is ended and it has failed. A message
-is looked for among those the carrier sent to the number; not found for 15 min, it is abandoned, visible.
+is looked for among those the carrier sent to the number; not found for 15 min, it is abandoned, visible. A mail server
+cannot be asked: it may tell by itself that a mail did not arrive; when it has told nothing for an hour, the mail is
+abandoned.
 """
 
 import asyncio
@@ -23,7 +25,8 @@ LEG_PATIENCE = timedelta(seconds=6)
 LEG_SILENCE = timedelta(seconds=60)
 """How long a carrier that does not answer is asked about a leg."""
 MESSAGE_PATIENCE = timedelta(minutes=15)
-LEG_EVERY, MESSAGE_EVERY = timedelta(seconds=2), timedelta(seconds=30)
+MAIL_PATIENCE = timedelta(hours=1)
+LEG_EVERY, MESSAGE_EVERY, MAIL_EVERY = timedelta(seconds=2), timedelta(seconds=30), timedelta(minutes=5)
 CLOCKS_DIFFER = timedelta(minutes=1)
 """How far the carrier's clock may be from the database's."""
 
@@ -47,7 +50,7 @@ class Unknowns:
             asked = await deliveries.to_ask_about(w.session, w.now)
             for delivery in asked:
                 at_once = delivery.kind in (DeliveryKind.leg, DeliveryKind.put_through)
-                every = LEG_EVERY if at_once else MESSAGE_EVERY
+                every = LEG_EVERY if at_once else MAIL_EVERY if delivery.kind is DeliveryKind.mail else MESSAGE_EVERY
                 await deliveries.ask_again(w.session, delivery.id, w.now + every)
         results = await asyncio.gather(*(self._settle(delivery) for delivery in asked), return_exceptions=True)
         for error in results:
@@ -63,6 +66,8 @@ class Unknowns:
                 await self._settle_join(delivery)
             case DeliveryKind.message:
                 await self._settle_message(delivery)
+            case DeliveryKind.mail:
+                await self._settle_mail(delivery)
             case _:
                 async with self._book.writing() as w:
                     await outcomes.put_back(w, delivery, w.now, "unknown")
@@ -127,6 +132,11 @@ class Unknowns:
                 await outcomes.performed(w, self._story, delivery, Performed(found[0]))
             elif w.now - since(delivery) >= MESSAGE_PATIENCE:
                 await self._abandon(w, delivery, waiting if found else [])
+
+    async def _settle_mail(self, delivery: Delivery) -> None:
+        async with self._book.writing() as w:
+            if w.now - since(delivery) >= MAIL_PATIENCE:
+                await outcomes.close(w, self._story, delivery, DeliveryState.abandoned, "uncertain")
 
     async def _abandon(self, w: Writing, delivery: Delivery, others: Sequence[Delivery]) -> None:
         """With it go the others that might be the ones found: when it is gone, they would seem certain."""

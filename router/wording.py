@@ -178,6 +178,14 @@ class Wording:
         """Plain text, e.g. an SMS; lines are trimmed at the end."""
         return self._texts[known(locale)].get_template(template).render(values).strip()
 
+    def mail(self, template: str, locale: str, **values: Any) -> tuple[str, str, str]:
+        """Subject, plain text and HTML of a mail: of templates/email/, NAME.txt (whose block `subject` is one line) and
+        NAME.html, in which everything in `values` is escaped."""
+        plain = self._texts[known(locale)].get_template(f"email/{template}.txt")
+        subject = "".join(plain.blocks["subject"](plain.new_context(values)))
+        text = re.sub(r"\n{3,}", "\n\n", plain.render(values)).strip() + "\n"
+        return " ".join(subject.split()), text, self.page(f"email/{template}.html", locale, **values)
+
     def say(self, sentence: str, locale: str, **values: Any) -> str:
         """One constant sentence of ours, in the person's language."""
         said = self._translations[known(locale)].gettext(sentence)

@@ -20,6 +20,7 @@ from router.ports import (
     LegOrder,
     LegRole,
     LegStage,
+    MailOrder,
     Media,
     MessageArrived,
     MessageMoved,
@@ -200,6 +201,10 @@ class Told:
 
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None:
         self._hear(w, "message_failed", code)
+
+    async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder:
+        self._hear(w, "mail_order", delivery.ref)
+        return MailOrder(delivery.ref, "ana@example.com", "hola@luz.example", "Hola", "Hola", "<p>Hola")
 
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         self._hear(w, "seal_order", signing_id)

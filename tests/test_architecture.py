@@ -79,6 +79,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 
 TONGUES: dict[str, tuple[str, ...]] = {
     "aiohttp": ("router.web", "router.walk", "integrations"),
+    "aiosmtplib": ("integrations.mail",),
     "twilio": ("integrations.carrier",),
     "apscheduler": ("router.ticks",),
     "jinja2": ("router.web", "router.wording", "integrations.phonebox"),

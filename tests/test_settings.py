@@ -52,6 +52,12 @@ def test_a_misspelt_variable_is_refused_with_the_names_there_are() -> None:
         ("HABLEMOS_FAIL_AT", "accept"),
         ("HABLEMOS_FAIL_AT", "accept:0"),
         ("HABLEMOS_BEHIND_PROXY", "maybe"),
+        ("HABLEMOS_SMTP_URL", "mail.example.com"),
+        ("HABLEMOS_SMTP_URL", "http://mail.example.com"),
+        ("HABLEMOS_SMTP_URL", "smtp://ana:hush@"),
+        ("HABLEMOS_SMTP_URL", "smtp://ana@mail.example.com"),
+        ("HABLEMOS_SMTP_URL", "smtp://mail.example.com:99999"),
+        ("HABLEMOS_SMTP_URL", "smtp://mail.example.com/x?y"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_and_told_what_it_should_be(name: str, value: str) -> None:
@@ -109,3 +115,13 @@ def test_every_setting_is_read_as_what_it_is() -> None:
 def test_settings_do_not_change_once_read() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", ["smtps://ana:h%40sh@mail.example.com", "smtp://127.0.0.1:8025", "smtp://[::1]:25"])
+def test_a_mail_server_is_an_address_and_its_password_is_never_shown(value: str) -> None:
+    settings = Settings.from_env({"HABLEMOS_SMTP_URL": value})
+    assert settings.smtp_url == value
+    assert value not in repr(settings)
+    with pytest.raises(WrongSetting) as caught:
+        Settings.from_env({"HABLEMOS_SMTP_URL": "smtp://ana:hush@mail.example.com:x"})
+    assert "hush" not in str(caught.value)

@@ -228,3 +228,28 @@ def test_a_text_message_stays_short_in_every_language(template: str, most: int, 
         phone="+34 910 00 00 00", host="hablemos.luzclara.example",
     )
     assert segments(said) <= most, (segments(said), said)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_mail_is_the_same_as_text_and_as_a_page_and_escapes_everything(locale: str) -> None:
+    evil = '<script>alert("x")</script>'
+    company = dict.fromkeys(("name", "brand", "address", "phone", "phone_shown", "privacy_url"), evil)
+    subject, text, html = wording().mail(
+        "letter", locale, company=company, subject=f"Hola\r\nBcc: x@y.example {evil}", paragraphs=[evil, "{{ 7 * 7 }}"],
+        label=evil, action='http://x/"><b>', unsubscribe="http://x/u/abc",
+    )
+    assert subject == f"Hola Bcc: x@y.example {evil}"
+    assert evil in text
+    assert "http://x/u/abc" in text
+    assert "<script>" not in html
+    assert '"><b>' not in html
+    assert 'href="http://x/u/abc"' in html
+    assert f'lang="{locale}"' in html
+    assert "{{ 7 * 7 }}" in text
+    assert "{{ 7 * 7 }}" in html
+
+
+def test_a_mail_that_is_no_offer_says_nothing_of_ending_them() -> None:
+    company = dict.fromkeys(("name", "brand", "address", "phone", "phone_shown", "privacy_url"), "")
+    said = wording().mail("letter", "en", company=company, subject="Hi", paragraphs=["Hi"], unsubscribe="")
+    assert "offers" not in "".join(said)

@@ -1,6 +1,7 @@
 """E-mail in: a raw message (RFC 5322), posted by a mail server and signed with an HMAC of its bytes.
 
-What it says of itself is a claim: anybody can write anybody's address into From.
+What it says of itself is a claim: anybody can write anybody's address into From. A mail server's word that a mail of
+ours was not delivered (RFC 3464) names the mail by its Message-ID, which only its recipient and the servers have seen.
 """
 
 import re
@@ -12,11 +13,14 @@ from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 
 from router.model import foreign
-from router.ports import MailArrived, PartyEvent, Webhook
+from router.model.addresses import gone
+from router.ports import MailArrived, MailReturned, PartyEvent, Webhook
 
 MOST_PARTS = 50
 LONGEST_TEXT = 10_000
 _SIGNATURE = re.compile(r"sha256=([0-9a-fA-F]{64})")
+_MARK = re.compile(r"^Message-ID:\s{0,3}<([A-Za-z0-9]{22})@[^<>\s]{1,255}>", re.IGNORECASE | re.MULTILINE)
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _ADDRESS = re.compile(r"[^@\s<>\"']{1,64}@[^@\s<>\"']{1,189}")
 _POLICY = policy.default.clone(refold_source="none")
 
@@ -38,6 +42,8 @@ class InboundMail:
 
     def understand(self, hook: Webhook) -> Sequence[PartyEvent]:
         message = message_from_bytes(hook.body, _class=EmailMessage, policy=_POLICY)
+        if returned := _returned(message):
+            return (returned,)
         if _answers_itself(message):
             return ()
         name, sender = parseaddr(_header(message, "From"))
@@ -67,6 +73,35 @@ def _answers_itself(message: EmailMessage) -> bool:
     automatic = _header(message, "Auto-Submitted").lower() not in ("", "no")
     bulk = _header(message, "Precedence").lower() in ("bulk", "junk", "list", "auto_reply")
     return automatic or bulk or "<>" in _header(message, "Return-Path")
+
+
+def _returned(message: EmailMessage) -> MailReturned | None:
+    """What a report says of a mail of ours; None when it is no report, or one of a mere delay, or of another's mail."""
+    if message.get_content_type() != "multipart/report":
+        return None
+    status = diagnostic = ref = ""
+    for _, part in zip(range(MOST_PARTS), message.walk(), strict=False):
+        kind = part.get_content_type()
+        if _header(part, "Action").strip().lower() == "failed":
+            status = status or _header(part, "Status")
+            diagnostic = diagnostic or _header(part, "Diagnostic-Code")
+        elif kind == "text/rfc822-headers":
+            ref = ref or _our_mark(_content(part))
+        elif part is not message:
+            ref = ref or _our_mark(f"Message-ID: {_header(part, 'Message-ID')}")
+    if not (status and ref):
+        return None
+    found = _STATUS.match(status.strip())
+    # A server that does not tell them apart says why in its own words.
+    words = diagnostic if found is None or found[0] == "5.0.0" else found[0]
+    code = re.search(r"\b5\d\d\b", diagnostic)
+    return MailReturned(ref, found[0] if found else "5.0.0", gone(int(code[0]) if code else 554, words, recipient=True))
+
+
+def _our_mark(headers: str) -> str:
+    """Our name of the mail with these headers; "" when it is none of ours."""
+    found = _MARK.search(headers)
+    return found[1] if found else ""
 
 
 def _date(message: EmailMessage) -> datetime | None:

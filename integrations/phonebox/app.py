@@ -17,6 +17,8 @@ from integrations.phonebox.exchange import Exchange, NotPossible
 from integrations.phonebox.faults import Faults
 from integrations.phonebox.legs import API_VERSION
 from integrations.phonebox.log import Log
+from integrations.phonebox.mailbox import Mailbox
+from integrations.phonebox.mails import Mails
 from integrations.phonebox.memory import Memory
 from integrations.phonebox.messages import Post
 from integrations.phonebox.pages import STATIC, Pages
@@ -24,6 +26,7 @@ from integrations.phonebox.phones import Phones
 from integrations.phonebox.recorded import Recorded
 from integrations.phonebox.rest import Rest
 from integrations.phonebox.scripts import Scripts
+from integrations.phonebox.smtp import SmtpCatcher
 from integrations.phonebox.switchboard import Switchboard
 from integrations.phonebox.verbs import Verbs
 
@@ -34,7 +37,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Phonebox:
-    """The carrier's local twin: its REST interface, its signed callbacks, and a page for every phone.
+    """The carrier's local twin: its REST interface, its signed callbacks, and a page for every phone; and a mail server
+    that delivers nothing, with a page for what it caught.
 
     `templates` is the directory that holds `phonebox/`. `log` is a file of JSON lines, made if missing; without it
     nothing survives a restart. `inbound_url`, `voice_url` and `voice_status_url` (may be set later) are told of texts
@@ -69,7 +73,12 @@ class Phonebox:
         self._test_switches = test_switches
         self._board: Switchboard | None = None
         self._running = AsyncExitStack()
-        self._url = ""
+        self._url = self._smtp_url = ""
+
+    @property
+    def smtp_url(self) -> str:
+        """Where it takes mails, e.g. smtp://127.0.0.1:8091; empty before the start."""
+        return self._smtp_url
 
     @property
     def url(self) -> str:
@@ -106,12 +115,17 @@ class Phonebox:
         if self._board:
             self._board.voice_status_url = url
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Raises OSError when the port is taken."""
+    async def start(self, host: str = "127.0.0.1", port: int = 0, smtp_port: int = 0) -> None:
+        """Listen; port 0 takes a free one. Raises OSError when a port is taken."""
         async with AsyncExitStack() as stack:
             board = await stack.enter_async_context(self._switchboard())
+            mailbox = Mailbox()
+            mailbox.remember(self.log.read())
+            catcher = SmtpCatcher(self.log, self.faults, mailbox)
+            smtp = await catcher.start(host, smtp_port)
+            stack.push_async_callback(catcher.stop)
             runner = web.AppRunner(
-                self._app(board, host), access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0
+                self._app(board, mailbox, host), access_log=None, shutdown_timeout=2.0, keepalive_timeout=75.0
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -119,7 +133,8 @@ class Phonebox:
             site = web.TCPSite(runner, host, port)
             await site.start()
             bound = runner.addresses[0][1]
-            self._url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+            name = f"[{host}]" if ":" in host else host
+            self._url, self._smtp_url = f"http://{name}:{bound}", f"smtp://{name}:{smtp}"
             board.url = board.post.url = self._url
             self._board = board
             self._running = stack.pop_all()
@@ -156,11 +171,12 @@ class Phonebox:
                 await scripts.close()
                 await callbacks.close()
 
-    def _app(self, board: Switchboard, host: str) -> web.Application:
+    def _app(self, board: Switchboard, mailbox: Mailbox, host: str) -> web.Application:
         app = web.Application(middlewares=[_plain_errors(self._pages), _no_strangers(host)])
         verbs = Verbs(board, self._account).table() | Recorded(board, self._account).table()
         app.add_routes(Rest(board, account=self._account, token=self._token, verbs=verbs).routes())
         app.add_routes(Phones(board, self._pages, test_switches=self._test_switches).routes())
+        app.add_routes(Mails(mailbox, self._pages).routes())
         app.router.add_static("/static/", STATIC)
         return app
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KINDS = frozenset({"delay", "drop", "answer"})
+SMTP = "SMTP"
+"""The method of what a mail client asks; its path is the verb, or GREETING, or BODY once the mail itself has come."""
 
 
 @dataclass
@@ -11,7 +13,8 @@ class Fault:
     """What happens to the next `times` requests whose method and path fit (an empty text fits all).
 
     `delay` waits `seconds` before answering; `drop` closes the connection instead of answering; `answer` answers
-    `status`. `processed` says whether the request has its effect nevertheless.
+    `status`. `processed` says whether the request has its effect nevertheless. A mail client's requests have the method
+    SMTP, which no empty text fits; one that was answered a refusal has no effect. `words` follow the status there.
     """
 
     kind: str
@@ -21,9 +24,11 @@ class Fault:
     seconds: float = 0.0
     times: int = 1
     processed: bool = True
+    words: str = "not now"
 
     def fits(self, method: str, path: str) -> bool:
-        return self.times > 0 and self.method in ("", method) and self.path in path
+        method_fits = self.method == method or (not self.method and method != SMTP)
+        return self.times > 0 and method_fits and self.path in path
 
 
 @dataclass
@@ -74,12 +79,12 @@ def _faults(wanted: object) -> list[Fault]:
         try:
             fault = Fault(**each)
         except TypeError:
-            raise ValueError("a fault has kind, method, path, status, seconds, times, processed") from None
+            raise ValueError("a fault has kind, method, path, status, seconds, times, processed, words") from None
         if fault.kind not in KINDS or type(fault.times) is not int or fault.status not in range(200, 600):
             raise ValueError("kind is delay, drop or answer; times a count; status an HTTP status")
         if not isinstance(fault.seconds, int | float) or not 0 <= fault.seconds <= 3600:
             raise ValueError("seconds is a number from 0 to 3600")
-        if not (isinstance(fault.method, str) and isinstance(fault.path, str)):
-            raise ValueError("method and path are texts")
+        if not all(isinstance(each, str) for each in (fault.method, fault.path, fault.words)):
+            raise ValueError("method, path and words are texts")
         faults.append(fault)
     return faults

@@ -42,7 +42,8 @@ class Log:
             os.close(file)
 
     def read(self) -> list[Entry]:
-        """All whole entries, oldest first. Each has `at` (ISO 8601, UTC) and `kind`: rest, phone or status."""
+        """All whole entries, oldest first. Each has `at` (ISO 8601, UTC) and `kind`: rest, phone, status
+        or mail."""
         if self._path is None:
             return list(self._memory)
         if not self._path.exists():

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from integrations.phonebox.mailbox import Caught
 from integrations.phonebox.shapes import Record
 from integrations.phonebox.troubles import Trouble
 from integrations.phonebox.words import WORDS
@@ -18,13 +19,21 @@ _LINK = re.compile(r"\S*://\S+")
 _CODE = re.compile(r"(?<![\w+/.,:-])[0-9]{4,8}(?![\w/:-]|[.,][0-9])")
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
+        "default-src 'none'; frame-src 'self'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
         # A desk on this machine shows its agent's telephone inside itself; other sites may not.
         "form-action 'self'; base-uri 'none'; frame-ancestors http://127.0.0.1:* http://localhost:*"
     ),
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
+}
+_SANDBOX = {
+    **_HEADERS,
+    # Shown inside its own page only: no script, no pictures from outside, and links open elsewhere.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'self'; form-action 'none'; "
+        "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+    ),
 }
 
 
@@ -70,6 +79,17 @@ class Pages:
 
     def troubles(self, request: web.Request, found: list[Trouble]) -> web.Response:
         return self._answer(request, "troubles", found=found)
+
+    def mails(self, request: web.Request, caught: list[Caught]) -> web.Response:
+        return self._answer(request, "mails", mails=[each.as_record() for each in caught])
+
+    def mail(self, request: web.Request, mail: Caught) -> web.Response:
+        return self._answer(request, "mail", mail=mail.as_record())
+
+    def inside(self, mail: Caught) -> web.Response:
+        """The mail's own HTML, where it can do nothing."""
+        text = f'<base target="_blank">{mail.html}'
+        return web.Response(text=text, content_type="text/html", headers=_SANDBOX)
 
     def parts(self, request: web.Request, state: Record) -> dict[str, str]:
         """The moving parts of a phone's page, the same the page itself is made of."""

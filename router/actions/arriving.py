@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from router.actions import conversing, rescuing
+from router.actions import conversing, rescuing, talking
 from router.actions.taking import common, given, number, source, take_in, uncallable
 from router.book import Writing
 from router.model.base import vouched
@@ -16,7 +16,7 @@ from router.model.forms import KINDS, plain
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.tasks import TIER_FRESH
-from router.ports import CartMoved, LeadAnnounced, MailArrived, PartyEvent, PartyLead, Phone
+from router.ports import CartMoved, LeadAnnounced, MailArrived, MailReturned, PartyEvent, PartyLead, Phone
 from router.store import connectors, inbox
 from router.wording import negotiate
 
@@ -43,6 +43,8 @@ async def arrived(w: Writing, connector: Connector, event: PartyEvent) -> None:
             await rescuing.moved(w, connector, event)
         case MailArrived():
             await mail(w, connector, event)
+        case MailReturned():
+            await talking.mail_returned(w, connector.campaign_id, event)
 
 
 async def lead(w: Writing, connector: Connector, told: PartyLead) -> Taken:

@@ -10,6 +10,7 @@ import msgspec
 
 from router.actions import connecting, short_links
 from router.book import Writing
+from router.model.addresses import written
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
@@ -45,6 +46,8 @@ def _check(plan: Plan, demo: bool) -> None:
             raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(known)}")
         if campaign.rule_pack == "demo" and not demo:
             raise WrongFile(f"campaign {campaign.key}: the rule pack demo is always open and only for demonstrations")
+        if campaign.mail_from and not written(campaign.mail_from):
+            raise WrongFile(f"campaign {campaign.key}: mail_from should be an address such as hello@example.com")
         queues = {queue.key for queue in campaign.queues}
         for site in campaign.sites:
             if site.queue not in queues:

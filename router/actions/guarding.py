@@ -176,7 +176,7 @@ async def refund(w: Writing, attempt_id: int) -> None:
     await w.session.flush()
     campaign = vouched(await w.session.get(Campaign, attempt.campaign_id))
     if attempt.at.date() == w.now.date():
-        cost = LEG_COST if attempt.channel == "call" else MESSAGE_COST
+        cost = {"call": LEG_COST, "mail": 0}.get(attempt.channel, MESSAGE_COST)
         scopes = await budgets.scopes_of(
             w.session, campaign, attempt.phone, lead_id=attempt.lead_id, at=attempt.at
         )

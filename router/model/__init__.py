@@ -36,6 +36,7 @@ from router.model import (
     signings,
     suppressions,
     tasks,
+    unsubscribes,
 )
 from router.model.base import Base
 
@@ -76,4 +77,5 @@ __all__ = [
     "signings",
     "suppressions",
     "tasks",
+    "unsubscribes",
 ]

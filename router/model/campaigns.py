@@ -19,8 +19,9 @@ class Campaign(Numbered):
     quote may rest before it is looked at. `rule_pack` names the calling rules, see `router.model.packs`.
 
     `fields` and `consents` are what its forms ask (`router.model.forms`). `countries` (ISO 3166, two letters) are those
-    whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there. `keep_address` says how
-    receipts keep a visitor's address: "truncated", "full" or "none".
+    whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there, `mail_from` the address
+    its mails come from; "" for no such channel. `keep_address` says how receipts keep a visitor's address: "truncated",
+    "full" or "none".
     """
 
     __tablename__ = "campaigns"
@@ -46,6 +47,7 @@ class Campaign(Numbered):
     countries: Mapped[list[str]] = mapped_column(default_factory=list)
     whatsapp: Mapped[str] = mapped_column(default="")
     keep_address: Mapped[str] = mapped_column(default="truncated")
+    mail_from: Mapped[str] = mapped_column(default="")
 
     @property
     def company_name(self) -> str:

@@ -215,6 +215,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     countries: list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]] = []
     whatsapp: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{6,14})?$")] = ""
     keep_address: Annotated[str, Meta(pattern="^(truncated|full|none)$")] = "truncated"
+    mail_from: Annotated[str, Meta(max_length=200)] = ""
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []

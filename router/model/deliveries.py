@@ -41,7 +41,7 @@ _DELIVERY_MOVES = table(
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
     sealing and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may not be put
-    into his room twice: he would fall out."""
+    into his room twice: he would fall out. A mail server cannot be asked what became of a mail."""
 
     leg = "leg"
     end_room = "end_room"
@@ -52,27 +52,36 @@ class DeliveryKind(StrEnum):
     put_through = "put_through"
     line = "line"
     fetch = "fetch"
+    mail = "mail"
 
     @property
     def lease(self) -> timedelta:
-        seconds = {DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.line: 8, DeliveryKind.seal: 15}
+        seconds = {
+            DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.line: 8, DeliveryKind.seal: 15,
+            DeliveryKind.mail: 120,
+        }
         return timedelta(seconds=seconds.get(self, 60))
 
     @property
     def repeatable(self) -> bool:
-        return self not in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.message)
+        return self not in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.message, DeliveryKind.mail)
 
     @property
     def most_tries(self) -> int:
         """Requests made at most when each was answered "not processed". A late ring is worse than none."""
         few = {
             DeliveryKind.leg: 3, DeliveryKind.put_through: 3, DeliveryKind.line: 3, DeliveryKind.hold: 3,
-            DeliveryKind.message: 8,
+            DeliveryKind.message: 8, DeliveryKind.mail: 8,
         }
         return few.get(self, 20 if self is DeliveryKind.seal else 12)
 
     def pause(self, tries: int) -> timedelta:
-        """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest."""
+        """How long to wait after so many tries (from 1): 1 s, doubled, at most 4 s for legs and 2 min for the rest.
+
+        Mails wait a minute, doubled, at most half an hour: a server that says "later" to a stranger means minutes.
+        """
+        if self is DeliveryKind.mail:
+            return timedelta(minutes=min(2 ** (tries - 1), 30))
         most = 4 if self in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.line) else 120
         return timedelta(seconds=min(2.0 ** (tries - 1), most))
 

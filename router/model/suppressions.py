@@ -13,10 +13,17 @@ from router.model.base import Numbered
 class Suppression(Numbered):
     """What it is about: a number (`phone`, E.164), a person (`contact_id`, and whoever he was found to be the same as),
     or the pair of both, when only this person is not to be sought at this number. `channel` narrows it to one, "" is
-    all. `until` (aware) ends it by itself; `lifted_at` is when somebody did, `lifted_by` which supervisor."""
+    all. `until` (aware) ends it by itself; `lifted_at` is when somebody did, `lifted_by` which supervisor.
+
+    `address` is an e-mail address as `router.model.addresses.folded` has it; such a row has no number ("") and no
+    person, and says nothing of those who have none."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (Index(None, "contact_id", postgresql_where=text("contact_id is not null")),)
+    __table_args__ = (
+        Index(None, "contact_id", postgresql_where=text("contact_id is not null")),
+        Index("one_suppression_per_address", "address", "reason", unique=True,
+              postgresql_where=text("address <> '' and lifted_at is null")),
+    )
     phone: Mapped[str] = mapped_column(index=True)
     reason: Mapped[str]
     created_at: Mapped[datetime]
@@ -25,6 +32,7 @@ class Suppression(Numbered):
     channel: Mapped[str] = mapped_column(default="", server_default=text("''"))
     until: Mapped[datetime | None] = mapped_column(default=None)
     lifted_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
+    address: Mapped[str] = mapped_column(default="")
 
 
 class About(StrEnum):

@@ -21,6 +21,7 @@ from router.ports.callers import (
 from router.ports.carrier import Carrier, CarrierEvent, LegFound, Participant, Webhook
 from router.ports.errors import OutsideError, Refused, Uncertain
 from router.ports.legs import LegMoved, LegOrder, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
+from router.ports.mail import RECIPIENT, Enclosure, Mail, MailOrder
 from router.ports.messages import Channel, MessageArrived, MessageMoved, MessageOrder, MessageStage
 from router.ports.parties import (
     CartChange,
@@ -29,6 +30,7 @@ from router.ports.parties import (
     LeadAnnounced,
     LeadSource,
     MailArrived,
+    MailReturned,
     Party,
     PartyEvent,
     PartyLead,
@@ -37,6 +39,7 @@ from router.ports.parties import (
 from router.ports.trust import Authority, Check, Inspection, Sealed, SealKeys, SealOrder, TrustProvider
 
 __all__ = [
+    "RECIPIENT",
     "Authority",
     "CallArrived",
     "CallerMoved",
@@ -48,6 +51,7 @@ __all__ = [
     "CartMoved",
     "Channel",
     "Check",
+    "Enclosure",
     "EnterRoom",
     "HangUp",
     "Inspection",
@@ -62,7 +66,10 @@ __all__ = [
     "LegRole",
     "LegStage",
     "Listen",
+    "Mail",
     "MailArrived",
+    "MailOrder",
+    "MailReturned",
     "Media",
     "MessageArrived",
     "MessageMoved",

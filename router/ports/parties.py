@@ -100,7 +100,17 @@ class MailArrived:
     at: datetime | None = None
 
 
-PartyEvent = PartyLead | LeadAnnounced | CartMoved | MailArrived
+@dataclass(frozen=True)
+class MailReturned:
+    """A mail server tells that a mail of ours was not delivered (RFC 3464). `ref` is our name of the mail, `status` the
+    enhanced status code it gave, e.g. "5.1.1"; `gone`: the address takes no mail and never will."""
+
+    ref: str
+    status: str
+    gone: bool
+
+
+PartyEvent = PartyLead | LeadAnnounced | CartMoved | MailArrived | MailReturned
 
 
 class Party(Protocol):

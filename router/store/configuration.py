@@ -40,3 +40,8 @@ async def deployment_kind(session: WriteSession, kind: str, now: datetime) -> st
     """What kind of deployment owns this database: the first to ask decides."""
     await session.execute(insert(Deployment).values(id=1, kind=kind, created_at=now).on_conflict_do_nothing())
     return await session.scalar(select(Deployment.kind)) or kind
+
+
+async def without_mail(session: ReadSession) -> list[str]:
+    """The keys of the campaigns that have no address to send e-mail from."""
+    return list(await session.scalars(select(Campaign.key).where(Campaign.mail_from == "").order_by(Campaign.key)))

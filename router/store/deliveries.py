@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.store.db import ReadSession, WriteSession
@@ -23,10 +23,11 @@ def leased(now: datetime) -> Any:
     return Delivery.lease_until > now
 
 
-async def due(session: WriteSession, now: datetime, *, legs: int, others: int) -> Sequence[Delivery]:
-    """At most so many due deliveries, telephone legs first, oldest first."""
+async def due(session: WriteSession, now: datetime, *, legs: int, others: int, mails: int = 0) -> Sequence[Delivery]:
+    """At most so many due deliveries, telephone legs first and mails last, oldest first."""
     found: list[Delivery] = []
-    for condition, most in ((Delivery.kind == DeliveryKind.leg, legs), (Delivery.kind != DeliveryKind.leg, others)):
+    leg, mail = Delivery.kind == DeliveryKind.leg, Delivery.kind == DeliveryKind.mail
+    for condition, most in ((leg, legs), (and_(~leg, ~mail), others), (mail, mails)):
         if most > 0:
             found += await session.scalars(
                 select(Delivery)

@@ -32,6 +32,7 @@ from router.web import (
     signing,
     status,
     streams,
+    unsubscribing,
     verify,
     video,
     wallboard,
@@ -45,7 +46,7 @@ _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, wallboard, streams, signing, verify,
     hooks,
     attachments, parties, health,
-    short_links, offline, partials, receipts,
+    short_links, offline, partials, receipts, unsubscribing,
     api, openapi, keys, imports, byhand, merges, why, figures, people, rules,
 )
 

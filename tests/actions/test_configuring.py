@@ -226,3 +226,17 @@ async def test_nobody_is_left_with_more_than_he_may_hold(book: Book) -> None:
     with pytest.raises(WrongFile, match="he holds 2 of channel chat just now"):
         async with book.writing() as w:
             await apply(w, read(ROUTED.replace("chat = 3", "chat = 1")), {})
+
+
+async def test_mails_come_from_an_address_that_can_be_written_to(book: Book) -> None:
+    def sending_from(address: str) -> str:
+        return FILE.replace('whatsapp = "+34910000001"', f'mail_from = "{address}"')
+
+    await put(book, sending_from("hola@luz.example"))
+    async with book.reading() as r:
+        campaign = await r.session.scalar(select(Campaign))
+    assert campaign is not None
+    assert campaign.mail_from == "hola@luz.example"
+    for wrong in ("hola", "hola@luz", "Luz <hola@luz.example>", "hola@luz.example, x@y.example"):
+        with pytest.raises(WrongFile, match="mail_from should be an address"):
+            await put(book, sending_from(wrong))

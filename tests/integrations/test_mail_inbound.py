@@ -3,7 +3,7 @@
 import pytest
 
 from integrations.mail.inbound import InboundMail
-from router.ports import MailArrived, Webhook
+from router.ports import MailArrived, MailReturned, Webhook
 from tests.parties import mac
 
 
@@ -69,3 +69,52 @@ def test_a_senders_address_with_tricks_is_no_address() -> None:
         found = read(b"From: " + sender + b"\r\n\r\nx")
         assert found is not None
         assert not set(found.sender) & set("<>\"' \r\n")
+
+
+REF = "r" * 22
+
+
+def report(fields: str, returned: str = f"Message-ID: <{REF}@luz.example>", kind: str = "message/rfc822") -> bytes:
+    """A report of a mail server, as RFC 3464 has it."""
+    return (
+        "From: MAILER-DAEMON@mx.example\r\nReturn-Path: <>\r\nAuto-Submitted: auto-replied\r\nSubject: Undelivered\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="x"\r\n\r\n'
+        "--x\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
+        "--x\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+        f"Final-Recipient: rfc822; ana@example.com\r\n{fields}\r\n"
+        f"--x\r\nContent-Type: {kind}\r\n\r\n{returned}\r\nSubject: Su oferta\r\n\r\nHola\r\n--x--\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("kind", ["message/rfc822", "text/rfc822-headers"])
+@pytest.mark.parametrize(
+    ("fields", "status", "gone"),
+    [
+        ("Action: failed\r\nStatus: 5.1.1", "5.1.1", True),
+        ("Action: Failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 5.2.2 full", "5.2.2", False),
+        ("Action: failed\r\nStatus: 5.0.0\r\nDiagnostic-Code: smtp; 550 user unknown", "5.0.0", True),
+        ("Action: failed\r\nStatus: 5.0.0\r\nDiagnostic-Code: smtp; 554 5.7.1 spam", "5.0.0", False),
+        ("Action: failed\r\nStatus: what?", "5.0.0", False),
+        ("Action: failed\r\nStatus: 4.4.7", "4.4.7", False),
+    ],
+)
+def test_a_mail_servers_report_names_our_mail_and_says_why(kind: str, fields: str, status: str, gone: bool) -> None:
+    found = InboundMail().understand(Webhook("", {}, report(fields, kind=kind)))
+    assert found == (MailReturned(REF, status, gone),)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        report("Action: delayed\r\nStatus: 4.4.1"),
+        report("Action: delivered\r\nStatus: 2.0.0"),
+        report("Action: failed\r\nStatus: 5.1.1", "Message-ID: <somebody@else.example>"),
+        report("Action: failed\r\nStatus: 5.1.1", "X: y"),
+        report("Status: 5.1.1"),
+        report("Action: failed\r\nStatus: 5.1.1")[:200],
+        report("Action: failed\r\nStatus: \x00\xff"),
+    ],
+)
+def test_a_report_of_anything_else_is_nothing_to_us(raw: bytes) -> None:
+    assert all(not isinstance(each, MailReturned) or each.status == "5.0.0"
+               for each in InboundMail().understand(Webhook("", {}, raw)))

@@ -1,18 +1,13 @@
-"""Nurturing: whom not to contact and why, where people live, do-not-call registers and published country packs."""
+"""Guarding: whom not to contact and why, where people live, do-not-call registers and published country packs."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
-    guarding()
-
-
-def guarding() -> None:
-    """Suppressions of persons and pairs, the clock people live by, what an attempt relied on, registers, packs."""
     for column in ("zone", "zone_source", "country", "subdivision", "postcode"):
         op.add_column("contacts", sa.Column(column, sa.Text(), server_default=sa.text("''"), nullable=False))
     op.create_index(
