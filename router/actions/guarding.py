@@ -17,8 +17,7 @@ from router.model.errors import Invalid
 from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact, next_open
 from router.model.packs import BY_COUNTRY, Pack
 from router.model.phone import country_of
-from router.model.places import part_of
-from router.model.windows import known_zones
+from router.model.places import inhabited, part_of
 from router.model.zones import CONFIDENCE, Evidence, ZoneSource, evidence, of_address, one_clock
 from router.store import attempts, budgets, packs
 from router.store.db import ReadSession
@@ -190,7 +189,7 @@ async def lives_by(
 
     Raises Invalid for what is no zone anybody lives in.
     """
-    if not known_zones((zone,)) or "/" not in zone or zone.startswith("Etc/"):
+    if not inhabited(zone):
         raise Invalid("This is not one of the choices.", pointer="/zone")
     had = CONFIDENCE[ZoneSource(contact.zone_source or "none")]
     if CONFIDENCE[source] < had or (contact.zone, contact.zone_source) == (zone, source.value):

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo
 
-from router.actions import keeping
+from router.actions import guarding, keeping
 from router.actions.talking import Text, send_text
 from router.book import Writing
 from router.model import slots
@@ -23,6 +23,7 @@ from router.model.hours import Opening, opening
 from router.model.leads import Lead
 from router.model.packs import pack_of
 from router.model.phone import international
+from router.model.places import inhabited
 from router.model.promises import (
     HOLD,
     HOLDS_EACH,
@@ -36,6 +37,7 @@ from router.model.promises import (
 from router.model.slots import Rules, Slot
 from router.model.tasks import Task, TaskState
 from router.model.vault import hash_token, new_token
+from router.model.zones import ZoneSource
 from router.store import alarms, budgets, promises
 from router.store.db import ReadSession
 from router.store.sites import Landing
@@ -194,6 +196,11 @@ async def book(w: Writing, hold: str, *, lead_id: int, task_id: int, contact_id:
     if booked is None:
         raise Conflict(TAKEN, pointer="/slot")
     await alarms.cancel(w.session, LAPSE, booked.id, w.now)
+    campaign = vouched(await w.session.get(Campaign, booked.campaign_id))
+    if booked.zone != campaign.timezone and inhabited(booked.zone):
+        # He chose his time by this clock.
+        contact = vouched(await w.session.get(Contact, contact_id))
+        await guarding.lives_by(w, contact, booked.zone, ZoneSource.stated)
     await _tell(w, booked, "sms/promise.txt", "promise")
     return booked
 

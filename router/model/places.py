@@ -2,6 +2,8 @@
 
 import re
 
+from router.model.windows import known_zones
+
 _SPAIN = {
     "01": "ES-VI", "02": "ES-AB", "03": "ES-A", "04": "ES-AL", "05": "ES-AV", "06": "ES-BA", "07": "ES-PM",
     "08": "ES-B", "09": "ES-BU", "10": "ES-CC", "11": "ES-CA", "12": "ES-CS", "13": "ES-CR", "14": "ES-CO",
@@ -21,6 +23,11 @@ _COMMUNITIES = {
 }
 _COMMUNITY_OF = {f"ES-{province}": community for community, of in _COMMUNITIES.items() for province in of.split()}
 
+
+
+def inhabited(zone: str) -> bool:
+    """Whether it is a zone (IANA) of a place on earth: "UTC" and "Etc/GMT+1" are clocks in which nobody lives."""
+    return "/" in zone and not zone.startswith("Etc/") and bool(known_zones((zone,)))
 
 
 def part_of(country: str, postcode: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 
 from router.actions import guarding, suppressing
 from router.actions.hearing import message_arrived
+from router.actions.intake import take_in
 from router.actions.talking import Text, send_text
 from router.actions.withdrawing import withdraw
 from router.book import Book
@@ -20,6 +21,9 @@ from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Invalid
 from router.model.guard import Purpose, Verdict
+from router.model.intake import Wanted
+from router.model.leads import Intent
+from router.model.vault import new_token
 from router.model.zones import ZoneSource
 from router.ports import MessageArrived
 from router.store import receipts
@@ -65,7 +69,13 @@ async def text_to(book: Book, purpose: Purpose = COMMERCIAL) -> None:
 @pytest.mark.usefixtures("people")
 async def test_fifty_at_once_on_one_number_never_exceed_its_cap(book: Book) -> None:
     """Two brands, by telephone and by text; the demo's cap is ten in 24 hours."""
+    at_once = asyncio.Semaphore(9)  # connections, of ten
+
     async def one(n: int) -> str:
+        async with at_once:
+            return await tried(n)
+
+    async def tried(n: int) -> str:
         try:
             return (await ask(book, 1 + n % 2, ("call", "sms", "whatsapp")[n % 3])).word
         except Exception as error:
@@ -224,3 +234,26 @@ async def test_a_refusal_counts_for_the_number_with_every_brand_of_ours(book: Bo
     assert (verdict.word, verdict.rules[-1]) == ("defer", "quiet.refusal") or "quiet.refusal" in verdict.rules
     clock.forward(timedelta(days=91).total_seconds())
     assert "quiet.refusal" not in (await ask(book)).rules
+
+
+async def test_a_browser_says_where_somebody_lives_until_he_says_so_himself(book: Book) -> None:
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w))
+
+    async def comes(zone: str) -> tuple[str, str]:
+        async with book.writing() as w:
+            await take_in(w, [Wanted(
+                line=queue.line, phone=SPANISH, name="", locale="es", intent=Intent.call_now, method="widget",
+                status_token=new_token(), work=None, zone=zone,
+            )])
+        async with book.reading() as r:
+            contact = vouched(await r.session.get(Contact, 1))
+            return contact.zone, contact.zone_source
+
+    assert await comes("") == ("", "")
+    assert await comes("Europe/Madrid") == ("Europe/Madrid", "browser")
+    assert await comes("Atlantic/Canary") == ("Atlantic/Canary", "browser")
+    assert await comes("") == ("Atlantic/Canary", "browser")
+    async with book.writing() as w:
+        await guarding.lives_by(w, vouched(await w.session.get(Contact, 1)), "Africa/Ceuta", ZoneSource.stated)
+    assert await comes("Europe/Madrid") == ("Africa/Ceuta", "stated")
