@@ -34,9 +34,11 @@ from router.actions import (
     admitting,
     calling,
     configuring,
+    covering,
     dispatch,
     intake,
     inviting,
+    keeping,
     merging,
     nurturing,
     partials,
@@ -47,6 +49,7 @@ from router.actions import (
     rescuing,
     sealing,
     signing,
+    telling,
     wrapping,
 )
 from router.alarms import Alarms
@@ -113,6 +116,9 @@ ALARMS: Mapping[str, Callable[[Writing, int], Awaitable[object]]] = {
     CART_DUE: rescuing.due,
     promising.LAPSE: promising.lapse,
     promising.MISSED: promising.missed,
+    keeping.REMIND: telling.remind,
+    keeping.WAITS: covering.waits,
+    keeping.TELL: telling.ended,
 }
 
 PARTIES: Mapping[str, Party] = {
@@ -281,6 +287,7 @@ async def _working(
             Sweep("cells", importer.forget, every=600.0),
             Sweep("registers", lambda: registering.forget(book), every=60.0, audiences=("registers",)),
             Sweep("sessions", lambda: _forget_old(book), every=600.0),
+            Sweep("zones", lambda: _resolve_again(book), every=600.0),
             Sweep("prefixes", lambda: _watch_prefixes(book), every=60.0),
         ],
     )
@@ -343,6 +350,14 @@ async def _forget_old(book: Book) -> None:
     async with book.writing() as w:
         await sessions.sweep(w.session, w.now)
         await protecting.forget_old(w)
+
+
+async def _resolve_again(book: Book) -> None:
+    """Promised times on the wall, when the rules of time zones have changed: at the start, if ever, they have."""
+    more = True
+    while more:
+        async with book.writing() as w:
+            more = await promising.resolve_again(w) > 0
 
 
 async def _watch_prefixes(book: Book) -> None:

@@ -77,6 +77,11 @@ def clock(at: datetime, zone: str, locale: str) -> str:
     return format_datetime(at.astimezone(ZoneInfo(zone)), "HH:mm:ss", locale=known(locale))
 
 
+def hour(at_ms: float, zone: str) -> str:
+    """A moment (milliseconds since 1970) as a clock in `zone` shows it, e.g. "15:30"."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)):%H:%M}"
+
+
 def day(at: date, locale: str) -> str:
     return format_date(at, "long", locale=known(locale))
 
@@ -162,6 +167,7 @@ class Wording:
             brief=lambda at, zone: brief(at, zone, locale),
             clock=lambda at, zone: clock(at, zone, locale),
             day=lambda at: day(at, locale),
+            hour=hour,
             ago=lambda seconds: ago(seconds, locale),
             number=lambda value: number(value, locale),
             span=lambda seconds: span(seconds, locale),

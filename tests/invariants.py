@@ -93,17 +93,25 @@ RULES = {
             where kind ~ '^(task|call|reservation)\\.' and kind not in ('call.held', 'call.unheld')) told) move
         where before is not null and (noun, before, state) not in ({_LEGAL})""",  # noqa: S608  constants
     "every place in a slot that is held or booked is counted": """
-        select p.id from promises p left join slot_loads l on l.queue_id = p.queue_id and l.starts_at = p.starts_at
-        where p.state in ('held', 'scheduled', 'offered') and coalesce(l.taken, 0) < (
-          select count(*) from promises o where o.queue_id = p.queue_id and o.starts_at = p.starts_at
-            and o.state in ('held', 'scheduled', 'offered'))""",
+        select p.id from promises p left join slot_loads l on l.queue_id = p.queue_id and l.starts_at = p.slot_at
+        where p.state in ('held', 'scheduled', 'offered', 'no_answer') and coalesce(l.taken, 0) < (
+          select count(*) from promises o where o.queue_id = p.queue_id and o.slot_at = p.slot_at
+            and o.state in ('held', 'scheduled', 'offered', 'no_answer'))""",
     "a promise yet to come has a task with an alarm": """
         select p.id from promises p left join tasks t on t.id = p.task_id
-        where p.state = 'scheduled' and (t.state is distinct from 'scheduled' or not exists (
+        where p.state in ('scheduled', 'no_answer') and (t.state is distinct from 'scheduled' or not exists (
           select from alarms a where a.kind = 'task.due' and a.subject_id = p.task_id and a.state = 'pending'))""",
     "a held slot is given back by an alarm": """
         select p.id from promises p where p.state = 'held' and not exists (select from alarms a
           where a.kind = 'promise.lapse' and a.subject_id = p.id and a.state = 'pending')""",
+    "a personal promise has an owner who works here, and a team's has none": """
+        select p.id from promises p left join agents a on a.id = p.agent_id
+        where p.state in ('scheduled', 'offered', 'no_answer')
+          and (p.mode = 'team') <> (a.id is null or a.disabled_at is not null)""",
+    "what only its owner may call waits for him alone": """
+        select t.id from promises p join tasks t on t.id = p.task_id
+        where p.state = 'offered' and p.mode = 'personal_strict' and t.state = 'queued'
+          and (t.prefers is distinct from p.agent_id or t.prefers_until < '9000-01-01')""",
     "a budget is never passed": "select 1 from budgets where used > cap",
 }
 
@@ -119,7 +127,8 @@ _IDLE = text(
         and (most_a_day = 0 or day_ends is null or day_ends <= :now or taken < most_a_day)
         and not exists (select from reservations r where r.agent_id = there.id and r.state = 'pending')
     ), waiting as (
-      select *, case kind when 'nurture' then 'call' else kind end as channel, prefers_until > :now and exists (
+      select *, case kind when 'nurture' then 'call' else kind end as channel,
+        prefers_until > '9000-01-01' or prefers_until > :now and exists (
         select from there o where o.id = t.prefers and o.pool = t.pool and o.skills @> t.skills
           and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
             else o.call_capacity end > 0
@@ -137,11 +146,16 @@ _IDLE = text(
         when 'call' then a.call_load < a.call_capacity and a.video_load = 0
         when 'chat' then a.chat_load < a.chat_capacity and a.call_load + a.video_load = 0
         when 'video' then a.video_load < a.video_capacity and a.load = 0 end
+      and (t.kind = 'chat' or not exists (select from promises p join queues q on q.id = t.queue_id
+        where p.agent_id = a.id and p.state in ('scheduled', 'offered') and p.mode <> 'team' and p.at_risk = ''
+          and p.task_id <> t.id and p.starts_at > :now and p.starts_at <= :now + interval '10 minutes'
+          and p.starts_at < :now + make_interval(secs => q.handle_seconds)))
       and (a.load = 0 or not exists (select from waiting o where o.channel = 'video' and t.channel <> 'video'
         and o.pool = a.pool and a.skills @> o.skills))
     """
 )
-"""A chat or a call beside a chat is not given while a video talk waits that needs its agent whole: he makes room."""
+"""Who has promised a call is given nothing that would keep him beyond its time, but what a call may come in beside.
+A chat or a call beside a chat is not given while a video talk waits that needs its agent whole: he makes room."""
 
 
 _ALL = text(

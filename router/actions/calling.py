@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import keeping, listing, outgoing, presence, suppressing, wrapping
+from router.actions import keeping, listing, outgoing, presence, promising, suppressing, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.guarding import permit, refund
 from router.book import Writing
@@ -23,7 +23,7 @@ from router.model.errors import Conflict
 from router.model.guard import Purpose
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls, promises
+from router.store import alarms, arrivals, budgets, calls
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -150,13 +150,15 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
         return
     purpose = await listing.purpose_of(w, task)
-    promised = await promises.open_of_task(w.session, task.id) is not None
+    promised = await keeping.is_promised(w, task.id)
     attempt, verdict = await permit(
         w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised
     )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
-        later = verdict.until if purpose is Purpose.commercial and task.kind is TaskKind.call else None
+        # Who was promised this one is promised another time, and told.
+        put_off = purpose is Purpose.commercial or promised
+        later = verdict.until if put_off and task.kind is TaskKind.call else None
         await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted, postpone_until=later))
         return
     await outgoing.place_leg(
@@ -277,7 +279,8 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
         return
     if ended.postpone_until is not None:
         await back_to_queue(w, task, None, ended.outcome)
-        await listing.postpone(w, task.id, ended.postpone_until)
+        if not await promising.put_off(w, task.id, ended.postpone_until):
+            await listing.postpone(w, task.id, ended.postpone_until)
         await presence.release(w, call.agent_id, task.kind)
         return
     disposition = ended.disposition or Disposition.failed

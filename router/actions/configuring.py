@@ -8,13 +8,14 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
-from router.actions import connecting, short_links
+from router.actions import connecting, covering, leaving, short_links
 from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
+from router.model.errors import Conflict
 from router.model.levels import asked, owned
 from router.model.packs import BY_COUNTRY, shipped
 from router.model.routing import PLAIN, Channel
@@ -140,17 +141,21 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
         await _apply_campaign(w, campaign, changes)
     for agent in plan.agents:
         known = await agents.by_login(w.session, agent.login)
-        values = columns(agent, "password", "password_hash", "role", "address", "capacity") | {
+        values = columns(agent, "password", "password_hash", "role", "address", "capacity", "disabled") | {
             "role": Role(agent.role), "address": agent.address or f"client:{agent.login}",
             "skills": owned(agent.skills),
             **{f"{channel}_capacity": many for channel, many in msgspec.structs.asdict(agent.capacity).items()},
         }
+        was = known.shifts if known is not None else None
         _check_held(known, values)
         if known is None and agent.login not in hashes:
             raise WrongFile(f"agent {agent.login} is new and needs a password")
         if known is None:
             values["password_hash"] = hashes[agent.login]
-        await _put(w, known, Agent, values, f"agent {agent.login}", changes)
+        row = await _put(w, known, Agent, values, f"agent {agent.login}", changes)
+        await _disable(w, row, agent.disabled, changes)
+        if was is not None and was != row.shifts:
+            await covering.review(w, row.id)
     if changes:
         w.fact("configuration.applied", changes=len(changes))
         w.hint("dispatch", "wallboard")
@@ -216,6 +221,18 @@ async def _apply_rules(w: Writing, queue: Queue, rules: RulesPlan, thing: str, c
     for name in new:
         if old.get(name) != new[name]:
             changes.append(Change(thing, f"rules.{name}", old.get(name), new[name]))
+
+
+async def _disable(w: Writing, agent: Agent, disabled: bool | None, changes: list[Change]) -> None:
+    """What the file says of whether he may sign in; it may say nothing."""
+    is_now = agent.disabled_at is not None
+    if disabled is None or disabled is is_now:
+        return
+    try:
+        await (leaving.disable if disabled else leaving.enable)(w, agent.id)
+    except Conflict as error:
+        raise WrongFile(f"agent {agent.login}: disabled: {error}") from error
+    changes.append(Change(f"agent {agent.login}", "disabled", is_now, disabled))
 
 
 def _check_held(known: Agent | None, values: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from router.model.routing import (
     takes,
 )
 from router.model.tasks import (
+    NOBODY_ELSE,
     TIER_HOT,
     WITHOUT_TELEPHONE,
     Exclusion,
@@ -93,11 +94,12 @@ async def _match_heads(w: Writing, look: rounds.Look, policy: Policy) -> tuple[i
     if not able:
         return 0, 0, None
     heads, excluded, more_heads = await rounds.heads(w.session, look, able)
-    matches = match(heads, free, w.now.timestamp() * 1000, policy, excluded) if heads else []
+    now = w.now.timestamp() * 1000
+    matches = match(heads, free, now, policy, excluded) if heads else []
     if matches and len(free) < MOST_HEADS:
         bystanders = await rounds.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
         tasks_of = {head.id: head for head in heads}
-        matches = [also_passed_over(one, tasks_of[one.task], bystanders, policy, excluded) for one in matches]
+        matches = [also_passed_over(one, tasks_of[one.task], bystanders, now, policy, excluded) for one in matches]
     lawful = await _lawful(w, matches, heads)
     rested = len(matches) - len(lawful)
     made = await reserve(w, lawful, free) if lawful else []
@@ -270,7 +272,7 @@ async def _cancel(w: Writing, ringing: Reservation) -> Reservation | None:
 async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
     """The agent declines; the task goes back with its age. Raises Conflict."""
     held, task = await _answered(w, reservation_id, ReservationState.rejected, agent_id)
-    if task.prefers == agent_id:  # who was his agent does not want to be
+    if task.prefers == agent_id and task.prefers_until != NOBODY_ELSE:  # who was his agent does not want to be
         task.prefers = task.prefers_until = None
         await w.session.flush()
         w.fact("owner.released", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id,

@@ -12,7 +12,7 @@ from router.model.contacts import Contact
 from router.model.errors import Busy
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
-from router.model.tasks import Task, TaskState, kept_for, lane_of
+from router.model.tasks import Task, TaskState, lane_of
 from router.model.vault import hash_token
 from router.store import intake, tasks
 
@@ -187,10 +187,12 @@ async def task_due(w: Writing, task_id: int) -> None:
         await keeping.served_by_another(w, task)
         await w.move(Task, task.id, TaskState.withdrawn, ended_at=w.now, data={"reason": "with_us"})
         return
+    if await promising.may_not_now(w, task):
+        return
     queue, contact = await tasks.queue_of(w.session, task), vouched(await w.session.get(Contact, task.contact_id))
     await w.move(
         Task, task.id, TaskState.queued, rank=task.rank_at(w.now), enqueued_at=w.now,
-        **kept_for(queue.line, contact.agent_id, w.now), data={"tier": task.tier},
+        **await keeping.owned(w, task, queue, contact.agent_id), data={"tier": task.tier},
     )
     await keeping.offered(w, task.id)
     w.hint("dispatch", "wallboard")

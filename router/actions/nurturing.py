@@ -52,6 +52,19 @@ async def talked(w: Writing, contact_id: int) -> None:
     await quotes.moved_by_person(w.session, contact_id, w.now)
 
 
+async def promised(w: Writing, contact_id: int) -> None:
+    """The person was promised a call: until then nothing else is tried. A nurture call that waits is withdrawn, and its
+    quote is looked at again after its rest."""
+    for task_id in await cadences.waiting_of_contact(w.session, contact_id):
+        gone = await w.move(
+            Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
+            data={"reason": "promised"},
+        )
+        if gone is not None:
+            await expired(w, gone, "promised")
+            w.hint("wallboard")
+
+
 def _stale_reason(quote: Quote, signing: Signing | None) -> str:
     if signing is not None and signing.state in (SigningState.code_sent, SigningState.verified):
         return "sign_abandoned"
@@ -116,14 +129,14 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
     await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
 
 
-async def expired(w: Writing, task: Task) -> None:
+async def expired(w: Writing, task: Task, reason: str = "expired") -> None:
     """Nobody had time for the quiet quote: it is looked at again after its rest."""
     quote = await w.session.locked(Quote, vouched(task.quote_id))
     if quote is None or quote.state not in OPEN:
         return
     live = await cadences.live_of_quote(w.session, quote.id)
     if live is not None:
-        await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": "expired"})
+        await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": reason})
     campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
     await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
 

@@ -1,7 +1,6 @@
 """Promising: callbacks promised to a person at a wall-clock time: held, booked, moved, canceled."""
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -9,20 +8,16 @@ from importlib import metadata
 from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo
 
-from router.actions import guarding, keeping
-from router.actions.talking import Text, send_text
+from router.actions import covering, guarding, keeping, telling
 from router.book import Writing
 from router.model import slots
 from router.model.base import vouched
-from router.model.budgets import MESSAGE_COST
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
-from router.model.errors import Conflict, NotAllowedNow, TooMany
-from router.model.guard import Purpose
-from router.model.hours import Opening, opening
+from router.model.errors import Conflict, TooMany
+from router.model.hours import opening, resolved
 from router.model.leads import Lead
 from router.model.packs import pack_of
-from router.model.phone import international
 from router.model.places import inhabited
 from router.model.promises import (
     HOLD,
@@ -32,22 +27,20 @@ from router.model.promises import (
     OPEN,
     QUEUED_BEFORE,
     Promise,
+    PromiseMode,
     PromiseState,
 )
 from router.model.slots import Rules, Slot
 from router.model.tasks import Task, TaskState
 from router.model.vault import hash_token, new_token
 from router.model.zones import ZoneSource
-from router.store import alarms, budgets, promises
+from router.store import alarms, promises
 from router.store.db import ReadSession
 from router.store.sites import Landing
-from router.store.staffing import planned
-from router.wording import brief, wording
+from router.store.staffing import planned, shares_agents
 
 LAPSE, MISSED, TASK_DUE = keeping.LAPSE, keeping.MISSED, keeping.TASK_DUE
 TAKEN = "This time is no longer free. Please choose another."
-LINK = "promise"
-"""The vault's purpose for links in text messages."""
 STILL_CONNECTING = timedelta(minutes=2)
 
 
@@ -68,14 +61,17 @@ def rules_of(campaign: Campaign, queue: Queue, zone: str = "") -> Rules:
         zones=(campaign.timezone, zone or campaign.timezone),
         slot_minutes=queue.slot_minutes,
         handle_seconds=queue.handle_seconds,
+        line=queue.id,
     )
 
 
-async def offered(session: ReadSession, campaign: Campaign, queue: Queue, now: datetime, zone: str = "") -> list[Slot]:
-    """The free slots somebody in `zone` is shown at `now` (aware)."""
-    shifts = await planned(session, queue, campaign.timezone)
+async def offered(
+    session: ReadSession, campaign: Campaign, queue: Queue, now: datetime, zone: str = "", *, only: int | None = None
+) -> list[Slot]:
+    """The free slots somebody in `zone` is shown at `now` (aware): of all agents, or `only` of this one."""
+    plan = await planned(session, queue, campaign.timezone, now, only=only)
     taken = await promises.taken(session, queue.id, now, now + slots.LATEST)
-    return slots.offered(rules_of(campaign, queue, zone), shifts, taken, now)
+    return slots.offered(rules_of(campaign, queue, zone), plan.shifts, taken, now, plan.loads)
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,8 @@ async def hold(w: Writing, landing: Landing, starts_at: datetime, holder: Holder
     if holder.network:
         await _one_more(w, holder.network)
     campaign, queue = landing.campaign, landing.queue
-    await _take_place(w, campaign, queue, starts_at, holder.zone)
-    promise = _promise(w, campaign, queue, starts_at, holder.zone or campaign.timezone, PromiseState.held)
+    await take_place(w, campaign, queue, starts_at, holder.zone)
+    promise = new(w, campaign, queue, starts_at, holder.zone or campaign.timezone, PromiseState.held)
     promise.hold_hash, promise.holder = hash_token(token), holder.network
     # Booked later than this, its task would be queued too late.
     promise.held_until = min(w.now + HOLD, starts_at - QUEUED_BEFORE)
@@ -140,19 +136,24 @@ async def _one_more(w: Writing, network: bytes) -> None:
         )
 
 
-def _promise(
+def new(
     w: Writing, campaign: Campaign, queue: Queue, starts_at: datetime, zone: str, state: PromiseState
 ) -> Promise:
+    """A promise of that queue for a moment (aware) that is shown in `zone`; it is not stored yet."""
     wall = starts_at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     return Promise(
         campaign_id=campaign.id, queue_id=queue.id, state=state, starts_at=starts_at,
-        wall=wall.isoformat("T", "minutes"), zone=zone, tzdata=tzdata_version(), created_at=w.now,
+        wall=wall.isoformat("T", "minutes"), zone=zone, tzdata=tzdata_version(), created_at=w.now, slot_at=starts_at,
     )
 
 
-async def _take_place(w: Writing, campaign: Campaign, queue: Queue, starts_at: datetime, zone: str) -> None:
-    shifts: Mapping[Opening, int] = await planned(w.session, queue, campaign.timezone)
-    slot = slots.at(rules_of(campaign, queue, zone), shifts, starts_at, w.now)
+async def take_place(w: Writing, campaign: Campaign, queue: Queue, starts_at: datetime, zone: str) -> None:
+    """Takes a place in the slot that begins then (aware). Raises Conflict."""
+    if await shares_agents(w.session, queue):
+        # The places of its queues hang together: one after the other.
+        await w.session.lock_word(f"slots:{queue.pool}")
+    plan = await planned(w.session, queue, campaign.timezone, w.now)
+    slot = slots.at(rules_of(campaign, queue, zone), plan.shifts, starts_at, w.now, plan.loads)
     if slot is None or not await promises.take_place(w.session, queue.id, starts_at, slot.capacity):
         raise Conflict(TAKEN, pointer="/slot")
 
@@ -187,10 +188,11 @@ async def book(w: Writing, hold: str, *, lead_id: int, task_id: int, contact_id:
     held = await promises.of_hold(w.session, hash_token(hold))
     if held is not None and held.state in OPEN and held.lead_id == lead_id:
         return held
-    before = await _replace(w, contact_id)
+    before = await replace(w, contact_id)
     booked = held and await w.move(
         Promise, held.id, PromiseState.scheduled, where=[Promise.held_until > w.now], lead_id=lead_id, task_id=task_id,
-        contact_id=contact_id, locale=locale, link_hash=hash_token(_link(w, held)), continues=before and before.id,
+        contact_id=contact_id, locale=locale, link_hash=hash_token(telling.link(w, held)),
+        continues=before and before.id,
         data={"starts_at": held.starts_at.isoformat()},
     )
     if booked is None:
@@ -201,44 +203,20 @@ async def book(w: Writing, hold: str, *, lead_id: int, task_id: int, contact_id:
         # He chose his time by this clock.
         contact = vouched(await w.session.get(Contact, contact_id))
         await guarding.lives_by(w, contact, booked.zone, ZoneSource.stated)
-    await _tell(w, booked, "sms/promise.txt", "promise")
+    await _announce(w, booked)
     return booked
 
 
-async def _replace(w: Writing, contact_id: int) -> Promise | None:
+async def replace(w: Writing, contact_id: int) -> Promise | None:
     """Ends what was promised this person before: he gets one call."""
     before = await promises.open_of_contact(w.session, contact_id)
+    if before is not None and (await promises.locked_with_task(w.session, before.id)) is not None:
+        before = await promises.open_of_contact(w.session, contact_id)  # moved meanwhile, it is another
     if before is not None:
         await keeping.end(w, before, PromiseState.moved, "booked_anew")
         if before.task_id is not None:
             await keeping.withdraw_task(w, before.task_id, "moved")
     return before
-
-
-def _link(w: Writing, promise: Promise) -> str:
-    return w.vault.token(LINK, str(promise.id))
-
-
-async def _tell(w: Writing, promise: Promise, template: str, subject: str) -> None:
-    """Queues a text with the time and the link, if the guard and the day's money allow: the promise holds anyway."""
-    campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
-    contact = vouched(await w.session.get(Contact, promise.contact_id))
-    scopes = await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=promise.lead_id, at=w.now)
-    if not contact.phone or not await budgets.room_for(w.session, w.now.date(), MESSAGE_COST, scopes):
-        return
-    values = {
-        "company": campaign.company_name,
-        "when": brief(promise.starts_at, promise.zone, promise.locale),
-        "phone": international(campaign.phone_for(None) or campaign.caller_id),
-    }
-    body, shown = (
-        wording().text(template, promise.locale, what=what, **values)
-        for what in (f"{w.public_url}/s/{_link(w, promise)}", "[link]")
-    )
-    text = Text(body, shown, subject, Purpose.service, f"{subject}:{promise.id}")
-    with contextlib.suppress(NotAllowedNow):
-        async with w.attempt():
-            await send_text(w, campaign, contact, text, lead_id=promise.lead_id)
 
 
 async def move(w: Writing, lead_id: int, starts_at: datetime) -> Promise:
@@ -257,17 +235,16 @@ async def move(w: Writing, lead_id: int, starts_at: datetime) -> Promise:
         raise Conflict("We are calling you now, or have called already.")
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
     queue = vouched(await w.session.get(Queue, promise.queue_id))
-    await _take_place(w, campaign, queue, starts_at, promise.zone)
+    await take_place(w, campaign, queue, starts_at, promise.zone)
     if not await keeping.end(w, promise, PromiseState.moved, "asked"):
         raise Conflict("There is no call planned any more.")
     due_at = starts_at - QUEUED_BEFORE
     if task.state is TaskState.queued:
         await w.move(Task, task.id, TaskState.scheduled, data={"due": due_at.isoformat()})
     await alarms.set_alarm(w.session, TASK_DUE, task.id, due_at)
-    made = _promise(w, campaign, queue, starts_at, promise.zone, PromiseState.scheduled)
-    made.contact_id, made.lead_id, made.task_id = promise.contact_id, promise.lead_id, promise.task_id
-    made.locale, made.continues = promise.locale, promise.id
-    return await _schedule(w, made)
+    made = new(w, campaign, queue, starts_at, promise.zone, PromiseState.scheduled)
+    take_over(made, promise)
+    return await schedule(w, made)
 
 
 async def promise(w: Writing, lead: Lead, queue: Queue, starts_at: datetime, task_id: int, locale: str) -> Promise:
@@ -275,28 +252,49 @@ async def promise(w: Writing, lead: Lead, queue: Queue, starts_at: datetime, tas
     if await promises.made_for(w.session, lead.id, w.now - timedelta(days=1)) > MOVES_EACH:
         raise TooMany("This call was moved too often. Please call us.", retry_after=86_400)
     campaign = vouched(await w.session.get(Campaign, lead.campaign_id))
-    await _take_place(w, campaign, queue, starts_at, "")
-    await _replace(w, lead.contact_id)
-    made = _promise(w, campaign, queue, starts_at, campaign.timezone, PromiseState.scheduled)
+    await take_place(w, campaign, queue, starts_at, "")
+    await replace(w, lead.contact_id)
+    made = new(w, campaign, queue, starts_at, campaign.timezone, PromiseState.scheduled)
     made.contact_id, made.lead_id, made.task_id, made.locale = lead.contact_id, lead.id, task_id, locale
-    return await _schedule(w, made)
+    return await schedule(w, made)
 
 
-async def _schedule(w: Writing, made: Promise) -> Promise:
+def take_over(made: Promise, before: Promise) -> None:
+    """The new promise is made to the same person by the same agent, and takes the other's place."""
+    made.contact_id, made.lead_id, made.task_id = before.contact_id, before.lead_id, before.task_id
+    made.locale, made.continues, made.mode, made.agent_id = before.locale, before.id, before.mode, before.agent_id
+
+
+async def schedule(w: Writing, made: Promise, said: str = telling.PROMISED) -> Promise:
+    """Stores a promise for a task that is scheduled already, and tells its person with the text `said`."""
     w.session.add(made)
     await w.session.flush()
-    made.link_hash = hash_token(_link(w, made))
+    made.link_hash = hash_token(telling.link(w, made))
     w.fact(
         "promise.scheduled", campaign_id=made.campaign_id, lead_id=made.lead_id, subject_id=made.id,
-        starts_at=made.starts_at.isoformat(),
+        agent_id=made.agent_id, starts_at=made.starts_at.isoformat(), mode=made.mode.value,
     )
     w.hint("wallboard")
-    await _tell(w, made, "sms/promise.txt", "promise")
+    await _announce(w, made, said)
     return made
+
+
+async def _announce(w: Writing, made: Promise, said: str = telling.PROMISED) -> None:
+    """Confirms it, sets the reminder, and looks whether its owner will be there. Who books late has just been told, and
+    is not reminded."""
+    await telling.tell(w, made, said)
+    campaign = vouched(await w.session.get(Campaign, made.campaign_id))
+    before = timedelta(minutes=campaign.remind_minutes)
+    if before and made.starts_at - w.now >= 2 * before:
+        await alarms.set_alarm(w.session, keeping.REMIND, made.id, made.starts_at - before)
+    await covering.look_at(w, made)
 
 
 async def cancel(w: Writing, lead_id: int, reason: str = "asked") -> Promise:
     """The promised call is not wanted any more. Raises Conflict when nothing is promised, or it is being made."""
+    promise = await _open(w, lead_id)
+    # Whoever moves it holds its task: then the newest is another, with the same task.
+    await promises.locked_with_task(w.session, promise.id)
     promise = await _open(w, lead_id)
     if not await keeping.withdraw_task(w, vouched(promise.task_id), reason):
         raise Conflict("We are calling you now, or have called already.")
@@ -313,8 +311,9 @@ async def _open(w: Writing, lead_id: int) -> Promise:
 
 async def missed(w: Writing, promise_id: int) -> None:
     """Fifteen minutes after the promised time (an alarm's handler): who was not dialled is told so, and stays in the
-    queue. What is being connected is looked at again."""
-    promise = await w.session.locked(Promise, promise_id)
+    queue for the next moment at which he may be called. What is being connected is looked at again; so is who was
+    dialled in time, did not answer, and waits for the next try."""
+    promise = await promises.locked_with_task(w.session, promise_id)
     if promise is None or promise.state not in OPEN:
         return
     task = vouched(await w.session.get(Task, vouched(promise.task_id)))
@@ -324,6 +323,92 @@ async def missed(w: Writing, promise_id: int) -> None:
         await keeping.end(w, promise, PromiseState.kept)
     elif task.state is TaskState.connecting:
         await alarms.set_alarm(w.session, MISSED, promise.id, w.now + STILL_CONNECTING)
+    elif promise.tries:
+        await alarms.set_alarm(w.session, MISSED, promise.id, w.now + KEPT_UNTIL)
     elif await keeping.end(w, promise, PromiseState.missed_by_us, f"no_dial_in_{KEPT_UNTIL.seconds // 60}_minutes"):
-        await _tell(w, promise, "sms/missed.txt", "promise_missed")
+        await telling.tell(w, promise, telling.MISSED)
+        legal = await keeping.legal_from(w, promise, w.now)
+        if task.state is TaskState.queued and legal is not None and legal > w.now:
+            await _rest(w, task.id, legal)
         w.hint("wallboard")
+
+
+async def _rest(w: Writing, task_id: int, until: datetime) -> None:
+    """A task that waits rests until then (aware)."""
+    await w.move(
+        Task, task_id, TaskState.scheduled, frm=(TaskState.queued,), data={"due": until.isoformat(), "reason": "hours"}
+    )
+    await alarms.set_alarm(w.session, TASK_DUE, task_id, until)
+
+
+async def may_not_now(w: Writing, task: Task) -> bool:
+    """Whether the law, a holiday or the person's zone, known later than the promise, forbid the call that is due. Then
+    it is moved to the nearest slot, and the person is told; one more try is not made."""
+    promise = await promises.open_of_task(w.session, task.id, locked=True)
+    if promise is None:
+        return False
+    at = w.now if promise.tries else max(w.now, promise.starts_at)
+    legal = await keeping.legal_from(w, promise, at)
+    if legal == at:
+        return False
+    if promise.tries or legal is None:
+        await keeping.withdraw_task(w, task.id, "hours")
+        await keeping.end(w, promise, PromiseState.broken_by_customer, "hours")
+        await alarms.set_alarm(w.session, keeping.TELL, promise.id, w.now)
+    else:
+        await _shift(w, promise, legal, "hours")
+    return True
+
+
+async def put_off(w: Writing, task_id: int, until: datetime) -> bool:
+    """The guard has deferred a promised call at the moment of dialling until then (aware): the person is promised
+    another time, and told. False when nothing is promised with this task."""
+    promise = await promises.open_of_task(w.session, task_id, locked=True)
+    if promise is None:
+        return False
+    await _shift(w, promise, await keeping.legal_from(w, promise, until) or until, "guard")
+    return True
+
+
+async def _shift(w: Writing, promise: Promise, earliest: datetime, reason: str) -> Promise:
+    """Moves a promise to the first free slot from that moment (aware) on; where there is none, to that moment."""
+    campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
+    queue = vouched(await w.session.get(Queue, promise.queue_id))
+    only = promise.agent_id if promise.mode is PromiseMode.personal_strict else None
+    free = await offered(w.session, campaign, queue, w.now, promise.zone, only=only)
+    found = next((slot.starts_at for slot in free if slot.starts_at >= earliest), None)
+    starts_at = found or earliest
+    await keeping.end(w, promise, PromiseState.moved, reason)
+    if found is not None:
+        await promises.take_anyway(w.session, queue.id, found)
+    task_id, due_at = vouched(promise.task_id), starts_at - QUEUED_BEFORE
+    await w.move(Task, task_id, TaskState.scheduled, frm=(TaskState.queued,), data={"due": due_at.isoformat(),
+                                                                                   "reason": reason})
+    await alarms.set_alarm(w.session, TASK_DUE, task_id, due_at)
+    made = new(w, campaign, queue, starts_at, promise.zone, PromiseState.scheduled)
+    made.slot_at = found
+    take_over(made, promise)
+    return await schedule(w, made, telling.SHIFTED)
+
+
+async def resolve_again(w: Writing, most: int = 200) -> int:
+    """What was promised is a time on the wall. Other rules of its time zone make it another moment: promises reckoned
+    by older rules are reckoned anew, `most` at once; how many. Any replica may."""
+    found = await promises.resolved_before(w.session, tzdata_version(), most)
+    for promise in found:
+        await _resolve(w, promise)
+    return len(found)
+
+
+async def _resolve(w: Writing, promise: Promise) -> None:
+    promise.tzdata = tzdata_version()
+    wall = datetime.fromisoformat(promise.wall)
+    if promise.starts_at.astimezone(ZoneInfo(promise.zone)).replace(tzinfo=None) == wall:
+        return
+    before, promise.starts_at = promise.starts_at, resolved(wall, promise.zone).at
+    await w.session.flush()
+    w.fact("promise.reckoned", campaign_id=promise.campaign_id, lead_id=promise.lead_id, subject_id=promise.id,
+           starts_at=promise.starts_at.isoformat(), before=before.isoformat(), tzdata=promise.tzdata)
+    await alarms.set_alarm(w.session, TASK_DUE, vouched(promise.task_id), promise.starts_at - QUEUED_BEFORE)
+    await covering.look_at(w, promise)
+    w.hint("wallboard")

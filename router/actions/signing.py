@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from router.actions import keeping
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
@@ -181,6 +182,7 @@ async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str
     })  # fmt: skip
     await alarms.cancel(w.session, EXPIRE, moved.id, w.now)
     await quote_ended(w, quote.id, "signed")
+    await keeping.not_wanted(w, quote.contact_id, "signed")
     await order_seal(w, moved)
     return moved
 

@@ -47,7 +47,7 @@ async def _talked(w: Writing, task: Task, until: datetime) -> bool:
     await talked(w, task.contact_id)
     vouched(await w.session.get(Contact, task.contact_id)).agent_id = task.agent_id
     if task.kind is not TaskKind.chat:
-        await keeping.talked(w, task)
+        await keeping.talked(w, task, over=True)
     return True
 
 
@@ -79,8 +79,11 @@ async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposit
     if task is None or task.agent_id != agent_id or task.state is not TaskState.wrapping:
         raise Conflict("This task is not in wrap-up any more.")
     if disposition is Disposition.do_not_call:
+        # Before the number's lock: who calls holds the task first, too.
+        await keeping.no_calls_to(w, task.contact_id, "asked")
         await _suppress(w, task, "asked")
     elif disposition is Disposition.wrong_number:
+        await keeping.not_wanted(w, task.contact_id, "wrong_number")
         await _suppress(w, task, "wrong_number")
     if await _must_rest(w, task):
         task.disposition = disposition

@@ -1,6 +1,7 @@
 """Nouns and rules. No session, no await; time is an argument."""
 
 from router.model import (
+    absences,
     agents,
     alarms,
     api_keys,
@@ -42,6 +43,7 @@ from router.model.base import Base
 
 __all__ = [
     "Base",
+    "absences",
     "agents",
     "alarms",
     "api_keys",

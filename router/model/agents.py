@@ -112,6 +112,10 @@ class Agent(Numbered):
             self.busy_ms / spent if today and spent else 0.0, self.taken if today else 0, self.weight, self.most_a_day,
         )
 
+    def there(self, now: datetime) -> bool:
+        """Whether he is at work at `now` (aware), be he busy: he wants to be, and his browser answers."""
+        return self.wish in WILLING and self.present(now)
+
     def present(self, now: datetime) -> bool:
         """Whether his browser has answered within its lease at `now` (aware)."""
         return self.heartbeat_at is not None and self.heartbeat_at > now - HEARTBEAT_LEASE

@@ -21,7 +21,7 @@ class Campaign(Numbered):
     `fields` and `consents` are what its forms ask (`router.model.forms`). `countries` (ISO 3166, two letters) are those
     whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there, `mail_from` the address
     its mails come from; "" for no such channel. `keep_address` says how receipts keep a visitor's address: "truncated",
-    "full" or "none".
+    "full" or "none". Who was promised a call is reminded of it `remind_minutes` before (0: not at all).
     """
 
     __tablename__ = "campaigns"
@@ -48,6 +48,7 @@ class Campaign(Numbered):
     whatsapp: Mapped[str] = mapped_column(default="")
     keep_address: Mapped[str] = mapped_column(default="truncated")
     mail_from: Mapped[str] = mapped_column(default="")
+    remind_minutes: Mapped[int] = mapped_column(default=60)
 
     @property
     def company_name(self) -> str:

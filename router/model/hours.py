@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import holidays
 
@@ -127,6 +127,34 @@ def at_wall(day: date, minutes: int, zone: ZoneInfo) -> datetime:
         return moment
     before = moment - timedelta(hours=3)
     return change_between(before, moment + timedelta(hours=3), zone) or moment
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def known_zone(name: str) -> bool:
+    """Whether there is such a zone (IANA)."""
+    return name in _zones()
+
+
+class Moment(NamedTuple):
+    """What a time on the wall means: the moment (UTC). `moved`: the clock jumps over that time, and it is the first one
+    after; `twice`: the clock shows it twice, and it is the first."""
+
+    at: datetime
+    moved: bool
+    twice: bool
+
+
+def resolved(wall: datetime, zone: str) -> Moment:
+    """The moment at which the clock of `zone` (IANA) shows the naive time `wall`."""
+    where = ZoneInfo(zone)
+    at = at_wall(wall.date(), wall.hour * 60 + wall.minute, where)
+    shown = at.astimezone(where).replace(tzinfo=None)
+    first, second = (wall.replace(tzinfo=where, fold=fold).utcoffset() for fold in (0, 1))
+    return Moment(at, shown != wall, shown == wall and first != second)
 
 
 def end_of_day(at: datetime, zone: str) -> datetime:

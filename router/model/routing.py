@@ -67,7 +67,8 @@ PLAIN = Rules()
 class Head(msgspec.Struct, frozen=True):
     """A task at the front of its lane. `rank` is its order there: the moment its person began to wait less any credit,
     or minus that moment where the newest is first (which puts it before those whom waiting costs as much). `since` is
-    that moment itself. It is kept for the agent `prefers` until `prefers_until`, if he is there (`prefers_here`)."""
+    that moment itself. It is kept for the agent `prefers` until `prefers_until`, if he is there (`prefers_here`), or,
+    where `only_he` may take it, in any case. `handle_s` is how long it is expected to take (0: nobody knows)."""
 
     id: int
     tier: int
@@ -79,12 +80,24 @@ class Head(msgspec.Struct, frozen=True):
     prefers: int | None = None
     prefers_until: float = 0.0
     prefers_here: bool = False
+    only_he: bool = False
+    handle_s: float = 0.0
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """A call an agent has promised to make himself at a moment soon to come, and its task. The time is told in `zone`
+    (IANA)."""
+
+    at: float
+    task: int
+    zone: str = "UTC"
 
 
 class Candidate(msgspec.Struct, frozen=True):
     """An agent who could be given something. `idle_since` counts eligible time only. `load` and `capacity` are tasks by
     channel; `occupied` is the share of his time spent with people today; `taken` and `weight` say how many he was given
-    today and what his share of them is to be; `most` is how many he is given in a day (0: any)."""
+    today and what his share of them is to be; `most` is how many he is given in a day (0: any). `owes` is the call he
+    has promised next."""
 
     id: int
     idle_since: float
@@ -95,6 +108,7 @@ class Candidate(msgspec.Struct, frozen=True):
     taken: int = 0
     weight: float = 1.0
     most: int = 0
+    owes: Owed | None = None
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -215,12 +229,14 @@ def _best(head: Head, free: Sequence[Candidate], now: float, judge: _Judge, left
     passed: list[Reason] = []
     for agent in free:
         reason = against(agent)
+        if reason is None and agent.owes is not None:
+            reason = keeps_him(head, agent, now, policy)
         if reason is None and left and agent.load:
             reason = _makes_room(head, agent, policy, left)
         if reason is None and head.tier >= policy.nurture_from and not policy.owed:
             reason = _kept_free(agent, free, policy)
         if reason is None and kept is not None and agent.id != kept:
-            reason = {"code": "kept_for", "owner": kept, "for_s": round((head.prefers_until - now) / 1000, 1)}
+            reason = _kept_reason(head, kept, now)
         if reason is None:
             able.append(agent)
         else:
@@ -242,23 +258,46 @@ def _best(head: Head, free: Sequence[Candidate], now: float, judge: _Judge, left
 
 
 def also_passed_over(
-    found: Match, head: Head, others: Iterable[Candidate], policy: Policy = ORDINARY,
+    found: Match, head: Head, others: Iterable[Candidate], now: float, policy: Policy = ORDINARY,
     excluded: Collection[tuple[int, int]] = (),
 ) -> Match:
     """The match with those among its reasons who were free, but could take nothing of what waited."""
+    reasons = (
+        (other.id, why_not(head, other, policy, excluded) or keeps_him(head, other, now, policy)) for other in others
+    )
     passed = [
-        {"code": "passed_over", "by": {"agent": other.id, **reason}}
-        for other in others if (reason := why_not(head, other, policy, excluded)) is not None
+        {"code": "passed_over", "by": {"agent": agent_id, **reason}}
+        for agent_id, reason in reasons if reason is not None
     ]
     place = next((n for n, reason in enumerate(found.why) if reason["code"] == "rules"), len(found.why))
     return Match(found.task, found.agent, [*found.why[:place], *passed, *found.why[place:]], found.costs_turn)
 
 
 def _kept_for(head: Head, now: float, excluded: Collection[tuple[int, int]]) -> int | None:
-    """Who it is kept for at the moment. An owner who is away, or has just said no, keeps nobody waiting."""
+    """Who it is kept for at the moment. An owner who is away, or has just said no, keeps nobody waiting; but where only
+    he may take it, everybody waits for him."""
+    if head.only_he:
+        return head.prefers
     if head.prefers is None or not head.prefers_here or now >= head.prefers_until:
         return None
     return None if (head.id, head.prefers) in excluded else head.prefers
+
+
+def _kept_reason(head: Head, owner: int, now: float) -> Reason:
+    if head.only_he:
+        return {"code": "only_owner", "owner": owner}
+    return {"code": "kept_for", "owner": owner, "for_s": round((head.prefers_until - now) / 1000, 1)}
+
+
+def keeps_him(head: Head, agent: Candidate, now: float, policy: Policy = ORDINARY) -> Reason | None:
+    """Whether this task would keep him beyond the time at which he has promised to call somebody; then the reason. What
+    a call may come in beside does not; nor does the promised call itself."""
+    owes = agent.owes
+    if owes is None or now >= owes.at or head.id == owes.task or now + head.handle_s * 1000 <= owes.at:
+        return None
+    if (Channel.call, head.channel) in policy.beside:
+        return None
+    return {"code": "has_promised", "at": owes.at, "zone": owes.zone}
 
 
 def _first(able: Sequence[Candidate], head: Head) -> Candidate:
@@ -385,7 +424,10 @@ def why_nothing(
         kept = _kept_for(head, now, excluded)
         reason = why_not(head, agent, policy, excluded)
         if reason is None:
-            reason = {"code": "matching"} if kept in (None, agent.id) else {"code": "kept_for", "owner": kept}
+            reason = keeps_him(head, agent, now, policy)
+        if reason is None:
+            code = "only_owner" if head.only_he else "kept_for"
+            reason = {"code": "matching"} if kept in (None, agent.id) else {"code": code, "owner": kept}
         key = repr(sorted(reason.items()))
         counted[key] = (counted.get(key, (0, reason))[0] + many.get(head.id, 1), reason)
     order = sorted(counted.items(), key=lambda one: (-one[1][0], one[0]))

@@ -2,12 +2,13 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import combinations
 from typing import NamedTuple
 
-from router.model.hours import Opening, Span, spans_from
+from router.model.hours import Opening, Span, covers, spans_from
 from router.model.packs import Pack
 from router.model.windows import windows
 
@@ -25,7 +26,7 @@ class Rules:
     """What bounds a queue's slots. `zones` are those of the callee: the law's window must be open in each of them.
     `subdivisions` are the parts of his country (ISO 3166-2), () for unknown.
 
-    `handle_seconds` is how long a call takes with its wrap-up.
+    `handle_seconds` is how long a call takes with its wrap-up. `line` is the queue's number.
     """
 
     opening: Opening
@@ -34,12 +35,36 @@ class Rules:
     slot_minutes: int
     handle_seconds: int
     subdivisions: tuple[str, ...] = ()
+    line: int = 0
 
     def capacity(self, staffed: int) -> int:
         """Calls that so many agents can begin in one slot: four fifths of their time, one call at least."""
         if staffed <= 0:
             return 0
         return max(1, staffed * 8 * self.slot_minutes * 60 // (10 * self.handle_seconds))
+
+
+class Shift(NamedTuple):
+    """Weekly hours, without the spans (aware, [from, to)) in which whoever works them is known to be away. `lines` are
+    the queues he can work for, by number."""
+
+    opening: Opening
+    away: tuple[tuple[datetime, datetime], ...] = ()
+    lines: frozenset[int] = frozenset({0})
+
+
+class Load(NamedTuple):
+    """Calls promised in a slot of another queue that shares agents: so many `seconds` of work in [starts_at, ends_at),
+    aware."""
+
+    line: int
+    starts_at: datetime
+    ends_at: datetime
+    seconds: int
+
+
+MOST_TOGETHER = 6
+"""Of more queues that share agents in one slot only pairs with the one asked about, and all together, are weighed."""
 
 
 class Slot(NamedTuple):
@@ -75,21 +100,61 @@ class Times:
 
 
 def slots(
-    rules: Rules, shifts: Mapping[Opening, int], taken: Mapping[datetime, int], start: datetime, end: datetime
+    rules: Rules, shifts: Mapping[Shift, int], taken: Mapping[datetime, int], start: datetime, end: datetime,
+    loads: Sequence[Load] = (),
 ) -> Iterator[Slot]:
     """All slots lying between two moments (aware) that may be promised, full ones too, in their order.
 
-    `shifts` says how many agents work which weekly hours; `taken` how many calls are held or booked by slot.
+    `shifts` says how many agents work which weekly hours; `taken` how many calls are held or booked by slot; `loads`
+    what queues that share these agents have promised, in the order of their beginnings: nobody is counted twice.
     """
     edge = timedelta(minutes=rules.slot_minutes)
     lawful = Times(windows(rules.pack, rules.zones, start - edge, end + edge, subdivisions=rules.subdivisions))
-    staff = [(Times.of(shift, start - edge, end + edge), count) for shift, count in shifts.items()]
+    staff = [(shift, Times.of(shift.opening, start - edge, end + edge), count) for shift, count in shifts.items()]
+    starts = [load.starts_at for load in loads]
+    longest = max((load.ends_at - load.starts_at for load in loads), default=edge)
     for starts_at, ends_at in _grid(spans_from(rules.opening, start, end), rules.slot_minutes):
         if not lawful.cover(starts_at, ends_at):
             continue
-        capacity = rules.capacity(sum(count for times, count in staff if times.cover(starts_at, ends_at)))
-        if capacity:
+        there = Counter[frozenset[int]]()
+        for shift, times, count in staff:
+            if times.cover(starts_at, ends_at) and not any(a < ends_at and starts_at < b for a, b in shift.away):
+                there[shift.lines] += count
+        staffed = sum(count for lines, count in there.items() if rules.line in lines)
+        capacity = rules.capacity(staffed)
+        if capacity and loads:
+            near = loads[bisect_right(starts, starts_at - longest):bisect_right(starts, ends_at)]
+            capacity = min(capacity, _beside(rules, there, _work(near, starts_at, ends_at)))
+        if staffed:
             yield Slot(starts_at, ends_at, capacity, max(0, capacity - taken.get(starts_at, 0)))
+
+
+def _work(loads: Iterable[Load], start: datetime, end: datetime) -> Mapping[int, float]:
+    """How many seconds of work other queues have promised between two moments, by queue."""
+    seconds: dict[int, float] = {}
+    for load in loads:
+        shared = (min(load.ends_at, end) - max(load.starts_at, start)) / (load.ends_at - load.starts_at)
+        if shared > 0:
+            seconds[load.line] = seconds.get(load.line, 0.0) + load.seconds * shared
+    return seconds
+
+
+def _beside(rules: Rules, there: Mapping[frozenset[int], int], work: Mapping[int, float]) -> int:
+    """How many calls this queue can promise beside what others have.
+
+    By Hall's theorem: all of it can be done if for every set of queues the agents who can work for one of them have the
+    time for all of them.
+    """
+    room, others = 10**9, sorted(work)
+    sizes: Iterable[int] = range(len(others) + 1) if len(others) <= MOST_TOGETHER else (0, 1, len(others))
+    for size in sizes:
+        for some in combinations(others, size):
+            lines = {rules.line, *some}
+            time_there = sum(count for of, count in there.items() if of & lines) * 0.8 * rules.slot_minutes * 60
+            promised = sum(work[line] for line in some)
+            calls = int((time_there - promised) // rules.handle_seconds)
+            room = min(room, calls if promised else max(1, calls))
+    return max(0, room)
 
 
 def _grid(spans: Iterable[Span], minutes: int) -> Iterator[tuple[datetime, datetime]]:
@@ -104,11 +169,12 @@ def _grid(spans: Iterable[Span], minutes: int) -> Iterator[tuple[datetime, datet
 
 
 def offered(
-    rules: Rules, shifts: Mapping[Opening, int], taken: Mapping[datetime, int], now: datetime
+    rules: Rules, shifts: Mapping[Shift, int], taken: Mapping[datetime, int], now: datetime,
+    loads: Sequence[Load] = (),
 ) -> list[Slot]:
     """The free slots a visitor is shown at `now` (aware): at most MOST, from LEAD_TIME to LATEST ahead."""
     found: list[Slot] = []
-    for slot in slots(rules, shifts, taken, now + LEAD_TIME, now + LATEST):
+    for slot in slots(rules, shifts, taken, now + LEAD_TIME, now + LATEST, loads):
         if slot.remaining:
             found.append(slot)
             if len(found) == MOST:
@@ -116,14 +182,32 @@ def offered(
     return found
 
 
-def at(rules: Rules, shifts: Mapping[Opening, int], starts_at: datetime, now: datetime) -> Slot | None:
+def at(
+    rules: Rules, shifts: Mapping[Shift, int], starts_at: datetime, now: datetime, loads: Sequence[Load] = ()
+) -> Slot | None:
     """The slot that begins at this moment (aware), as if nothing were taken; None when none may be promised then."""
     if not now + GRACE <= starts_at <= now + LATEST:
         return None
     end = starts_at + timedelta(minutes=rules.slot_minutes)
-    return next((slot for slot in slots(rules, shifts, {}, starts_at, end) if slot.starts_at == starts_at), None)
+    found = (slot for slot in slots(rules, shifts, {}, starts_at, end, loads) if slot.starts_at == starts_at)
+    return next((slot for slot in found if slot.capacity), None)
 
 
-def shifts_of(openings: Iterable[Opening]) -> Mapping[Opening, int]:
+def begins(opening: Opening, slot_minutes: int, moment: datetime) -> datetime | None:
+    """The beginning of the slot a moment (aware) lies in; None when it lies in none."""
+    step = timedelta(minutes=slot_minutes)
+    spans = spans_from(opening, moment - step, moment + step)
+    return next((start for start, end in _grid(spans, slot_minutes) if start <= moment < end), None)
+
+
+def away(shift: Shift, start: datetime, end: datetime) -> str:
+    """Why whoever works this shift is not there from `start` to `end` (aware), as far as it is known: "absence",
+    "shift", or "" when he is."""
+    if any(a < end and start < b for a, b in shift.away):
+        return "absence"
+    return "" if covers(shift.opening, start, end) else "shift"
+
+
+def shifts_of(openings: Iterable[Opening]) -> Mapping[Shift, int]:
     """How many agents work each weekly hours."""
-    return Counter(openings)
+    return Counter(map(Shift, openings))

@@ -1,7 +1,7 @@
 """Tasks and reservations: one unit of work for an agent, and one task held for one agent."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -97,6 +97,9 @@ BY_AGENT = (
     Disposition.do_not_call,
 )
 
+NOBODY_ELSE = datetime(9999, 1, 1, tzinfo=UTC)
+"""Until when a task is kept that only its owner may take, be he there or not."""
+
 TIER_NOW = 0
 """The customer asked to be called now (`TIERS` of the routing rules: lower is sooner)."""
 TIER_PROMISE = 1
@@ -140,7 +143,8 @@ class Task(Numbered):
     age this one carries on. `engaged_at` is since when the two write or see each other; a call has that time itself.
 
     `skills` are spelled out (`router.model.levels`). `rules_id` are the rules it was enqueued under, `row` is how far
-    they have been relaxed. It is kept for the agent `prefers` until `prefers_until`. `expected_at` is when its person
+    they have been relaxed. It is kept for the agent `prefers` until `prefers_until` if he is there, and for nobody else
+    in any case if that is NOBODY_ELSE. `expected_at` is when its person
     was told somebody will be there, with `expected_present` agents there then."""
 
     __tablename__ = "tasks"

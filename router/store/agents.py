@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, case, func, or_, select, text, update
 
-from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent
+from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Role
 from router.model.tasks import Reservation, ReservationState
 from router.store.db import ReadSession, WriteSession
 
@@ -58,6 +58,14 @@ async def rung(session: ReadSession, agent_id: int) -> bool:
         Reservation.agent_id == agent_id, Reservation.state == ReservationState.pending
     )
     return await session.scalar(pending) is not None
+
+
+async def administrators(session: ReadSession) -> int:
+    """How many can administer the house."""
+    found = await session.scalar(
+        select(func.count(Agent.id)).where(Agent.role == Role.admin, Agent.disabled_at.is_(None))
+    )
+    return found or 0
 
 
 async def absent_reservations(session: WriteSession, now: datetime) -> Sequence[Reservation]:

@@ -1,5 +1,6 @@
 """Enrolments as queries."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -32,6 +33,16 @@ async def live_of_quote(session: WriteSession, quote_id: int) -> Enrolment | Non
         select(Enrolment)
         .where(Enrolment.quote_id == quote_id, Enrolment.state != EnrolmentState.exited)
         .with_for_update()
+    )
+
+
+async def waiting_of_contact(session: WriteSession, contact_id: int) -> Sequence[int]:
+    """The nurture calls to this person that still wait for an agent, rising."""
+    return await session.scalars(
+        select(Task.id).where(
+            Task.contact_id == contact_id, Task.kind == TaskKind.nurture,
+            Task.state.in_((TaskState.queued, TaskState.scheduled)),
+        ).order_by(Task.id)
     )
 
 

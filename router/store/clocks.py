@@ -43,7 +43,8 @@ _MOMENTS = (
     """
     update tasks set
       held_until = case when held_until >= :newest then held_until - :back else held_until end,
-      prefers_until = case when prefers_until >= :newest then prefers_until - :back else prefers_until end,
+      prefers_until = case when prefers_until >= :newest and prefers_until < '9999-01-01 00:00+00'
+        then prefers_until - :back else prefers_until end,
       engaged_at = case when engaged_at > :now then engaged_at - :back else engaged_at end
     where state in ('queued', 'reserved', 'connecting', 'engaged', 'wrapping')
       and (held_until >= :newest or prefers_until >= :newest or engaged_at > :now)

@@ -203,7 +203,8 @@ _PROMISES = _statement(
     join promises p on p.id = due.id
     join tasks t on t.id = p.task_id
     where p.starts_at >= :start and p.starts_at < :end and {_OF_TASK}
-      and (p.state in ('kept', 'broken_by_customer', 'missed_by_us') or p.state = 'offered' and p.starts_at < :decided)
+      and (p.state in ('kept', 'no_answer', 'broken_by_customer', 'missed_by_us')
+        or p.state = 'offered' and p.starts_at < :decided)
     group by 1
     """  # noqa: S608  a constant
 )

@@ -1,14 +1,18 @@
 """Promises as queries: places in slots, and whose promise it is."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
-from router.model.campaigns import Campaign
+from router.model.absences import Absence
+from router.model.calls import Call
+from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.conversations import Channel, Conversation
 from router.model.leads import Lead
-from router.model.promises import OPEN, Promise, SlotLoad
+from router.model.promises import OPEN, PERSONAL, Promise, SlotLoad
 from router.model.tasks import Task, TaskKind, TaskState
 from router.store.db import ReadSession, WriteSession
 
@@ -61,8 +65,10 @@ async def of_hold(session: ReadSession, hold_hash: bytes) -> Promise | None:
     return await session.scalar(select(Promise).where(Promise.hold_hash == hold_hash))
 
 
-async def open_of_task(session: ReadSession, task_id: int) -> Promise | None:
-    return await session.scalar(select(Promise).where(Promise.task_id == task_id, Promise.state.in_(OPEN)))
+async def open_of_task(session: ReadSession, task_id: int, *, locked: bool = False) -> Promise | None:
+    """What is promised with this task; `locked` until the transaction ends."""
+    found = select(Promise).where(Promise.task_id == task_id, Promise.state.in_(OPEN))
+    return await session.scalar(found.with_for_update(key_share=True) if locked else found)
 
 
 async def open_of_contact(session: ReadSession, contact_id: int) -> Promise | None:
@@ -72,6 +78,126 @@ async def open_of_contact(session: ReadSession, contact_id: int) -> Promise | No
 async def newest_of_lead(session: ReadSession, lead_id: int) -> Promise | None:
     """The promise last made for this lead, in whatever state."""
     return await session.scalar(select(Promise).where(Promise.lead_id == lead_id).order_by(Promise.id.desc()).limit(1))
+
+
+async def talk_began(session: ReadSession, task_id: int) -> datetime | None:
+    """When the two of this task began to talk; None when they have not."""
+    talking = await session.scalar(
+        select(Call.talking_at).where(Call.task_id == task_id).order_by(Call.id.desc()).limit(1)
+    )
+    return talking or await session.scalar(select(Task.engaged_at).where(Task.id == task_id))
+
+
+async def last_zone(session: ReadSession, contact_id: int) -> str:
+    """The zone in which a call was promised to this person last; "" when none was."""
+    return await session.scalar(
+        select(Promise.zone).where(Promise.contact_id == contact_id).order_by(Promise.id.desc()).limit(1)
+    ) or ""
+
+
+async def owed(session: ReadSession, agent_id: int) -> Sequence[Promise]:
+    """What this agent has promised to do himself, the next one first."""
+    return await session.scalars(
+        select(Promise)
+        .where(Promise.agent_id == agent_id, Promise.state.in_(OPEN), Promise.mode.in_(PERSONAL))
+        .order_by(Promise.starts_at, Promise.id)
+    )
+
+
+class OwedTo(NamedTuple):
+    """A promise an agent owes, and the name of its person."""
+
+    promise: Promise
+    name: str
+
+
+async def owed_to(session: ReadSession, agent_id: int) -> list[OwedTo]:
+    """What this agent has promised to do himself, with the names, the next one first."""
+    rows = await session.rows(
+        select(Promise, Contact.name).join(Contact, Contact.id == Promise.contact_id)
+        .where(Promise.agent_id == agent_id, Promise.state.in_(OPEN), Promise.mode.in_(PERSONAL))
+        .order_by(Promise.starts_at, Promise.id)
+    )
+    return [OwedTo(row[0], row[1]) for row in rows]
+
+
+class Troubled(NamedTuple):
+    """A promise a supervisor should see, without a word of its person: `why` is "missed" (nobody has called yet),
+    "late" (its time is over and nobody calls), or why its owner will not be there."""
+
+    promise: Promise
+    agent: str
+    why: str
+
+
+# The time is over a minute after it: what rings in time is no trouble.
+_TROUBLED = text(
+    """
+    select p.id, coalesce(a.name, ''), case when p.state = 'missed_by_us' then 'missed'
+      when p.state = 'offered' and p.tries = 0 and p.starts_at <= :late then 'late' else p.at_risk end as why
+    from (
+      select * from promises where state = 'missed_by_us' and ended_at > :since
+      union all
+      select * from promises where state in ('scheduled','offered','no_answer')
+        and (at_risk <> '' or state = 'offered' and tries = 0 and starts_at <= :late)
+    ) p
+    join tasks t on t.id = p.task_id and t.state in ('queued', 'scheduled') left join agents a on a.id = p.agent_id
+    order by p.starts_at, p.id limit :most
+    """
+)
+
+
+async def troubled(session: ReadSession, now: datetime, most: int) -> list[Troubled]:
+    """What is promised and in danger, or was not kept and is still to be made good, at `now` (aware)."""
+    rows = await session.rows(_TROUBLED, {
+        "late": now - timedelta(minutes=1), "since": now - timedelta(days=3), "most": most,
+    })
+    named = await session.scalars(select(Promise).where(Promise.id.in_([row[0] for row in rows])))
+    found = {one.id: one for one in named}
+    return [Troubled(found[row[0]], row[1], row[2]) for row in rows]
+
+
+async def owes_near(
+    session: ReadSession, agent_id: int, at: datetime, *, without: int | None = None
+) -> Promise | None:
+    """Another call this agent has promised for so near a time that he cannot make both, reckoned with the time calls
+    take in its queue. `without` is the promise that is asked about."""
+    rows = await session.rows(
+        select(Promise, Queue.handle_seconds).join(Queue, Queue.id == Promise.queue_id)
+        .where(
+            Promise.agent_id == agent_id, Promise.state.in_(OPEN), Promise.mode.in_(PERSONAL),
+            Promise.id != (without or 0),
+        )
+        .order_by(Promise.starts_at)
+    )
+    return next((row[0] for row in rows if abs((row[0].starts_at - at).total_seconds()) < row[1]), None)
+
+
+async def locked_with_task(session: WriteSession, promise_id: int) -> Promise | None:
+    """The promise, locked after its task: whoever calls holds the task first, too."""
+    promise = await session.get(Promise, promise_id)
+    if promise is not None and promise.task_id is not None:
+        await session.locked(Task, promise.task_id)
+    return await session.locked(Promise, promise_id)
+
+
+async def forget_absence(session: WriteSession, absence_id: int) -> None:
+    await session.execute(delete(Absence).where(Absence.id == absence_id))
+
+
+async def take_anyway(session: WriteSession, queue_id: int, starts_at: datetime) -> None:
+    """Takes a place in the slot, though it may be full: who promises something himself knows what he does."""
+    await session.execute(_TAKE_PLACE, {"queue_id": queue_id, "starts_at": starts_at, "capacity": 1_000_000})
+
+
+async def resolved_before(session: WriteSession, tzdata: str, most: int) -> Sequence[Promise]:
+    """Promises yet to come whose moment was reckoned by older rules of the time zones, locked; those another replica
+    holds are skipped."""
+    return await session.scalars(
+        select(Promise)
+        .where(Promise.state == text("'scheduled'"), Promise.tzdata < tzdata)
+        .order_by(Promise.id).limit(most).with_for_update(skip_locked=True, key_share=True)
+    )
 
 
 async def made_for(session: ReadSession, lead_id: int, since: datetime) -> int:

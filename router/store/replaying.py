@@ -35,6 +35,8 @@ from router.model.rules import read_rules
 from router.model.tasks import TaskKind, TaskState
 from router.store.db import ReadSession, as_json
 
+A_DAY_SECONDS = 86_400
+"""What only one may take is played as kept for him for so long."""
 MARGIN = timedelta(hours=12)
 """So much before and after is played along: at the start the desks are as they were, at the end nobody is cut off."""
 
@@ -158,7 +160,7 @@ def _work(
         known[key] = _terms(needs, queue.target_seconds, rulesets.get(rules_id))
     return Work(
         task, queue_id, pool, TaskKind(kind), tier, round(abs(rank) / 1_000 - zero, 6), known[key], prefers,
-        prefers_until.timestamp() - zero if prefers_until else 0.0,
+        min(prefers_until.timestamp() - zero, abs(rank) / 1_000 - zero + A_DAY_SECONDS) if prefers_until else 0.0,
     )
 
 

@@ -10,9 +10,9 @@ from sqlalchemy.sql.elements import TextClause
 
 from router.model.agents import Agent
 from router.model.levels import levels_of
-from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match
+from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match, Owed
 from router.model.rules import ORDINARY, credit_ms, read_rules
-from router.model.tasks import TaskKind, occupies
+from router.model.tasks import NOBODY_ELSE, TaskKind, occupies
 from router.store.db import ReadSession, WriteSession, as_json
 
 MOST_PASSED_OVER = 1_000
@@ -78,17 +78,30 @@ LANES = """
     )
 """
 
-_CANDIDATE = """
+# What an agent has promised to do himself within the next minutes; who will be away then is not waited for.
+_OWES = """
+      p.agent_id = agents.id and p.state in ('scheduled', 'offered', 'no_answer') and p.mode <> 'team'
+      and p.at_risk = '' and p.starts_at > :now and p.starts_at <= :now + interval '10 minutes'
+"""
+
+_OWES_TOLD = f"""
+      select extract(epoch from p.starts_at) || ' ' || p.task_id || ' ' || p.zone from promises p
+      where {_OWES} order by p.starts_at limit 1
+"""  # noqa: S608  a constant
+
+_CANDIDATE = f"""
       id, idle_since, skills, call_load, chat_load, video_load, call_capacity, chat_capacity, video_capacity,
       case when day_ends > :now then taken else 0 end,
       case when day_ends > :now and busy_ms + idle_ms > 0 then busy_ms::float8 / (busy_ms + idle_ms) else 0 end,
-      weight, most_a_day
+      weight, most_a_day,
+      ({_OWES_TOLD})
 """
 
 # Agents who may take nothing that waits are left out, or the first ones would hide those who could: who lack the skills
-# of every lane, have no room for its channel, or have had their day's share. So are those who may take only what was
-# looked at in vain. Agents with the same skills and the same load are one profile; profiles are found by jumping along
-# the index, and only of those who may take something the first agents are read: however many are busy or lack a skill.
+# of every lane, have no room for its channel, or have had their day's share; whom even the shortest task would keep
+# beyond the time of a call they have promised. So are those who may take only what was looked at in vain. Agents with
+# the same skills and the same load are one profile; profiles are found by jumping along the index, and only of those
+# who may take something the first agents are read: however many are busy or lack a skill.
 _FREE = _looks(
     f"""
     {LANES}, profiles as (
@@ -102,8 +115,10 @@ _FREE = _looks(
             > (p.hash, p.call_load, p.chat_load, p.video_load)
         order by 1, 3, 4, 5 limit 1) next
     ), able as materialized (
-      select p.hash, p.call_load, p.chat_load, p.video_load, array_agg(distinct occupies) as channels
-      from lanes cross join lateral (select case kind when 'nurture' then 'call' else kind end as occupies) channel
+      select p.hash, p.call_load, p.chat_load, p.video_load, array_agg(distinct occupies) as channels,
+        min(case when 'call/' || occupies = any(:beside) then 0 else q.handle_seconds end) as shortest
+      from lanes join queues q on q.id = lanes.queue_id
+      cross join lateral (select case kind when 'nurture' then 'call' else kind end as occupies) channel
       join profiles p on p.skills @> lanes.skills
         and (p.call_load = 0 or occupies || '/call' = any(:beside))
         and (p.chat_load = 0 or occupies || '/chat' = any(:beside))
@@ -121,6 +136,9 @@ _FREE = _looks(
         and ('call' = any(able.channels) and call_load < call_capacity
           or 'chat' = any(able.channels) and chat_load < chat_capacity
           or 'video' = any(able.channels) and video_load < video_capacity)
+        and not exists (
+          select from promises p where {_OWES} and p.starts_at < :now + make_interval(secs => able.shortest)
+            and not exists (select from tasks t where t.id = p.task_id and t.state = 'queued'))
       order by idle_since, id
       limit :most
       {{lock}}
@@ -140,16 +158,17 @@ _BYSTANDERS = text(
     """  # noqa: S608  a constant
 ).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
 
-# Who a task is kept for: he is there, be he busy, and could take it. Nobody waits for who could not.
+# Who a task is kept for: he is there, be he busy, and could take it. Nobody waits for who could not, but where nobody
+# else may take it (`router.model.tasks.NOBODY_ELSE`).
 KEPT = """
-      t.prefers_until > :now and exists (
+      (t.prefers_until = '9999-01-01 00:00+00' or t.prefers_until > :now and exists (
         select from agents o where o.id = t.prefers and o.wish in ('ready', 'ready_once')
           and o.disabled_at is null and o.heartbeat_at > :alive_since and o.pool = t.pool and o.skills @> t.skills
           and case t.kind when 'chat' then o.chat_capacity when 'video' then o.video_capacity
             else o.call_capacity end > 0
           and (o.most_a_day = 0 or o.day_ends is null or o.day_ends <= :now or o.taken < o.most_a_day)
           and not exists (
-            select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now))
+            select from exclusions e where e.task_id = t.id and e.agent_id = o.id and e.until > :now)))
 """
 
 # Somebody who said no a moment ago, and somebody kept for another who is there, are not among the first rows either.
@@ -169,8 +188,8 @@ def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
     select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
-      lanes.row, head.kept, r.version, r.newest_first, r.body::text, lanes.lane, able.most
-    from lanes
+      lanes.row, head.kept, r.version, r.newest_first, r.body::text, q.handle_seconds, lanes.lane, able.most
+    from lanes join queues q on q.id = lanes.queue_id
     cross join lateral (
       select array_agg(free.id) as ids, least(:k, count(*)) as most from free
       where free.skills @> lanes.skills and strpos(free.takes, lanes.kind) > 0
@@ -304,6 +323,17 @@ async def free_agents(session: WriteSession, look: Look) -> list[Candidate]:
     return [_candidate(row) for row in await session.execute(_FREE[look.locking], values)]
 
 
+_OWING = text(f"select id, ({_OWES_TOLD}) from agents where id = any(:agents)").bindparams(  # noqa: S608  a constant
+    bindparam("agents", type_=ARRAY(BigInteger)), bindparam("now", type_=DateTime(timezone=True))
+)
+
+
+async def owing(session: ReadSession, agents: Collection[int], now: datetime) -> Mapping[int, Owed]:
+    """Which of these agents have promised a call within the next minutes."""
+    rows = await session.rows(_OWING, {"agents": list(agents), "now": now})
+    return {row[0]: promised for row in rows if (promised := owed(row[1])) is not None}
+
+
 async def bystanders(
     session: WriteSession, pool: int, agents: Collection[int], now: datetime, lease: timedelta
 ) -> list[Candidate]:
@@ -321,8 +351,16 @@ def _candidate(row: Sequence[Any]) -> Candidate:
     return Candidate(
         row[0], row[1].timestamp() * 1000, levels_of(row[2]), load,
         ONE_OF_EACH if tuple(row[6:9]) == (1, 1, 1) else dict(zip(Channel, row[6:9], strict=True)),
-        row[10], row[9], row[11], row[12],
+        row[10], row[9], row[11], row[12], owed(row[13]),
     )
+
+
+def owed(told: str | None) -> Owed | None:
+    """What a statement tells of the call an agent has promised: its moment in seconds since 1970, its task and zone."""
+    if told is None:
+        return None
+    at, task_id, zone = told.split(" ")
+    return Owed(float(at) * 1000, int(task_id), zone)
 
 
 class Heads(NamedTuple):
@@ -339,31 +377,32 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
     may take at the moment."""
     values = {"agents": list(agents), "takes": list(agents.values()), "k": MOST_HEADS, **look.values}
     rows = [tuple(row) for row in await session.execute(_HEADS[look.locking], values)]
-    read = Counter(row[13:] for row in rows)
+    read = Counter(row[14:] for row in rows)
     if any(row[11] for row in rows):
         seen = {row[0] for row in rows}
         rows += [tuple(row) for row in await session.execute(_OLDEST[look.locking], values) if row[0] not in seen]
     return Heads(
-        [_head(row[:13], agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]},
+        [_head(row[:14], agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]},
         any(count >= most for (_, most), count in read.items()),
     )
 
 
 def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
-    task_id, tier, rank, skills, kind, _, prefers, until, step, still, version, _, body = row
+    task_id, tier, rank, skills, kind, _, prefers, until, step, still, version, _, body, handle = row
     # What is kept for somebody who is there, but is not among these agents, was not read.
     kept = Kept(prefers, until, bool(still) and prefers in agents)
-    return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step), version, body, kept)
+    return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step, handle), version, body, kept)
 
 
 class Place(NamedTuple):
-    """Where a task waits, as its columns say."""
+    """Where a task waits, as its columns say, and how many seconds one takes there."""
 
     tier: int
     rank: int
     skills: Sequence[str]
     kind: TaskKind
     row: int
+    handle_seconds: int = 0
 
 
 class Kept(NamedTuple):
@@ -380,6 +419,7 @@ def head_of(task_id: int, place: Place, version: int | None, body: str | None, k
     return Head(
         task_id, place.tier, place.rank - credit_ms(place.row, plan), levels_of(place.skills), abs(place.rank),
         occupies(place.kind), rules, kept.agent_id, kept.until.timestamp() * 1000 if kept.until else 0.0, kept.here,
+        kept.until == NOBODY_ELSE, place.handle_seconds,
     )
 
 

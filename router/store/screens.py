@@ -17,6 +17,7 @@ from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
+from router.model.promises import Promise
 from router.model.quotes import Quote
 from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
@@ -31,9 +32,10 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import conversations, figures, rooms, why
+from router.store import conversations, figures, promises, rooms, why
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
 
 MOST_COUNTED = 1_000
@@ -173,7 +175,9 @@ class Brief(NamedTuple):
 class DeskView:
     """`waiting` people wait in the agent's line, counted up to MOST_COUNTED. `why`
     says, while he is free, why what waits does not come to him; `names` are those of
-    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help."""
+    the agents they speak of. `helper` is the name of the supervisor who has said he comes to help.
+    `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
+    `zone` (IANA) the one times are agreed on with that person in."""
 
     agent: Agent
     doing: Doing
@@ -185,6 +189,9 @@ class DeskView:
     targets: Targets = Targets()
     pickable: Sequence[Pickable] = ()
     helper: str = ""
+    promises: Sequence[OwedTo] = ()
+    promised: Promise | None = None
+    zone: str = ""
 
     @property
     def why_idle(self) -> str:
@@ -265,9 +272,16 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     targets = await _targets(session, agent, work.task, now) if work and what is Doing.talking else Targets()
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
     pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
+    owed = await promises.owed_to(session, agent_id)
+    promised, zone = await _agreed(session, work) if work and what in (Doing.talking, Doing.wrapping) else (None, "")
     return DeskView(
-        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or ""
+        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
     )
+
+
+async def _agreed(session: ReadSession, work: Work) -> tuple[Promise | None, str]:
+    promised = await promises.open_of_contact(session, work.contact.id)
+    return promised, await promises.last_zone(session, work.contact.id) or work.campaign.timezone
 
 
 async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:

@@ -63,6 +63,11 @@ async def close_session(session: WriteSession, token: str) -> None:
     await session.execute(delete(Session).where(Session.token_hash == hash_token(token)))
 
 
+async def close_all(session: WriteSession, agent_id: int) -> None:
+    """Signs this agent out, wherever he is signed in."""
+    await session.execute(delete(Session).where(Session.agent_id == agent_id))
+
+
 async def sweep(session: WriteSession, now: datetime) -> None:
     """Forgets what is over: sessions, and counts whose window has passed."""
     await session.execute(delete(Session).where(Session.expires_at <= now))

@@ -1,15 +1,19 @@
 """Staffing as a query: whether somebody is there for a queue, how long it will take, and who will be there when."""
 
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import and_, func, or_, select, text
 
+from router.model.absences import Absence
 from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Role
 from router.model.campaigns import Queue
 from router.model.hours import Opening, week_of
-from router.model.slots import shifts_of
+from router.model.promises import SlotLoad
+from router.model.slots import LATEST, Load, Shift
 from router.model.tasks import TIER_NOW
 from router.store.db import ReadSession
 
@@ -86,18 +90,75 @@ async def waiting(session: ReadSession, pool: int) -> int:
     return int(rows[0][0])
 
 
-async def planned(session: ReadSession, queue: Queue, zone: str) -> Mapping[Opening, int]:
-    """How many agents who may take this queue's work have which weekly hours, in the wall time of `zone`.
+class Planned(NamedTuple):
+    """How many agents who may take a queue's work, or that of a queue they share it with, work which shifts; and what
+    those other queues have promised."""
+
+    shifts: Mapping[Shift, int]
+    loads: Sequence[Load]
+
+
+async def planned(session: ReadSession, queue: Queue, zone: str, now: datetime, *, only: int | None = None) -> Planned:
+    """Who is planned for this queue's work from `now` (aware) on, hours in the wall time of `zone`; of the agents
+    `only` this one.
 
     Agents without hours of their own work whenever the queue is open. Supervisors and administrators are counted only
     in hours they gave: they may take calls, but are not there for it.
     """
+    loads, skills = await _promised_beside(session, queue, now)
     rows = await session.rows(
-        select(Agent.shifts).where(
+        select(Agent.id, Agent.skills, Agent.shifts).where(
             Agent.pool == queue.pool,
-            Agent.skills.contains(list(queue.skills)),
+            or_(*(Agent.skills.contains(list(needed)) for needed in skills.values())),
             Agent.disabled_at.is_(None),
             or_(Agent.role == Role.agent, Agent.shifts != text("'{}'::jsonb")),
+            *([Agent.id == only] if only is not None else []),
         )
     )
-    return shifts_of(Opening(zone, week_of(row[0])) for row in rows)
+    away = await absences(session, [row[0] for row in rows], now)
+    shifts: Counter[Shift] = Counter()
+    for agent_id, has, hours in rows:
+        lines = frozenset(line for line, needed in skills.items() if needed <= frozenset(has))
+        shifts[Shift(Opening(zone, week_of(hours)), tuple(away.get(agent_id, ())), lines)] += 1
+    return Planned(shifts, loads)
+
+
+async def _promised_beside(
+    session: ReadSession, queue: Queue, now: datetime
+) -> tuple[list[Load], dict[int, frozenset[str]]]:
+    """What other queues of the pool have promised, in its order, and what skills they need; this one's among them."""
+    rows = await session.rows(
+        select(Queue.id, Queue.skills, Queue.slot_minutes, Queue.handle_seconds, SlotLoad.starts_at, SlotLoad.taken)
+        .join(SlotLoad, SlotLoad.queue_id == Queue.id)
+        .where(
+            Queue.pool == queue.pool, Queue.id != queue.id, SlotLoad.taken > 0,
+            SlotLoad.starts_at > now - timedelta(hours=4), SlotLoad.starts_at <= now + LATEST,
+        )
+        .order_by(SlotLoad.starts_at, Queue.id)
+    )
+    skills = {queue.id: frozenset(queue.skills)} | {row[0]: frozenset(row[1]) for row in rows}
+    loads = [
+        Load(line, starts_at, starts_at + timedelta(minutes=minutes), taken * seconds)
+        for line, _, minutes, seconds, starts_at, taken in rows
+    ]
+    return loads, skills
+
+
+async def absences(
+    session: ReadSession, agent_ids: Sequence[int], now: datetime
+) -> Mapping[int, Sequence[tuple[datetime, datetime]]]:
+    """When these agents are known to be away from `now` (aware) on."""
+    rows = await session.rows(
+        select(Absence.agent_id, Absence.starts_at, Absence.ends_at)
+        .where(Absence.agent_id.in_(agent_ids), Absence.ends_at > now).order_by(Absence.starts_at, Absence.id)
+    )
+    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    for agent_id, start, end in rows:
+        found[agent_id].append((start, end))
+    return found
+
+
+async def shares_agents(session: ReadSession, queue: Queue) -> bool:
+    """Whether another queue has this one's agents."""
+    other = select(Queue.id).where(Queue.pool == queue.pool, Queue.id != queue.id).limit(1)
+    return await session.scalar(other) is not None

@@ -15,6 +15,7 @@ from router.model.levels import levels_of
 from router.model.tasks import Task, TaskState
 from router.store import switches
 from router.store.db import ReadSession
+from router.store.promises import Troubled, troubled
 from router.store.screens import AgentLine
 from router.store.switches import HouseView
 
@@ -60,7 +61,8 @@ class Waiting(NamedTuple):
 @dataclass(frozen=True)
 class Supervision:
     """`asking` call for help, the first one first. `stuck` are wrap-ups past their time. `paused` are agents whom the
-    house has paused. `moving` are, by task, the agents to whom what rings could be given instead."""
+    house has paused. `moving` are, by task, the agents to whom what rings could be given instead. `promises`
+    are in danger, or were not kept."""
 
     asking: Sequence[AgentLine]
     stuck: Sequence[tuple[AgentLine, Task]]
@@ -68,6 +70,7 @@ class Supervision:
     waiting: Sequence[Waiting]
     moving: Mapping[int, Sequence[Agent]]
     house: HouseView
+    promises: Sequence[Troubled] = ()
 
 
 async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: datetime) -> Supervision:
@@ -86,7 +89,8 @@ async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: dat
     house = await switches.house(session)
     waiting = await _longest(session, others, house, now)
     moving = {task.id: able(others, task, now) for task in ringing}
-    return Supervision(asking, stuck, paused, waiting, moving, house)
+    in_danger = await troubled(session, now, MOST_WAITING)
+    return Supervision(asking, stuck, paused, waiting, moving, house, in_danger)
 
 
 def overdue(task: Task, now: datetime) -> bool:

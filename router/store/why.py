@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import and_, select, text
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
+from router.model.base import vouched
 from router.model.campaigns import Queue, Ruleset
-from router.model.routing import Head, Reason, why_not, why_nothing
+from router.model.routing import Head, Owed, Reason, keeps_him, why_not, why_nothing
 from router.model.tasks import HELD, Reservation, Task, TaskKind, TaskState
 from router.store import switches
 from router.store.db import ReadSession
-from router.store.rounds import KEPT, LANES, Kept, Place, head_of
+from router.store.rounds import KEPT, LANES, Kept, Place, head_of, owing
 
 MOST_OF_A_LANE = 200
 """A longer lane is counted as so many: a reason is told just as well by them."""
@@ -26,8 +28,8 @@ _FOR_AGENT = text(
     f"""
     {LANES}
     select lanes.stopped, lanes.tier, first.rank, lanes.skills, lanes.kind, lanes.row, r.version, r.body::text,
-      counted.many, counted.excluded, counted.kept, counted.owner
-    from lanes left join rulesets r on r.id = lanes.rules_id
+      counted.many, counted.excluded, counted.kept, counted.owner, q.handle_seconds
+    from lanes join queues q on q.id = lanes.queue_id left join rulesets r on r.id = lanes.rules_id
     cross join lateral (
       select t.rank from tasks t where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane
       order by t.rank limit 1) first
@@ -58,22 +60,24 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
     many: dict[int, int] = {}
     excluded: set[tuple[int, int]] = set()
     stopped: Counter[str] = Counter()
-    for switch, tier, rank, skills, kind, step, version, body, all_of_them, refused, kept, owner in rows:
+    for switch, tier, rank, skills, kind, step, version, body, all_of_them, refused, kept, owner, handle in rows:
         if switch:
             stopped[switch] += all_of_them
             continue
-        place = Place(tier, rank, skills, TaskKind(kind), step)
+        place = Place(tier, rank, skills, TaskKind(kind), step, handle)
         for times, keeper, said_no in (
             (all_of_them - refused - kept, None, False), (refused, None, True), (kept, owner, False)
         ):
             if times:
-                number = len(heads)  # it stands for them all
+                number = -1 - len(heads)  # it stands for them all
                 until = Kept(keeper, now + HEARTBEAT_LEASE, keeper is not None)
                 heads.append(head_of(number, place, version, body, until))
                 many[number] = times
                 if said_no:
                     excluded.add((number, agent.id))
-    reasons = why_nothing(heads, agent.candidate(now), now.timestamp() * 1000, excluded=excluded, many=many)
+    owes = await owing(session, [agent.id], now)
+    candidate = replace(agent.candidate(now), owes=owes.get(agent.id))
+    reasons = why_nothing(heads, candidate, now.timestamp() * 1000, excluded=excluded, many=many)
     codes = {"pull": "pull", "nurture": "nurture_paused", "campaign": "campaign_paused"}
     reasons += [{"code": codes[switch], "tasks": times} for switch, times in stopped.items()]
     return sorted(reasons, key=lambda one: -one["tasks"])
@@ -130,16 +134,22 @@ async def _standings(session: ReadSession, task: Task, rules: Ruleset | None, no
         agents.setdefault(agent.id, (agent, set()))[1].add(state)
     here = await _is_kept(session, task.id, now)
     body = msgspec.json.encode(rules.body).decode() if rules else None
-    place = Place(task.tier, task.rank, task.skills, task.kind, task.row)
+    queue = vouched(await session.get(Queue, task.queue_id))
+    place = Place(task.tier, task.rank, task.skills, task.kind, task.row, queue.handle_seconds)
     head = head_of(task.id, place, rules.version if rules else None, body, Kept(task.prefers, task.prefers_until, here))
     without = await _excluded(session, task.id, now)
     stopped = await switches.stops(session, task)
-    standings = [Standing(agent, _reason(agent, states, head, without, now)) for agent, states in agents.values()]
+    owes = await owing(session, list(agents), now)
+    standings = [
+        Standing(agent, _reason(agent, states, head, without, now, owes.get(agent.id)))
+        for agent, states in agents.values()
+    ]
     return [Standing(one.agent, one.reason or ({"code": "stopped"} if stopped else None)) for one in standings]
 
 
 def _reason(
-    agent: Agent, states: Iterable[TaskState | None], head: Head, without: set[tuple[int, int]], now: datetime
+    agent: Agent, states: Iterable[TaskState | None], head: Head, without: set[tuple[int, int]], now: datetime,
+    owes: Owed | None,
 ) -> Reason | None:
     """What he lacks is told before what will pass: who lacks the skills does not get it when he is back either."""
     reason = why_not(head, agent.candidate(now), excluded=without)
@@ -153,6 +163,10 @@ def _reason(
         return {"code": "ringing"}
     if agent.back_off_until is not None and agent.back_off_until > now and reason is None:
         return {"code": "resting"}
+    if reason is None and owes is not None:
+        reason = keeps_him(head, replace(agent.candidate(now), owes=owes), now.timestamp() * 1000)
+    if reason is None and head.only_he and head.prefers != agent.id:
+        return {"code": "only_owner", "owner": head.prefers}
     if reason is None and head.prefers not in (None, agent.id) and head.prefers_here and (
         head.prefers_until > now.timestamp() * 1000
     ):

@@ -19,6 +19,7 @@ from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
+from router.model.promises import PromiseMode
 from router.model.tasks import BY_AGENT, Disposition, Reservation, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
@@ -30,7 +31,7 @@ from router.web.quote_form import read_lines
 routes = web.RouteTableDef()
 T = TypeVar("T")
 
-REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "offer", "person")
+REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "callback", "offer", "person", "promises")
 """The parts of the desk that change by themselves, in the order in which they are sent: a ring goes first."""
 
 WRITTEN_IN = frozenset({"offer", "reply"})
@@ -70,7 +71,8 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
-        lives_in=lives_in, questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
+        lives_in=lives_in, modes=list(PromiseMode),
+        questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
     )
 
 

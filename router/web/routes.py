@@ -4,11 +4,13 @@ from aiohttp import web
 
 from router.paths import STATIC
 from router.web import (
+    agreed,
     api,
     attachments,
     availability,
     byhand,
     chat,
+    contacts,
     desk,
     figures,
     forms,
@@ -47,7 +49,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, openapi, keys, imports, byhand, merges, why, figures, people, rules,
+    api, openapi, keys, imports, byhand, merges, why, figures, people, agreed, contacts, rules,
 )
 
 

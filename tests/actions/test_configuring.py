@@ -1,7 +1,7 @@
 """Applying a file: the difference is shown, twice changes nothing, and what cannot be is refused."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from router.actions.configuring import apply
 from router.book import Book
@@ -240,3 +240,20 @@ async def test_mails_come_from_an_address_that_can_be_written_to(book: Book) -> 
     for wrong in ("hola", "hola@luz", "Luz <hola@luz.example>", "hola@luz.example, x@y.example"):
         with pytest.raises(WrongFile, match="mail_from should be an address"):
             await put(book, sending_from(wrong))
+
+
+async def test_a_file_disables_and_lets_in_again_and_says_nothing_when_it_does_not_say(book: Book) -> None:
+    await put(book, FILE)
+    gone = FILE.replace('login = "ana"', 'login = "ana"\ndisabled = true')
+    assert await put(book, gone) == ["~ agent ana: disabled: False → True"]
+    assert await put(book, gone) == await put(book, FILE) == []
+    assert await put(book, FILE.replace('login = "ana"', 'login = "ana"\ndisabled = false')) == [
+        "~ agent ana: disabled: True → False"]
+
+
+async def test_a_file_does_not_disable_who_holds_work(book: Book) -> None:
+    await put(book, FILE)
+    async with book.writing() as w:
+        await w.session.execute(update(Agent).values(call_load=1, busy_since=w.now))
+    with pytest.raises(WrongFile, match=r"agent ana: disabled: .* holds work just now"):
+        await put(book, FILE.replace('login = "ana"', 'login = "ana"\ndisabled = true'))

@@ -265,7 +265,7 @@ async def test_who_waits_in_another_call_at_his_time_is_served_by_that_one(line:
 
 
 @pytest.mark.parametrize(("outcome", "end"), [
-    (Disposition.no_answer, PromiseState.broken_by_customer), (Disposition.busy, PromiseState.broken_by_customer),
+    (Disposition.no_answer, PromiseState.no_answer), (Disposition.busy, PromiseState.no_answer),
     (Disposition.failed, PromiseState.missed_by_us), (Disposition.not_permitted, PromiseState.canceled),
 ])
 async def test_a_call_that_came_to_nothing_ends_the_promise(

@@ -17,8 +17,10 @@ from router.model.routing import (
     Expected,
     Head,
     Match,
+    Owed,
     Policy,
     Rules,
+    keeps_him,
     lost_per_minute,
     match,
     urgency,
@@ -45,6 +47,7 @@ def heads(draw: st.DrawFn) -> list[Head]:
         Head(
             number, draw(st.integers(0, 6)), since, draw(SKILLS), since, draw(st.sampled_from(Channel)), draw(RULES),
             draw(st.none() | ID), NOW + draw(st.integers(-5, 20)) * 1000, draw(st.booleans()),
+            draw(st.integers(0, 5)) == 0, draw(st.sampled_from([0.0, 300.0, 900.0])),
         )
         for number in draw(st.lists(ID, max_size=8, unique=True))
         for since in [draw(SINCE)]
@@ -63,6 +66,7 @@ AGENTS = st.lists(
         taken=st.integers(0, 4),
         weight=st.sampled_from([0.0, 1.0, 2.0]),
         most=st.sampled_from([0, 3]),
+        owes=st.none() | st.builds(Owed, at=st.sampled_from([-60, 200, 600]).map(lambda s: NOW + s * 1000), task=ID),
     ),
     max_size=8,
     unique_by=lambda agent: agent.id,
@@ -103,6 +107,8 @@ def test_a_round_is_lawful_and_the_same_in_whatever_order_it_is_asked(
     tasks_taken, agents_taken = {one.task for one in made}, {one.agent for one in made}
     assert len(tasks_taken) == len(made) == len(agents_taken)
     assert all(why_not(head_of[one.task], agent_of[one.agent], policy, excluded) is None for one in made)
+    assert all(keeps_him(head_of[one.task], agent_of[one.agent], NOW, policy) is None for one in made)
+    assert all(head_of[one.task].prefers in (None, one.agent) for one in made if head_of[one.task].only_he)
     shuffled, others = list(waiting), list(agents)
     random.shuffle(shuffled)
     random.shuffle(others)
@@ -121,7 +127,7 @@ def test_nobody_who_may_take_a_waiting_task_is_left_idle_but_for_a_stated_reason
     for task in plain:
         for one in light:
             if task.id not in tasks_taken and one.id not in agents_taken:
-                assert why_not(task, one, Policy(), excluded) is not None
+                assert why_not(task, one, Policy(), excluded) or keeps_him(task, one, NOW)
 
 
 @settings(max_examples=150, deadline=None)
@@ -291,3 +297,30 @@ def test_nothing_comes_of_nothing() -> None:
 
 def test_hours_of_waiting_lose_nothing_more() -> None:
     assert math.isclose(lost_per_minute(head(waited=86_400, rules=Rules(half_life_s=60.0)), NOW), 0.0, abs_tol=1e-9)
+
+
+def test_what_only_one_may_take_waits_for_him_though_he_is_away_or_has_said_no() -> None:
+    his = head(1, prefers=2, prefers_until=NOW + 9e12, only_he=True)
+    assert match([his], [agent(1)], NOW) == []
+    assert match([his], [agent(1), agent(2)], NOW, excluded={(1, 2)}) == []
+    (made,) = match([his], [agent(1), agent(2)], NOW)
+    assert made.agent == 2
+    assert {"code": "passed_over", "by": {"agent": 1, "code": "only_owner", "owner": 2}} in made.why
+    assert why_nothing([his], agent(1), NOW) == [{"code": "only_owner", "owner": 2, "tasks": 1}]
+
+
+@pytest.mark.parametrize(("handle_s", "in_s", "given"), [(300, 301, True), (300, 300, True), (300, 299, False),
+                                                        (0, 1, True), (900, -1, True)])
+def test_who_has_promised_a_call_is_given_only_what_is_done_before(handle_s: float, in_s: float, given: bool) -> None:
+    owes = Owed(NOW + in_s * 1000, task=9, zone="Europe/Madrid")
+    task, his = head(1, handle_s=handle_s), head(9, handle_s=handle_s)
+    assert bool(match([task], [agent(1, owes=owes)], NOW)) is given
+    assert match([his], [agent(1, owes=owes)], NOW)
+    chat = head(2, channel=Channel.chat, handle_s=handle_s)
+    assert match([chat], [agent(1, owes=owes)], NOW), "a call may come in beside a chat"
+    if not given:
+        reason = {"code": "has_promised", "at": owes.at, "zone": "Europe/Madrid"}
+        (made,) = match([task], [agent(1, owes=owes), agent(2, idle=0)], NOW)
+        assert (made.agent, [one["by"] for one in made.why if one["code"] == "passed_over"]) == (
+            2, [{"agent": 1, **reason}])
+        assert why_nothing([task], agent(1, owes=owes), NOW) == [{**reason, "tasks": 1}]

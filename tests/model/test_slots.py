@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from router.model.guard import next_open
 from router.model.hours import Opening, Windows, opening, public_holidays, week_of
 from router.model.packs import Pack
-from router.model.slots import LATEST, LEAD_TIME, Rules, at, offered, shifts_of
+from router.model.slots import LATEST, LEAD_TIME, Load, Rules, Shift, at, away, offered, shifts_of
 from tests.model.packing import DEMO, STANDARD, made, weekly
 
 MADRID = ZoneInfo("Europe/Madrid")
@@ -128,3 +128,42 @@ def test_no_slot_lies_where_hours_holidays_law_or_staff_forbid_and_each_can_be_h
             assert there, "nobody is at work"
         assert slot.capacity <= of.capacity(staffed)
         last = slot.ends_at
+
+
+NINE = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+OPEN = opening("Europe/Madrid", {})
+
+
+def capacity(staff: dict[frozenset[int], int], others: dict[int, int]) -> int:
+    """Calls of twelve minutes line 0 can promise for nine o'clock, with `staff` by the lines they can work for, while
+    `others` have promised so many of theirs."""
+    shifts = {Shift(OPEN, (), lines): count for lines, count in staff.items()}
+    loads = [Load(line, NINE, NINE + QUARTER, calls * 720) for line, calls in others.items()]
+    found = at(rules(handle_seconds=720), shifts, NINE, NINE - timedelta(hours=1), loads)
+    return found.capacity if found else 0
+
+
+def test_agents_of_two_queues_are_counted_once() -> None:
+    both, mine, yours = frozenset({0, 1}), frozenset({0}), frozenset({1})
+    assert capacity({both: 3}, {}) == 3
+    assert capacity({both: 3}, {1: 2}) == 1
+    assert capacity({both: 3}, {1: 3}) == 0
+    assert capacity({both: 1, mine: 1}, {1: 1}) == 1
+    assert capacity({both: 1, yours: 2}, {1: 2}) == 1, "those who can only do the other's work do it"
+    assert capacity({both: 1, yours: 2}, {1: 3}) == 0
+
+
+def test_three_queues_in_a_ring_are_weighed_together() -> None:
+    staff = {frozenset({0, 1}): 1, frozenset({1, 2}): 1, frozenset({0, 2}): 1}
+    assert capacity(staff, {1: 1, 2: 1}) == 1
+    assert capacity(staff, {1: 2, 2: 1}) == 0
+
+
+def test_who_is_known_to_be_away_is_not_counted() -> None:
+    span = (NINE + timedelta(minutes=14), NINE + timedelta(hours=1))
+    assert at(rules(), {Shift(OPEN, (span,)): 1}, NINE, NINE - timedelta(hours=1)) is None
+    assert at(rules(), {Shift(OPEN, (span,)): 1}, NINE - QUARTER, NINE - timedelta(hours=1)) is not None
+    morning = Shift(opening("Europe/Madrid", {"thu": [["09:00", "10:00"]]}), (span,))
+    moments = [NINE - timedelta(minutes=30), NINE, NINE + QUARTER]
+    assert [away(morning, one, one + timedelta(minutes=1)) for one in moments] == ["", "shift", "absence"]

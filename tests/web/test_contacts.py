@@ -1,4 +1,4 @@
-"""`/people` and `/rules`: why somebody is not called, and what the rules stand on, for those who may see it."""
+"""`/contacts` and `/rules`: why somebody is not called, and what the rules stand on, for those who may see it."""
 
 import io
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ async def post(browser: Browser, path: str, **fields: str) -> int:
 
 
 async def test_a_person_whose_clock_nobody_knows_gets_one(house: House, browser: Browser) -> None:
-    path = f"/people/{house.person}"  # type: ignore[attr-defined]
+    path = f"/contacts/{house.person}"  # type: ignore[attr-defined]
     status, seen = await browser.get(path)
     assert status == 200
     assert "Nobody knows. Ask, and choose" in seen
@@ -60,11 +60,11 @@ async def test_a_person_whose_clock_nobody_knows_gets_one(house: House, browser:
     assert "zone.unknown" not in seen
     assert await post(browser, f"{path}/zone", country="ZZ", postcode="1") == 422
     assert await post(browser, f"{path}/zone", country="US", postcode="<>") == 422
-    assert await post(browser, "/people/99/zone", zone="America/New_York") == 404
+    assert await post(browser, "/contacts/99/zone", zone="America/New_York") == 404
 
 
 async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: House, browser: Browser) -> None:
-    path = f"/people/{house.person}"  # type: ignore[attr-defined]
+    path = f"/contacts/{house.person}"  # type: ignore[attr-defined]
     assert await post(browser, f"{path}/suppress", reason="complaint") in (200, 303)
     assert await post(browser, f"{path}/suppress", reason="stop") == 422
     _, seen = await browser.get(path)
