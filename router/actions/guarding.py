@@ -3,7 +3,7 @@ and once more directly before it leaves the house."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from router.actions import suppressing
 from router.book import Writing
@@ -21,6 +21,9 @@ from router.model.places import inhabited, part_of
 from router.model.zones import CONFIDENCE, Evidence, ZoneSource, evidence, of_address, one_clock
 from router.store import attempts, budgets, packs
 from router.store.db import ReadSession
+
+LATE = timedelta(minutes=1)
+"""What leaves so long after it was permitted is asked about its caps and gaps, too."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ async def still_permitted(w: Writing, delivery: Delivery) -> Verdict | None:
     """What a customer's delivery is told directly before it leaves: None, or the guard's answer that forbids it now.
 
     Between the permission and this moment he may have said stop, or its hour may have passed while the carrier or we
-    were away. The attempt's own place in the caps is not counted against itself. Who says stop holds the same locks:
-    either this saw it, or it left before.
+    were away. Who says stop holds the same locks: either this saw it, or it left before. The attempt's own place in the
+    caps is not counted against itself; one that leaves late counts from when it leaves.
     """
     if not delivery.to_customer or delivery.attempt_id is None:
         return None
@@ -157,9 +160,16 @@ async def still_permitted(w: Writing, delivery: Delivery) -> Verdict | None:
     snapshot, _ = await look(
         w.session, campaign, contact, purpose, w.now, lead_id=attempt.lead_id, channel=attempt.channel
     )
-    # What was counted then was counted with this one's place kept; only what has changed since may forbid it.
-    verdict = may_contact(replace(snapshot, tries=(), refused_at=None), w.now)
+    mine = Try(attempt.at, purpose, attempt.channel)
+    others = list(snapshot.tries)
+    if mine in others:
+        others.remove(mine)
+    late = w.now - attempt.at > LATE
+    # Until then others were counted with this one's place kept, so they say nothing against it.
+    verdict = may_contact(replace(snapshot, tries=others if late else ()), w.now)
     if verdict.allowed:
+        if late and purpose is Purpose.commercial:
+            attempt.at = w.now
         return None
     told(w, verdict, campaign, purpose, lead_id=attempt.lead_id, subject_id=attempt.id, channel=attempt.channel,
          when="start", what=DeliveryKind(delivery.kind).value)

@@ -1,6 +1,7 @@
 """Suppressing: whom not to contact any more, why, and how far that reaches. It counts from its commit, in every
 replica: the guard reads it in the very transaction that would contact him, under the same locks."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from router.book import Writing
@@ -30,10 +31,17 @@ async def suppress(
 
     `channel` narrows it to one. Who gave no number has none to be denied; his person can be.
     """
-    await lock(w, contact)
     scope = REACHES[reason]
+    persons = {contact.id: contact.merged_into or contact.id}
+    if scope.about is About.both and contact.phone:
+        # Whoever has his number with another brand is he.
+        for known in await suppressions.with_number(w.session, contact.phone):
+            other = vouched(await w.session.get(Contact, known))
+            persons[other.id] = other.merged_into or other.id
+    roots = [f"person:{root}" for root in sorted(set(persons.values()))]
+    await w.session.lock_words([*roots, contact.phone] if contact.phone else roots)
     until = w.now + scope.lasts if scope.lasts else None
-    for phone, person in _rows(contact, scope.about):
+    for phone, person in _rows(contact, scope.about, sorted(persons)):
         w.session.add(Suppression(
             phone=phone, contact_id=person, reason=reason, created_at=w.now, until=until,
             channel=channel or scope.channel,
@@ -42,11 +50,12 @@ async def suppress(
            agent_id=agent_id, reason=reason, channel=channel or scope.channel, until=_said(until))
 
 
-def _rows(contact: Contact, about: About) -> list[tuple[str, int | None]]:
+def _rows(contact: Contact, about: About, persons: Sequence[int]) -> list[tuple[str, int | None]]:
     """What is written down: number and contact of each row."""
     number, person, pair = (contact.phone, None), ("", contact.id), (contact.phone, contact.id)
     rows: dict[About, list[tuple[str, int | None]]] = {
-        About.number: [number], About.person: [person], About.both: [number, person], About.pair: [pair],
+        About.number: [number], About.person: [person], About.pair: [pair],
+        About.both: [number, *(("", one) for one in persons)],
     }
     return [row for row in rows[about] if row[0] or (row[1] and about is not About.pair)]
 
