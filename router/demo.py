@@ -80,6 +80,39 @@ consent_text = ""
   unit_minor = 45000
   period = "once"
 
+  [[campaigns.cadences]]
+  key = "demo"
+  name = "Demostración"
+  on = ["opened_unsigned", "never_opened", "idle", "sign_abandoned", "hot_reopen", "expiring"]
+
+    [[campaigns.cadences.steps]]
+    n = 1
+    channel = "call_task"
+
+    [[campaigns.cadences.steps]]
+    n = 2
+    channel = "sms"
+    template = "offer_again"
+    delay = 1
+    unit = "bmin"
+
+    [[campaigns.cadences.steps]]
+    n = 3
+    channel = "call_task"
+    delay = 2
+    unit = "bmin"
+
+    [[campaigns.cadences.steps]]
+    n = 4
+    channel = "sms"
+    template = "goodbye"
+    delay = 5
+    unit = "bmin"
+
+    [campaigns.cadences.outcomes.no_answer]
+    then = "next"
+    delays = [[1, "bmin"]]
+
 [[agents]]
 login = "ana"
 name = "Ana"

@@ -5,6 +5,7 @@ import time
 
 from router.actions import importing, listing
 from router.book import Book
+from router.failpoints import fail_here
 from router.model.imports import CHUNK
 from router.store import imports
 from router.store.db import contended, lost_connection
@@ -43,6 +44,8 @@ class Importer:
                     return False
                 claimed = found.id
                 await importing.step(w, found, self.most)
+                fail_here("import.written")
+            fail_here("import.committed")
             self._fit(time.perf_counter() - began)
         except Exception as error:
             if claimed is None or lost_connection(error) or contended(error):

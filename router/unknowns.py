@@ -15,7 +15,7 @@ from router import outcomes
 from router.book import Book, Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.outcomes import Performed, Story
-from router.ports import Carrier, Channel, OutsideError, Participant
+from router.ports import Carrier, Channel, LegRole, OutsideError, Participant
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,12 @@ class Unknowns:
                 await outcomes.close(w, self._story, delivery, DeliveryState.failed, "not_found")
 
     async def _give_up_leg(self, w: Writing, delivery: Delivery, to: DeliveryState, patience: timedelta) -> None:
-        """The room is ended too: should the leg come after all, it finds nobody, and nobody finds it."""
+        """The room is ended too: should the leg come after all, it finds nobody, and nobody finds it. But for a
+        colleague who is asked: two others talk there. He is hung up when the carrier tells of him."""
         if w.now - since(delivery) < patience:
             return
-        if await outcomes.close(w, self._story, delivery, to, "not_found"):
+        closed = await outcomes.close(w, self._story, delivery, to, "not_found")
+        if closed and delivery.order["role"] != LegRole.colleague:
             await outcomes.end(w, delivery, DeliveryKind.end_room, {"room": delivery.order["room"]})
 
     async def _settle_message(self, delivery: Delivery) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from router.model.base import State
 from router.model.calls import CallState
+from router.model.consultations import ConsultationState
 from router.model.tasks import ReservationState, TaskState
 from router.store.db import ReadSession
 
@@ -15,7 +16,9 @@ def _moves(noun: str, states: type[State]) -> str:
     return ",".join(f"('{noun}','{one}','{to}')" for one in states for to in states if one.may_become(to))
 
 
-_STATES = {"task": TaskState, "call": CallState, "reservation": ReservationState}
+_STATES = {
+    "task": TaskState, "call": CallState, "reservation": ReservationState, "consultation": ConsultationState,
+}
 _LEGAL = ",".join(_moves(noun, states) for noun, states in _STATES.items())
 
 RULES = {
@@ -24,18 +27,38 @@ RULES = {
           select from reservations r where r.task_id = t.id and r.state = 'pending' and r.agent_id = t.agent_id)""",
     "no task has two pending reservations": """
         select task_id from reservations where state = 'pending' group by task_id having count(*) > 1""",
-    "an agent's load by channel is what he holds, within his capacity": """
+    "an agent's load by channel is what he holds and what he is asked about, within his capacity": """
         select a.id from agents a left join tasks t on t.agent_id = a.id
           and t.state in ('reserved', 'connecting', 'engaged', 'wrapping')
-        group by a.id having count(t.id) filter (where t.kind in ('call', 'nurture')) <> a.call_load
+        group by a.id having count(t.id) filter (where t.kind in ('call', 'nurture')) + (
+            select count(*) from consultations c where c.agent_id = a.id and c.state in ('ringing', 'joined')
+          ) <> a.call_load
           or count(t.id) filter (where t.kind = 'chat') <> a.chat_load
           or count(t.id) filter (where t.kind = 'video') <> a.video_load
           or a.call_load > a.call_capacity or a.chat_load > a.chat_capacity or a.video_load > a.video_capacity""",
     "whoever holds something is busy since then, and nobody else is": """
         select id from agents where (call_load + chat_load + video_load > 0) <> (busy_since is not null)""",
-    "nobody has two live voice tasks": """
-        select agent_id from tasks where kind <> 'chat' and state in ('connecting', 'engaged', 'wrapping')
+    "nobody has two live voice tasks, or is asked about one beside his own": """
+        select agent_id from (
+          select agent_id from tasks where kind <> 'chat' and state in ('connecting', 'engaged', 'wrapping')
+          union all select agent_id from consultations where state in ('ringing', 'joined')) voice
         group by agent_id having count(*) > 1""",
+    "a colleague is asked about a call in which two talk, by the one who has it": """
+        select n.id from consultations n left join calls c on c.id = n.call_id and c.agent_id = n.asked_by
+          and c.task_id = n.task_id and c.state = 'talking'
+        where n.state in ('ringing', 'joined') and c.id is null""",
+    "while a colleague's telephone rings the customer is on hold, and an alarm ends it": """
+        select n.id from consultations n join calls c on c.id = n.call_id
+        where n.state = 'ringing' and (not c.on_hold or not exists (select from alarms a
+          where a.kind = 'consultation.answer' and a.subject_id = n.id and a.state = 'pending'))""",
+    "a colleague's telephone is in the call as long as he is asked": """
+        select l.id from legs l where l.role = 'colleague' and (l.ended_at is null) <> exists (
+          select from consultations n where n.leg_id = l.id and n.state in ('ringing', 'joined'))""",
+    "what is wanted of the hold is what was ordered last": """
+        select c.id from calls c cross join lateral (
+          select (d."order"->>'on')::boolean as wanted from deliveries d where d.call_id = c.id and d.kind = 'hold'
+          order by d.id desc limit 1) last
+        where c.state = 'talking' and last.wanted <> c.on_hold""",
     "who holds a task is named, and a waiting task is held by nobody": """
         select id from tasks where (state in ('reserved', 'connecting', 'engaged', 'wrapping')) and agent_id is null
           or state in ('queued', 'scheduled') and agent_id is not null""",
@@ -46,7 +69,7 @@ RULES = {
         select agent_id from reservations where state = 'pending' group by agent_id having count(*) > 1""",
     "what is put off comes back by an alarm": """
         select t.id from tasks t where t.state = 'scheduled' and not exists (select from alarms a
-          where a.kind = 'task.due' and a.subject_id = t.id and a.state = 'pending')""",
+          where a.kind in ('task.due', 'task.rested') and a.subject_id = t.id and a.state = 'pending')""",
     "a task that is connecting or engaged has one live call": """
         select t.id from tasks t where t.state in ('connecting', 'engaged') and
           case when t.kind in ('chat', 'video') then 0 else 1 end <> (
@@ -77,20 +100,22 @@ RULES = {
         select l.id from leads l left join facts f on f.lead_id = l.id
         group by l.id having count(f.id) <> l.seq or coalesce(max(f.seq), 0) <> l.seq
           or count(distinct f.seq) <> count(f.id)""",
-    "the last fact of a task, a call or a reservation is its state": """
+    "the last fact of a task, a call, a reservation or a consultation is its state": """
         select f.id from (
           select distinct on (split_part(kind, '.', 1), subject_id) id, kind, subject_id from facts
-          where kind ~ '^(task|call|reservation)\\.' and kind not in ('call.held', 'call.unheld')
+          where kind ~ '^(task|call|reservation|consultation)\\.' and kind not in ('call.held', 'call.unheld')
           order by split_part(kind, '.', 1), subject_id, id desc) f
         left join tasks t on t.id = f.subject_id and f.kind = 'task.' || t.state
         left join calls c on c.id = f.subject_id and f.kind = 'call.' || c.state
         left join reservations r on r.id = f.subject_id and f.kind = 'reservation.' || r.state
-        where coalesce(t.id, c.id, r.id) is null""",
+        left join consultations n on n.id = f.subject_id and f.kind = 'consultation.' || n.state
+        where coalesce(t.id, c.id, r.id, n.id) is null""",
     "each move has one fact: they follow each other as states may": f"""
         select id from (
           select id, noun, state, lag(state) over (partition by noun, subject_id order by id) as before from (
             select id, subject_id, split_part(kind, '.', 1) as noun, split_part(kind, '.', 2) as state from facts
-            where kind ~ '^(task|call|reservation)\\.' and kind not in ('call.held', 'call.unheld')) told) move
+            where kind ~ '^(task|call|reservation|consultation)\\.' and kind not in ('call.held', 'call.unheld')
+          ) told) move
         where before is not null and (noun, before, state) not in ({_LEGAL})""",  # noqa: S608  constants
     "every place in a slot that is held or booked is counted": """
         select p.id from promises p left join slot_loads l on l.queue_id = p.queue_id and l.starts_at = p.slot_at

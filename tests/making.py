@@ -7,13 +7,17 @@ from msgspec.structs import replace
 
 from router.book import Writing
 from router.model.agents import Agent, Role, Wish
+from router.model.cadence_rules import CadencePlan, check
+from router.model.cadences import CadenceVersion
 from router.model.campaigns import Campaign, Queue, Ruleset, Site
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.leads import Intent, Lead
+from router.model.outcomes import NAMES
 from router.model.rules import RulesPlan, as_body
 from router.model.tasks import Task, TaskKind, TaskState, placed
 from router.model.vault import hash_token, new_token
+from router.store import cadences
 
 COMPANY = {
     "name": "Luz Clara SL", "address": "Calle Mayor 1, 28013 Madrid", "phone": "+34910000000",
@@ -52,9 +56,9 @@ async def site(w: Writing, queue: Queue, key: str = "landing", **values: Any) ->
 async def agent(w: Writing, login: str = "ana", *, ready: bool = True, **values: Any) -> Agent:
     """An agent; `ready` ones are eligible at the moment of the transaction."""
     made = Agent(
-        login=login, name=login.title(), password_hash="!", address=f"client:{login}",
-        **{"role": Role.agent, "wish": Wish.ready if ready else Wish.off, "idle_since": w.now if ready else None,
-           "heartbeat_at": w.now if ready else None, **values},
+        login=login, name=login.title(), password_hash="!",
+        **{"address": f"client:{login}", "role": Role.agent, "wish": Wish.ready if ready else Wish.off,
+           "idle_since": w.now if ready else None, "heartbeat_at": w.now if ready else None, **values},
     )
     w.session.add(made)
     await w.session.flush()
@@ -90,6 +94,17 @@ async def task(w: Writing, queue: Queue, lead: Lead, **values: Any) -> Task:
     )
     w.session.add(made)
     await w.session.flush()
+    return made
+
+
+async def cadence(w: Writing, campaign: Campaign, *steps: dict[str, Any], **plan: Any) -> CadenceVersion:
+    """The campaign's cadence from now on, as its file would say it: for any quiet quote, unless `on` says otherwise."""
+    numbered = [{"n": place, "channel": "call_task", **step} for place, step in enumerate(steps, 1)]
+    written = msgspec.convert({
+        "key": "ours", "name": "Ours", "steps": numbered,
+        "on": ["sign_abandoned", "hot_reopen", "opened_unsigned", "never_opened", "expiring", "idle"], **plan,
+    }, CadencePlan)
+    made, _ = await cadences.publish(w.session, campaign.id, check(written, NAMES), w.now, is_preset=False)
     return made
 
 

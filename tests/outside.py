@@ -196,6 +196,9 @@ class Told:
     async def leg_failed(self, w: Writing, delivery: Delivery, reason: str, /) -> None:
         self._hear(w, "leg_failed", reason)
 
+    async def held(self, w: Writing, delivery: Delivery, /) -> None:
+        self._hear(w, "held", delivery.order["on"])
+
     async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> None:
         self._hear(w, "message_placed", carrier_id)
 

@@ -74,7 +74,7 @@ class TwilioCarrier:
             placed = await self._api.conferences(quote(order.room, safe="")).participants.create_async(
                 from_=order.caller_id,
                 to=order.to,
-                label=order.role.value,
+                label=order.label,
                 timeout=order.ring_seconds,
                 time_limit=order.longest_seconds,
                 early_media=True,

@@ -253,4 +253,5 @@ def address(number: str, channel: Channel) -> str:
 
 def role(label: str | None) -> LegRole | None:
     """The role a participant's label names, if any."""
-    return LegRole(label) if label in set(LegRole) else None
+    word = (label or "").partition("-")[0]
+    return LegRole(word) if word in set(LegRole) else None

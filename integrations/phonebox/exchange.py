@@ -120,7 +120,7 @@ class Exchange:
         """A call that is answered goes into the room of this name, which is opened for it if need be."""
         room = self._room_of(name, callback, now)
         self._check_label(room, leg)
-        leg.room, leg.room_name = room.sid, room.name
+        leg.room, leg.room_name, leg.on_hold, leg.muted = room.sid, room.name, False, False
         if leg not in room.legs:
             room.legs.append(leg)
         self._join(room, leg, now)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import keeping, listing, outgoing, presence, promising, suppressing, wrapping
+from router.actions import consulting, keeping, listing, outgoing, presence, promising, suppressing, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.guarding import permit, refund
 from router.book import Writing
@@ -17,13 +17,14 @@ from router.model.base import vouched
 from router.model.budgets import LEG_COST
 from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import Campaign
+from router.model.consultations import ConsultationState
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Conflict
 from router.model.guard import Purpose
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
-from router.ports import LegMoved, LegOutcome, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls
+from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
+from router.store import alarms, arrivals, budgets, calls, consultations
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -68,6 +69,8 @@ async def on_event(w: Writing, event: LegMoved | RoomMoved) -> None:
 async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
     stage = _STAGES.index(event.stage)
     leg.carrier_id = leg.carrier_id or event.carrier_id
+    if leg.ended_at is not None and event.stage is not LegStage.ended:
+        await _late(w, leg)
     if stage <= leg.stage and not (stage == 0 == leg.stage):
         return
     leg.stage = stage
@@ -99,7 +102,7 @@ async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
     if event.change not in (RoomChange.joined, RoomChange.left):
         return
     for leg in await calls.legs_of(w.session, call.id):
-        unnamed = not event.carrier_id or not leg.carrier_id
+        unnamed = (not event.carrier_id or not leg.carrier_id) and leg.ended_at is None
         if (event.carrier_id and leg.carrier_id == event.carrier_id) or (unnamed and event.role == leg.role):
             leg.carrier_id = leg.carrier_id or event.carrier_id
             if event.change is RoomChange.joined:
@@ -115,16 +118,26 @@ async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
 async def _joined(w: Writing, leg: Leg) -> None:
     """The leg is in the room: by its own callback or by the room's, whichever comes first."""
     if leg.ended_at is not None:
+        await _late(w, leg)
         return
     leg.stage = max(leg.stage, _STAGES.index(LegStage.answered))
     if leg.joined_at is not None:
         return
     leg.joined_at = w.now
     await w.session.flush()
-    if leg.role == "agent":
+    if leg.role == LegRole.colleague:
+        await consulting.joined(w, leg)
+    elif leg.role == "agent":
         await _agent_joined(w, leg.call_id)
     else:
         await _customer_joined(w, leg.call_id)
+
+
+async def _late(w: Writing, leg: Leg) -> None:
+    """A colleague answers who is not asked any more: nobody may listen in whom the house does not know of."""
+    if leg.role == LegRole.colleague and leg.outcome in (LegOutcome.canceled, LegOutcome.failed):
+        await w.session.flush()
+        await consulting.hang_up_late(w, vouched(await w.session.get(Call, leg.call_id)), leg)
 
 
 async def _agent_joined(w: Writing, call_id: int) -> None:
@@ -195,11 +208,15 @@ async def _somebody_there(w: Writing, call: Call) -> None:
 
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
     call = vouched(await w.session.locked(Call, leg.call_id))
+    if leg.role == LegRole.colleague:
+        await consulting.colleague_left(w, call, leg, outcome)
+        return
     if leg.role == "customer" and outcome is LegOutcome.completed and not leg.came_in:
         leg.joined_at = leg.joined_at or w.now
         await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
     if call.state is CallState.talking:
-        await end_call(w, call.id, Ended("completed"))
+        if leg.role != "agent" or not await consulting.asker_left(w, call):
+            await end_call(w, call.id, Ended("completed"))
         return
     legs = await calls.legs_of(w.session, call.id)
     customer = next((one for one in legs if one.role == "customer"), None)
@@ -251,6 +268,7 @@ async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = T
     if call is None:
         return None
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
+    await consulting.call_over(w, call)
     for unplaced in await calls.stop_unplaced_legs(w.session, call.id, w.now):
         w.fact("delivery.abandoned", lead_id=call.lead_id, subject_id=unplaced.id, reason="call_ended")
         if unplaced.attempt_id is not None:
@@ -307,8 +325,11 @@ async def _own_call(w: Writing, call_id: int, agent_id: int) -> Call:
 
 
 async def hang_up(w: Writing, call_id: int, agent_id: int) -> None:
-    """The agent ends the call. Raises Conflict when it has ended, or is another's."""
-    await _own_call(w, call_id, agent_id)
+    """The agent ends the call; while he asks a colleague he only leaves it. Raises Conflict when it has ended, or is
+    another's."""
+    call = await _own_call(w, call_id, agent_id)
+    if call.state is CallState.talking and await consulting.asker_left(w, call):
+        return
     await end_call(w, call_id, Ended("agent_hung_up", Disposition.no_answer))
 
 
@@ -317,6 +338,10 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     call = vouched(await w.session.locked(Call, vouched(delivery.call_id)))
     leg = vouched(await w.session.locked(Leg, vouched(delivery.leg_id)))
     leg.carrier_id = leg.carrier_id or carrier_id
+    if leg.role == LegRole.colleague:
+        if leg.ended_at is not None:
+            await _late(w, leg)
+        return
     agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
     if leg.came_in:
         # Too late he comes into a room that is over, where nobody is: he is fetched out of it and waits on.
@@ -341,12 +366,24 @@ async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
 
 
 async def hold(w: Writing, call_id: int, agent_id: int, on: bool) -> None:
-    """Puts the customer on hold, or takes him back. Raises Conflict when there is nobody to hold."""
+    """Puts the customer on hold, or takes him back. Raises Conflict when there is nobody to hold, or a colleague's
+    telephone rings: he comes in when only who has asked him is there."""
     call = await _own_call(w, call_id, agent_id)
-    legs = {leg.role: leg for leg in await calls.legs_of(w.session, call.id)}
-    if call.state is not CallState.talking or "customer" not in legs:
+    if call.state is not CallState.talking:
         raise Conflict("There is nobody on the line yet.")
-    await outgoing.hold(w, call, legs["customer"], on)
-    w.fact("call.held" if on else "call.unheld", lead_id=call.lead_id, subject_id=call.id, agent_id=agent_id)
-    call.on_hold = on
-    w.hint(f"agent:{agent_id}")
+    asked = await consultations.live_of_call(w.session, call.id)
+    if asked is not None and asked.state is ConsultationState.ringing:
+        raise Conflict("Your colleague's telephone still rings. Wait for the answer, or go on alone.")
+    await consulting.set_hold(w, call, on)
+    if asked is not None:
+        w.hint(f"agent:{asked.agent_id}")
+
+
+async def held(w: Writing, delivery: Delivery) -> None:
+    """The carrier has put the customer on hold, or taken him back. Two such orders may pass each other on the way: what
+    is wanted now is said again when this was something else."""
+    call = vouched(await w.session.locked(Call, vouched(delivery.call_id)))
+    if call.state is not CallState.talking or call.on_hold is bool(delivery.order["on"]):
+        return
+    legs = {leg.role: leg for leg in await calls.legs_of(w.session, call.id)}
+    await outgoing.hold(w, call, legs["customer"], call.on_hold)

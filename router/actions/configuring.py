@@ -13,14 +13,16 @@ from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
 from router.model.base import Numbered
+from router.model.cadence_rules import CadencePlan, WrongCadence, check
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.errors import Conflict
 from router.model.levels import asked, owned
+from router.model.outcomes import NAMES
 from router.model.packs import BY_COUNTRY, shipped
 from router.model.routing import PLAIN, Channel
 from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
-from router.store import agents, configuration
+from router.store import agents, cadences, configuration
 
 N = TypeVar("N", bound=Numbered)
 
@@ -57,6 +59,7 @@ def _check(plan: Plan, demo: bool) -> None:
             if number.queue not in queues:
                 raise WrongFile(f"number {number.phone}: campaign {campaign.key} has no queue {number.queue}")
         _check_queues(campaign, plan.skills)
+        _check_cadences(campaign)
         for queue in campaign.queues:
             _check_hours(f"queue {campaign.key}/{queue.key}", queue.hours)
             _check_days(f"queue {campaign.key}/{queue.key}", queue.closures)
@@ -92,6 +95,17 @@ def _check_queues(campaign: CampaignPlan, known: Sequence[str]) -> None:
             raise WrongFile(f"{thing}: wrap_most_seconds should not be less than wrap_seconds")
     if way := circle({queue.key: queue.overflow for queue in campaign.queues if queue.overflow is not None}):
         raise WrongFile(f"campaign {campaign.key}: overflow goes round in a circle: {' → '.join(way)}")
+
+
+def _check_cadences(campaign: CampaignPlan) -> None:
+    """Whether each of them holds together, and none begins where another does."""
+    _check_once(f"campaign {campaign.key}: the cadence", [one.key for one in campaign.cadences])
+    _check_once(f"campaign {campaign.key}: cadences: the beginning", [on for one in campaign.cadences for on in one.on])
+    for cadence in campaign.cadences:
+        try:
+            check(cadence, NAMES)
+        except WrongCadence as wrong:
+            raise WrongFile(f"cadence {campaign.key}/{cadence.key}: {wrong}") from wrong
 
 
 def _check_skills(thing: str, skills: Skills, known: Sequence[str]) -> None:
@@ -165,8 +179,8 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links"), f"campaign {plan.key}",
-        changes,
+        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences"),
+        f"campaign {plan.key}", changes,
     )
     queues: dict[str, Queue] = {}
     for queue in plan.queues:
@@ -198,9 +212,23 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
     for connector in plan.connectors:
         for one in await connecting.apply(w, campaign, connector, plan.key):
             changes.append(Change(*one))
+    for cadence in plan.cadences:
+        await _apply_cadence(w, campaign, cadence, plan.key, changes)
     for link in plan.links:
         for one in await short_links.apply(w, campaign, link, plan.key):
             changes.append(Change(*one))
+
+
+async def _apply_cadence(
+    w: Writing, campaign: Campaign, cadence: CadencePlan, key: str, changes: list[Change]
+) -> None:
+    """Another plan is a new version; whoever is inside already finishes his."""
+    made, before = await cadences.publish(w.session, campaign.id, cadence, w.now, is_preset=False)
+    if before == made.version:
+        return
+    thing = f"cadence {key}/{cadence.key}"
+    changes.append(Change(thing, "version", before, made.version) if before else Change(thing, "", None, None))
+    w.fact("cadence.published", campaign_id=campaign.id, subject_id=made.cadence_id, version=made.version)
 
 
 async def _apply_rules(w: Writing, queue: Queue, rules: RulesPlan, thing: str, changes: list[Change]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from router.actions import nurturing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Queue
@@ -96,6 +97,7 @@ async def hear(w: Writing, said: Heard) -> tuple[Message, bool]:
            message=message.id, channel=thread.channel.value)
     if not any(one.kind in WITHOUT_TELEPHONE or one.state in _BUSY for one in live):
         await _ask_for_answer(w, said.queue, thread)
+    await nurturing.wrote(w, said.contact_id)
     w.hint(*(f"agent:{one.agent_id}" for one in live if one.agent_id is not None))
     return message, True
 

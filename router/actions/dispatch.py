@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from router.actions import conversing, listing, outgoing, presence, wrapping
+from router.actions import conversing, listing, meeting, outgoing, presence, wrapping
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
 from router.model.base import vouched
@@ -149,10 +149,13 @@ async def _answered(
 
 async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
     """The agent takes the task. A call: his leg is placed first, the customer's when he is in the room. What is written
-    or seen in the browser begins at once, without a call.
+    or seen in the browser begins at once, without a call. Who has left the room of his video call meanwhile waits no
+    longer: then the reservation is canceled and the task abandoned.
 
     A compare-and-set: of two clicks, or a click and the end of the ringing, one wins. Raises Conflict for the other.
     """
+    if await _left_the_room(w, reservation_id, agent_id):
+        return None
     held, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
     agent = vouched(await w.session.locked(Agent, agent_id))
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
@@ -161,6 +164,22 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
         await _engage(w, task, agent_id)
         return None
     return await connect(w, task, agent_id)
+
+
+async def _left_the_room(w: Writing, reservation_id: int, agent_id: int) -> bool:
+    """Whether this rang for a visitor who was in his room and is not any more; his task is abandoned then."""
+    held = await w.session.get(Reservation, reservation_id)
+    if held is None or held.agent_id != agent_id or held.state is not ReservationState.pending:
+        return False
+    room = await rooms.find(w.session, held.task_id)
+    if room is None or room.claimed_hash is None or room.has(Side.visitor, w.now):
+        return False
+
+    async def over(gone: Task) -> None:
+        await conversing.close(w, gone)
+        await meeting.end(w, gone)
+
+    return await abandon(w, held.task_id, and_then=over)
 
 
 async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 
-from router.actions import attaching, conversing, keeping, suppressing
+from router.actions import attaching, conversing, keeping, nurturing, suppressing
 from router.actions.intake import take_in
 from router.actions.nurturing import quote_ended
 from router.actions.talking import Text, send_text
@@ -66,6 +66,7 @@ async def _stop(w: Writing, event: MessageArrived) -> None:
     # Tasks before the number's lock, as everywhere. What is queued meanwhile, the guard denies.
     for quote_id in await quotes.open_of_number(w.session, event.sender):
         await quote_ended(w, quote_id, "stop")
+    await nurturing.stopped(w, event.sender, "stop")
     for task_id in await tasks.waiting_of_number(w.session, event.sender):
         await keeping.withdraw_task(w, task_id, "stop")
         await keeping.withdrawn(w, task_id, "stop")

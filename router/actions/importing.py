@@ -6,32 +6,30 @@ list lately is a duplicate.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
-from router.actions.guarding import bounds
-from router.actions.intake import take_in
+from router.actions import foreseen, quote_lists
+from router.actions.foreseen import Known, denied
+from router.actions.intake import take_in_each
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
-from router.model.contacts import Contact
+from router.model.elsewhere import phone_fault
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import plain
-from router.model.guard import Barred, Consulted, Purpose, Snapshot, may_contact
-from router.model.imports import CHUNK, Import, ImportRow, ImportState, Outcome
+from router.model.guard import Purpose
+from router.model.imports import CHUNK, Import, ImportKind, ImportRow, ImportState, Outcome
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
-from router.model.packs import Pack
-from router.model.sheets import FIELDS, MOST_CELL, Sheet, guess, read_date, read_phone, says_yes
+from router.model.sheets import FIELDS, MOST_CELL, NEEDED, Sheet, guess, read_date, read_phone, says_yes
 from router.model.tasks import TIER_LIST
-from router.store import imports, packs, registers
-from router.store.db import contended, lost_connection
+from router.store import imports
 from router.store.imports import Line
-from router.store.registers import Listed
 
 HINT = "imports"
 LISTED_AGAIN = timedelta(days=30)
@@ -39,13 +37,6 @@ LISTED_AGAIN = timedelta(days=30)
 KEEP_CELLS = timedelta(days=30)
 STUCK = timedelta(hours=1)
 VERSION = "list"
-
-_PHONE_FAULTS = {
-    "This telephone number does not exist.": "phone_unknown",
-    "We cannot call this kind of number.": "phone_kind",
-    "A spreadsheet has rounded this number.": "phone_rounded",
-}
-
 
 @dataclass(frozen=True)
 class Basis:
@@ -59,13 +50,16 @@ class Basis:
         return cls(stored.get("source", ""), read_date(stored.get("given_on", "")))
 
 
-def begin(w: Writing, queue: Queue, agent_id: int, sheet: Sheet, *, file_name: str, sha256: bytes) -> Import:
+def begin(
+    w: Writing, queue: Queue, agent_id: int, sheet: Sheet, *, file_name: str, sha256: bytes,
+    kind: ImportKind = ImportKind.leads,
+) -> Import:
     """An import of this sheet; its rows are stored after it, by `store.imports.add_rows`."""
     made = Import(
         campaign_id=queue.campaign_id, queue_id=queue.id, agent_id=agent_id, state=ImportState.receiving,
         file_name=plain(file_name)[:200] or "list.csv", sha256=sha256, encoding=sheet.encoding,
         delimiter=sheet.delimiter, headers=sheet.headers, total=len(sheet.rows), created_at=w.now,
-        mapping=dict(guess(sheet.headers, sheet.rows)),
+        mapping=dict(guess(sheet.headers, sheet.rows, kind)), kind=kind,
     )
     w.session.add(made)
     return made
@@ -92,13 +86,19 @@ async def check(w: Writing, import_id: int, mapping: Mapping[str, int], basis: M
 
 
 def _plausible(found: Import, mapping: Mapping[str, int], basis: Mapping[str, str], now: datetime) -> None:
-    if any(field not in FIELDS or not 0 <= place < len(found.headers) for field, place in mapping.items()):
+    if any(field not in FIELDS[found.kind] or not 0 <= place < len(found.headers) for field, place in mapping.items()):
         raise Invalid("This is not one of the choices.", pointer="/mapping")
-    if "phone" not in mapping:
+    missing = next((field for field in NEEDED[found.kind] if field not in mapping), None)
+    if missing == "phone":
         raise Invalid("Say which column holds the telephone number.", pointer="/phone")
+    if missing is not None:
+        raise Invalid("Say which column holds this.", pointer=f"/{missing}")
+    if found.kind is ImportKind.quotes and not {"once", "month"} & mapping.keys():
+        raise Invalid("Say which column holds the amount.", pointer="/once")
     if len(set(mapping.values())) != len(mapping):
         raise Invalid("Two fields cannot come from one column.", pointer="/mapping")
-    if "consent" in mapping:
+    stated = bool(basis.get("source", "").strip() or basis.get("given_on", "").strip())
+    if "consent" in mapping or (found.kind is ImportKind.quotes and not stated):
         return
     if len(basis.get("source", "").strip()) < 5:
         raise Invalid("Say where these persons agreed to be contacted with offers, or choose the column that says it.",
@@ -143,9 +143,8 @@ async def step(w: Writing, found: Import, most: int = CHUNK) -> bool:
     """The next rows of a claimed import, at most so many; whether there may be more."""
     rows = await imports.next_rows(w.session, found.id, found.place, most)
     if rows:
-        lines = await _judged(w, found, rows)
+        lines = await _KINDS[found.kind](w, found, rows)
         if found.state is ImportState.running:
-            lines = await _taken(w, found, rows, lines)
             await imports.done(w.session, found.id, lines)
         else:
             await imports.checked(w.session, found.id, lines)
@@ -167,18 +166,30 @@ def _added(counts: Mapping[str, int], lines: Sequence[Line]) -> dict[str, int]:
     return dict(Counter(counts) + Counter(words))
 
 
+async def _leads(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[Line]:
+    lines = await _judged(w, found, rows)
+    return await _taken(w, found, rows, lines) if found.state is ImportState.running else lines
+
+
+_KINDS: Mapping[ImportKind, Callable[[Writing, Import, Sequence[ImportRow]], Awaitable[list[Line]]]] = {
+    ImportKind.leads: _leads,
+    ImportKind.quotes: quote_lists.work,
+}
+"""What is done with the next rows of each kind of list: what each would become, and has become when it is running."""
+
+
 async def _judged(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[Line]:
     """What each row would become now."""
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     read = [_read(found, campaign, row, w.now) for row in rows]
     phones = sorted({line.phone for line in read if line.phone})
-    known = await _known(w, phones)
+    known = await foreseen.known(w, phones)
     listed = await imports.listed(w.session, found.campaign_id, phones, w.now - LISTED_AGAIN)
     waiting = await imports.waiting(w.session, found.campaign_id, phones)
     seen = await imports.earlier(w.session, found.id, phones, rows[0].number)
     judged = []
     for line in read:
-        if line.outcome != Outcome.refused and (reason := _denied(known, campaign, line.phone, w.now)):
+        if line.outcome != Outcome.refused and (reason := denied(known, campaign, line.phone, w.now)):
             line = line._replace(outcome=Outcome.refused.value, reason=reason)
         elif line.outcome != Outcome.refused and line.phone in seen:
             line = line._replace(outcome=Outcome.duplicate.value, reason="in_file")
@@ -192,66 +203,26 @@ async def _judged(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[
     return judged
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the house knows of the numbers of some rows: why one may not be called, and what registers say of it."""
-
-    packs: Mapping[str, Pack]
-    suppressed: Mapping[str, str]
-    listed: Mapping[str, Sequence[Listed]]
-
-
-async def _known(w: Writing, phones: Sequence[str]) -> _Known:
-    return _Known(
-        await packs.in_force(w.session), await imports.suppressed(w.session, phones),
-        await registers.ask_many(w.session, phones),
-    )
-
-
-def _denied(known: _Known, campaign: Campaign, phone: str, now: datetime) -> str:
-    """The rule that forbids to call this number at any time; "" for none. Hours and caps only put a call off, and where
-    somebody lives can still be found out."""
-    verdict = may_contact(_snapshot(known, campaign, phone, now), now)
-    rules = [rule for rule in verdict.rules if rule != "zone.unknown"] if verdict.word == "deny" else []
-    return rules[0] if rules else ""
-
-
-def _snapshot(known: _Known, campaign: Campaign, phone: str, now: datetime) -> Snapshot:
-    nobody = Contact(campaign_id=campaign.id, phone=phone, name="", locale="", created_at=now)
-    bound, reason = bounds(known.packs, campaign, nobody), known.suppressed.get(phone, "")
-    return Snapshot(
-        pack=bound.pack, phone=phone, zones=bound.zones, purpose=Purpose.commercial,
-        barred=(Barred(reason),) if reason else (), consents=frozenset({Purpose.commercial.value}),
-        registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed.get(phone, ())},
-        caller_id=campaign.caller_id,
-    )
-
-
-def _cell(found: Import, row: ImportRow, field: str) -> str:
-    place = found.mapping.get(field)
-    return row.cells[place].strip() if place is not None and place < len(row.cells) else ""
-
-
 def _read(found: Import, campaign: Campaign, row: ImportRow, now: datetime) -> Line:
     """The row by itself: its number, and whether its person has agreed."""
-    def refused(reason: str, phone: str = "") -> Line:
-        return Line(row.number, phone, Outcome.refused.value, reason)
+    def refused(reason: str, field: str = "", phone: str = "") -> Line:
+        return Line(row.number, phone, Outcome.refused.value, reason, field=field)
 
     if any(len(cell) > MOST_CELL for cell in row.cells):
         return refused("too_long")
-    written = _cell(found, row, "phone")
+    written = row.cell(found.mapping, "phone")
     if not written:
-        return refused("phone_missing")
+        return refused("phone_missing", "phone")
     try:
         phone = read_phone(written, campaign.country)
     except Invalid as error:
-        return refused(_PHONE_FAULTS.get(error.sentence, "phone_unreadable"))
-    if "consent" in found.mapping and not says_yes(_cell(found, row, "consent")):
-        return refused("no_consent", phone)
-    given = _cell(found, row, "consent_date")
+        return refused(phone_fault(error.sentence), "phone")
+    if "consent" in found.mapping and not says_yes(row.cell(found.mapping, "consent")):
+        return refused("no_consent", "consent", phone)
+    given = row.cell(found.mapping, "consent_date")
     given_on = read_date(given) if given else None
     if given and (given_on is None or given_on > now.date()):
-        return refused("consent_date", phone)
+        return refused("consent_date", "consent_date", phone)
     return Line(row.number, phone, Outcome.taken.value, "")
 
 
@@ -259,33 +230,13 @@ async def _taken(w: Writing, found: Import, rows: Sequence[ImportRow], lines: Se
     """Makes leads of the rows that are to become some. One that cannot be stored never fails its neighbours."""
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     queue = vouched(await w.session.get(Queue, found.queue_id))
-    known = await packs.in_force(w.session)
+    known = await foreseen.known(w, ())
     wanted = {
         line.number: _wanted(w, found, campaign, queue, row, line.phone, known)
         for row, line in zip(rows, lines, strict=True) if line.outcome in (Outcome.taken, Outcome.attached)
     }
-    taken = await _take_in(w, wanted)
+    taken = await take_in_each(w, wanted)
     return [_after(line, taken.get(line.number)) if line.number in wanted else line for line in lines]
-
-
-async def _take_in(w: Writing, wanted: Mapping[int, Wanted]) -> dict[int, Taken]:
-    if not wanted:
-        return {}
-    try:
-        async with w.attempt():
-            return dict(zip(wanted, await take_in(w, list(wanted.values())), strict=True))
-    except Exception as error:
-        if lost_connection(error) or contended(error):
-            raise
-    taken = {}
-    for number, one in wanted.items():
-        try:
-            async with w.attempt():
-                (taken[number],) = await take_in(w, [one])
-        except Exception as error:
-            if lost_connection(error) or contended(error):
-                raise
-    return taken
 
 
 def _after(line: Line, taken: Taken | None) -> Line:
@@ -303,19 +254,18 @@ def _now(line: Line, outcome: Outcome, reason: str, taken: Taken) -> Line:
 
 
 def _wanted(
-    w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str, known: Mapping[str, Pack]
+    w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str, known: Known
 ) -> Wanted:
-    names = [plain(_cell(found, row, field))[:200] for field in ("name", "surname")]
-    said = {field: plain(_cell(found, row, field))[:2000] for field in ("email", "message")}
+    names = [plain(row.cell(found.mapping, field))[:200] for field in ("name", "surname")]
+    said = {field: plain(row.cell(found.mapping, field))[:2000] for field in ("email", "message")}
     name = " ".join(part for part in names if part)
-    nobody = Contact(campaign_id=campaign.id, phone=phone, name="", locale="", created_at=w.now)
-    opens = bounds(known, campaign, nobody).opens(w.now)
-    due_at = None if opens == w.now else opens
+    opens = foreseen.opens(known, campaign, phone, w.now)
+    due_at = opens if opens > w.now else None
     scope, key = f"list:{campaign.id}", f"{found.sha256.hex()[:40]}:{phone}"
     text, given_on = _consent(found, row)
     base = Wanted(
         line=queue.line, phone=phone, name=name,
-        locale=_cell(found, row, "locale")[:2].lower() or campaign.locale, intent=Intent.list, method="list",
+        locale=row.cell(found.mapping, "locale")[:2].lower() or campaign.locale, intent=Intent.list, method="list",
         status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=due_at),
         claims={field: value for field, value in {"name": name, **said}.items() if value},
         source={"party": "list", "list": found.file_name, "import": found.id, "row": row.number},
@@ -327,9 +277,9 @@ def _wanted(
 def _consent(found: Import, row: ImportRow) -> tuple[str, date | None]:
     """The receipt's words, as the list has them, and the day they are of."""
     basis = Basis.of(found.basis)
-    source = plain(_cell(found, row, "consent_source")) or basis.source
-    given_on = read_date(_cell(found, row, "consent_date")) or basis.given_on
+    source = plain(row.cell(found.mapping, "consent_source")) or basis.source
+    given_on = read_date(row.cell(found.mapping, "consent_date")) or basis.given_on
     column = found.mapping.get("consent")
-    said = f"{found.headers[column]}: {plain(_cell(found, row, 'consent'))}" if column is not None else ""
+    said = f"{found.headers[column]}: {plain(row.cell(found.mapping, 'consent'))}" if column is not None else ""
     parts = [said, source, given_on.isoformat() if given_on else "", f"{found.file_name} #{row.number}"]
     return " · ".join(part for part in parts if part)[:2000], given_on

@@ -1,6 +1,6 @@
 """Intake: leads become contacts, consent receipts and tasks, many requests in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from router.model.leads import Intent
 from router.model.tasks import Task, TaskState, lane_of
 from router.model.vault import hash_token
 from router.store import intake, tasks
+from router.store.db import contended, lost_connection
 
 
 class Raced(Exception):
@@ -59,6 +60,27 @@ async def take_in(w: Writing, asked: Sequence[Wanted]) -> list[Taken]:
         )
         for n, (one, first) in enumerate(zip(asked, firsts, strict=True))
     ]
+
+
+async def take_in_each(w: Writing, wanted: Mapping[int, Wanted]) -> dict[int, Taken]:
+    """The answers by the requests' numbers; one that cannot be stored is missing, and fails none of its neighbours."""
+    if not wanted:
+        return {}
+    try:
+        async with w.attempt():
+            return dict(zip(wanted, await take_in(w, list(wanted.values())), strict=True))
+    except Exception as error:
+        if lost_connection(error) or contended(error):
+            raise
+    taken = {}
+    for number, one in wanted.items():
+        try:
+            async with w.attempt():
+                (taken[number],) = await take_in(w, [one])
+        except Exception as error:
+            if lost_connection(error) or contended(error):
+                raise
+    return taken
 
 
 async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:

@@ -5,7 +5,7 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 
 from urllib.parse import urlsplit
 
-from router.actions import talking
+from router.actions import nurturing, talking
 from router.actions.sealing import COPY
 from router.actions.signing import EXPIRE, code_parts, record, touch
 from router.book import Writing
@@ -17,10 +17,10 @@ from router.model.vault import hash_token, new_code, new_token
 from router.store import alarms, quotes
 from router.wording import money, wording
 
-__all__ = ["COPY", "amount", "copy", "invite", "send_code", "void"]
+__all__ = ["COPY", "NARROW", "amount", "copy", "invite", "send_code", "void"]
 
 _GAP = "\x00"
-_NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
+NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
 """What is not in the telephone's own alphabet would cut a text's room from 160 letters to 70 (3GPP TS 23.038)."""
 
 
@@ -91,6 +91,7 @@ async def copy(w: Writing, signing_id: int) -> None:
     if moved is None or quote is None or found is None:
         raise Conflict("The signing has moved on.")
     await _text(w, moved, quote, found, "copy", f"{w.public_url}/q/copy/{token}")
+    await nurturing.sold(w, quote)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
 
 
@@ -124,7 +125,7 @@ async def _text(
 
     def said(what: str) -> str:
         text = wording().text(f"sms/{subject}.txt", quote.locale, what=_GAP, **values)
-        return text.translate(_NARROW).replace(_GAP, what)
+        return text.translate(NARROW).replace(_GAP, what)
 
     shown = "[code]" if subject == "code" else "[link]"
     purpose = Purpose.code if subject == "code" else Purpose.service

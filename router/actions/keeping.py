@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from router.actions import nurturing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
@@ -62,7 +63,19 @@ async def end(w: Writing, promise: Promise, to: PromiseState, reason: str = "") 
         await alarms.cancel(w.session, kind, promise.id, w.now)
     if promise.agent_id is not None:
         w.hint(f"agent:{promise.agent_id}", "dispatch")
+    await _nurtured(w, promise, to)
     return True
+
+
+async def _nurtured(w: Writing, promise: Promise, to: PromiseState) -> None:
+    """A cadence that rests for the promise goes on when it comes to nothing; a talk decides by itself."""
+    if promise.contact_id is None or promise.lead_id is None:
+        return
+    if to is PromiseState.broken_by_customer:
+        await nurturing.no_show(w, campaign_id=promise.campaign_id, lead_id=promise.lead_id,
+                                contact_id=promise.contact_id)
+    elif to is PromiseState.canceled:
+        await nurturing.promise_over(w, promise.contact_id)
 
 
 async def withdraw_task(w: Writing, task_id: int, reason: str) -> bool:

@@ -1,23 +1,28 @@
 """Keys: made and revoked by an administrator, and what a program may do with one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
-from router.actions import merging
+from router.actions import elsewhere, merging
+from router.actions.elsewhere import Judged, Origin
 from router.actions.intake import take_in
 from router.book import Writing
 from router.model.api_keys import MOST_NAME, PREFIX, ApiKey, Scope
 from router.model.base import vouched
-from router.model.campaigns import Queue
+from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
+from router.model.elsewhere import Fault, Told
 from router.model.errors import Conflict, Forbidden, Invalid
 from router.model.forms import plain
+from router.model.imports import Outcome
 from router.model.intake import Taken, Wanted
 from router.model.leads import Lead
 from router.model.merges import ClaimKind
 from router.model.vault import hash_token, new_token
-from router.store import api_keys, merges
+from router.store import api_keys, idempotency, merges
 from router.store.merges import Claimed
 
 
@@ -54,16 +59,21 @@ async def revoke(w: Writing, key_id: int, agent_id: int) -> None:
     w.fact("key.revoked", campaign_id=key.campaign_id, subject_id=key.id, agent_id=agent_id)
 
 
+async def _use(w: Writing, key_id: int, scope: Scope) -> None:
+    """Raises Forbidden when the key was revoked meanwhile."""
+    key = await w.session.get(ApiKey, key_id)
+    if key is None or not key.allows(scope):
+        raise Forbidden("This key was revoked.")
+    await api_keys.used(w.session, key_id, w.now)
+
+
 async def take(w: Writing, key_id: int, wanted: Wanted, external_id: str = "") -> Taken:
     """A lead from a program. Its own id of the person unifies: who comes without a number is whom that id belongs to.
 
     With another number than that person's he stays a contact of his own, and a merge is proposed. Raises Forbidden
     when the key was revoked meanwhile, Raced.
     """
-    key = await w.session.get(ApiKey, key_id)
-    if key is None or not key.allows(Scope.write):
-        raise Forbidden("This key was revoked.")
-    await api_keys.used(w.session, key_id, w.now)
+    await _use(w, key_id, Scope.write)
     if not external_id:
         (taken,) = await take_in(w, [wanted])
         return taken
@@ -87,3 +97,47 @@ async def take(w: Writing, key_id: int, wanted: Wanted, external_id: str = "") -
     one = Claimed(lead.id, lead.campaign_id, lead.contact_id, "")
     await merging.said(w, one, ClaimKind.external_id, external_id)
     return taken
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Quotes a program sends. `key` is its idempotency key, `sha256` guards it."""
+
+    told: Sequence[Told]
+    key: str | None
+    sha256: bytes
+
+
+async def take_quotes(
+    w: Writing, key_id: int, queue: Queue, asked: Asked, refusing: Callable[[list[tuple[int, Fault]]], Invalid]
+) -> tuple[list[dict[str, Any]], bool]:
+    """Takes quotes from elsewhere in, all or none; what became of each, and whether that was answered before.
+
+    Raises what `refusing` makes of the faults, each with its quote's place, Invalid when the key was used for something
+    else, Forbidden when the program's key was revoked meanwhile.
+    """
+    await _use(w, key_id, Scope.quotes)
+    campaign = vouched(await w.session.get(Campaign, queue.campaign_id))
+    wrong = [(n, fault) for n, one in enumerate(asked.told) for fault in elsewhere.wrong(campaign, one, w.now)]
+    if wrong:
+        raise refusing(wrong)
+    judged = await elsewhere.judge(w, campaign, asked.told)
+    scope = f"quotes:{campaign.id}"
+    if asked.key and (before := await idempotency.given(w.session, scope, asked.key)) is not None:
+        if before.request_sha256 != asked.sha256:
+            raise Invalid("This key was already used for another request.", pointer="/idempotency_key")
+        return list(before.answer["quotes"]), True
+    refused = [(n, Fault(one.field, one.reason)) for n, one in enumerate(judged) if one.outcome is Outcome.refused]
+    if refused:
+        raise refusing(refused)
+    origin = Origin({"party": "api", "key": key_id}, f"key {key_id}")
+    kept = await elsewhere.keep(w, campaign, queue, judged, [origin] * len(judged))
+    answer = [_answer(one) for one in kept]
+    if asked.key:
+        await idempotency.keep(w.session, scope, asked.key, asked.sha256, {"quotes": answer}, w.now)
+    return answer, False
+
+
+def _answer(one: Judged) -> dict[str, Any]:
+    return {"number": one.told.number, "outcome": one.outcome.value, "reason": one.reason, "quote": one.quote_id,
+            "lead": one.lead_id}

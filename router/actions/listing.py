@@ -1,6 +1,7 @@
 """Listing: calls nobody asked for. Why a call is made, and what waits until it is permitted."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from router.actions import guarding, keeping, nurturing
 from router.actions.intake import TASK_DUE
@@ -17,12 +18,22 @@ from router.store import alarms, imports, packs
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
-"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again."""
+"""How long a paused campaign's lists, or those nobody knows an hour for, rest before they are looked at again. A
+campaign that goes on wakes its lists before."""
+TASK_RESTED = "task.rested"
+"""The alarm of a task that rests because its campaign is paused; what rests for its hours has `TASK_DUE`."""
+LISTS_WAKE = "lists.wake"
 DENIED_REST = timedelta(hours=1)
 """How long a call rests that is forbidden by what may change any time: a register that is too old, a zone nobody knows.
 """
 FOR_GOOD = ("suppressed.", "consent.")
 """What forbids a call until the person himself says otherwise."""
+
+
+class _Rest(NamedTuple):
+    until: datetime
+    alarm: str
+    reason: str
 
 
 async def purpose_of(w: Writing, task: Task) -> Purpose:
@@ -89,18 +100,33 @@ async def put_off(w: Writing, campaign_id: int, after: int = 0) -> tuple[int, in
     campaign = vouched(await w.session.get(Campaign, campaign_id))
     people = await imports.list_people(w.session, campaign_id, after)
     known = await packs.in_force(w.session)
-    opens: dict[datetime, list[int]] = {}
+    resting: dict[_Rest, list[int]] = {}
     for task_id, contact in people:
-        bound = guarding.bounds(known, campaign, contact)
-        at = w.now + PAUSED_REST if campaign.paused else bound.opens(w.now) or w.now + PAUSED_REST
-        if at > w.now:
-            opens.setdefault(at, []).append(task_id)
+        if (rest := _rest(w, campaign, guarding.bounds(known, campaign, contact))) is not None:
+            resting.setdefault(rest, []).append(task_id)
     rested = 0
-    for at, task_ids in sorted(opens.items()):
-        for task_id, lead_id in await imports.put_off(w.session, task_ids, TASK_DUE, at):
-            w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id, due=at.isoformat(),
-                   reason="hours")
+    for rest, task_ids in sorted(resting.items()):
+        for task_id, lead_id in await imports.put_off(w.session, task_ids, rest.alarm, rest.until):
+            w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id,
+                   due=rest.until.isoformat(), reason=rest.reason)
             rested += 1
     if rested:
         w.hint("wallboard")
     return rested, people[-1][0] if len(people) == CHUNK else 0
+
+
+def _rest(w: Writing, campaign: Campaign, bound: guarding.Bounds) -> _Rest | None:
+    """Until when a call to somebody under these rules rests, and why; None when it may be made now."""
+    if campaign.paused:
+        return _Rest(w.now + PAUSED_REST, TASK_RESTED, "paused")
+    opens = bound.opens(w.now) or w.now + PAUSED_REST
+    return _Rest(opens, TASK_DUE, "hours") if opens > w.now else None
+
+
+async def wake(w: Writing, campaign_id: int) -> None:
+    """The campaign goes on (an alarm's handler): what rested because it was paused is due now, some at a time."""
+    if vouched(await w.session.get(Campaign, campaign_id)).paused:
+        return
+    if await imports.wake(w.session, campaign_id, TASK_RESTED, w.now, CHUNK) == CHUNK:
+        await alarms.set_alarm(w.session, LISTS_WAKE, campaign_id, w.now)
+    w.hint("alarms")

@@ -7,6 +7,7 @@ agent gets a question. Numbers keep their own consent, caps and suppressions, wh
 from collections.abc import Sequence
 from typing import Any
 
+from router.actions import nurturing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.contacts import Contact
@@ -68,6 +69,7 @@ async def merge(w: Writing, merge_id: int, agent_id: int) -> Merge:
         await w.session.lock_word(f"person:{one}")  # the guard asks what is known of a person under this lock
     pointed = await merges.point(w.session, later.id, elder.id)
     later.merged_into = elder.id
+    await nurturing.merged(w, elder.id, later.id)
     found.moved = {"contacts": pointed}
     await w.session.flush()
     await _go_over(w, found)

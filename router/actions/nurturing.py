@@ -1,165 +1,469 @@
-"""Nurturing: which quotes have gone quiet, and what follows."""
+"""Nurturing: which quotes have gone quiet, and what every event does to who is inside a cadence.
 
-from datetime import timedelta
+Texts are sent elsewhere (`router.actions.stepping`); here nothing leaves the house.
+"""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from router.actions import enrolling, timing
+from router.actions.enrolling import QUOTE_CHECK
 from router.actions.guarding import ask_guard
 from router.book import Writing
 from router.model.base import vouched
-from router.model.cadences import Enrolment, EnrolmentState
+from router.model.cadence_rules import Start
+from router.model.cadences import Enrolment, EnrolmentState, Step, StepState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.guard import Purpose, Verdict
+from router.model.errors import Conflict, Invalid
+from router.model.guard import Purpose
+from router.model.leads import Intent, Lead
+from router.model.outcomes import FINAL, after_outcome
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import Signing, SigningState
-from router.model.tasks import TIER_HOT, TIER_STALE, Disposition, Task, TaskKind, TaskState, kept_for, placed
-from router.store import alarms, cadences, quotes, signings, tasks
+from router.model.staleness import (
+    ABANDONED_AFTER,
+    Finding,
+    Hold,
+    Patience,
+    Reason,
+    Watched,
+    is_valuable,
+    look,
+    opened_by_person,
+    snoozed_until,
+)
+from router.model.tasks import Disposition, Task, TaskKind
+from router.store import alarms, cadences, quotes, signings, tasks, watching
 
-QUOTE_CHECK = "quote.check"
+MISSED_TEXT = "enrolment.missed_text"
+"""The alarm of the text that follows a call nobody answered, or a voicemail."""
 
-_NO_MORE = frozenset({Disposition.not_interested, Disposition.do_not_call, Disposition.wrong_number, Disposition.sold})
-_UNREACHED = frozenset({Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted})
+WITH_US_REST = timedelta(minutes=15)
+"""A quote is looked at again so long after its person was found to be with us, if it does not rest for less."""
+BUSY_REST = timedelta(days=1)
+"""A quote of somebody inside the cadence of another is looked at again after this, if it does not rest for less."""
+MOST_TALKS = 2
+"""Talks in vain about one quote: then nobody of ours begins again."""
+INFORMATION_DAYS = TALK_DAYS = 2
+INBOUND_DAYS = 2
+"""Business days after which a rest ends by itself, when what should have ended it never came."""
+
+_UNREACHED = frozenset({
+    Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted, Disposition.voicemail,
+    Disposition.voicemail_left, Disposition.third_person, Disposition.hung_up, Disposition.wrong_number,
+    Disposition.invalid_number,
+})  # fmt: skip
+"""After these the quote is as quiet as before."""
+_AT_HAND = (Reason.hot_reopen, Reason.sign_abandoned)
+_TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
+_NOBODY = frozenset({Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left})
+_NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
+_LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
 
 
 async def check_quote(w: Writing, quote_id: int) -> None:
     """Has this quote gone quiet, and what now? (An alarm's handler.) Our own messages never make it fresh again."""
     quote = await w.session.locked(Quote, quote_id)
-    if quote is None or quote.state not in OPEN or quote.idle_base is None:
+    if quote is None or quote.idle_base is None or quote.state not in (*OPEN, QuoteState.expired):
         return
     campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
     contact = vouched(await w.session.get(Contact, quote.contact_id))
-    stale_at = quote.idle_base + campaign.stale_after
-    if stale_at > w.now:
-        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, stale_at)
-        return
-    if await tasks.with_us(w.session, quote.contact_id):
-        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
-        return
-    verdict = await ask_guard(w, campaign, contact, Purpose.commercial)
-    w.fact(
-        f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=quote.lead_id, subject_id=quote.id, when="plan",
-        purpose=Purpose.commercial.value, rules=list(verdict.rules),
-        until=verdict.until.isoformat() if verdict.until else None,
+    finding = await find(w, quote, campaign, contact)
+    quote.reasons = [reason.value for reason in finding.reasons]
+    await w.session.flush()
+    if finding.next_check_at is not None:
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, finding.next_check_at)
+    elif Hold.with_us in finding.holds:
+        await _again(w, quote, campaign, WITH_US_REST)
+    elif finding.holds:
+        # What holds it should end by an event that looks again; this is for the one that never comes.
+        await _again(w, quote, campaign, BUSY_REST)
+    if finding.reason is not None:
+        await _act(w, quote, finding, campaign, contact)
+
+
+async def _again(w: Writing, quote: Quote, campaign: Campaign, rest: timedelta) -> None:
+    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + min(campaign.stale_after, rest))
+
+
+async def find(w: Writing, quote: Quote, campaign: Campaign, contact: Contact) -> Finding:
+    """The reasons for which a quote is quiet now, and what holds it back."""
+    around = await watching.around(w.session, quote)
+    signing = await signings.of_quote(w.session, quote.id)
+    base = vouched(quote.idle_base)
+    # A promise, an unread message: known to end, not when. What is known to the minute is the agent's snooze.
+    known: Mapping[Hold, tuple[bool, datetime | None]] = {
+        Hold.with_us: (await tasks.with_us(w.session, quote.contact_id), None),
+        Hold.promise: (around.promised_at is not None, None),
+        Hold.unread: (around.unread, None),
+        Hold.newer_quote: (around.newer, None),
+        Hold.snoozed: (quote.snoozed_until is not None, quote.snoozed_until),
+    }
+    signing_state = signing.state if signing is not None else None
+    watched = Watched(
+        base=base, sent_at=quote.sent_at or base, valid_until=quote.valid_until, is_open=quote.state in OPEN,
+        ended_at=quote.ended_at if quote.state is QuoteState.expired else None, won_back=around.won_back,
+        opened_at=quote.last_open_at, opened_before_at=quote.open_before_at,
+        signing_at=base if signing_state in (SigningState.code_sent, SigningState.verified) else None,
+        reachable=signing_state is not SigningState.undeliverable, linked=quote.external_number is None,
+        valuable=is_valuable(quote.total_once + 12 * quote.total_month, around.amounts),
+        holds={hold: until for hold, (holds, until) in known.items() if holds},
     )
+    return look(watched, timing.calendar_of(campaign, contact), w.now, Patience.of_seconds(campaign.stale_seconds))
+
+
+async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, contact: Contact) -> None:
+    """What follows from a quiet quote: the cadence of the best of its reasons that was not tried in this quiet yet."""
+    live = await cadences.live_of_contact(w.session, contact.id)
+    if live is not None and not _gives_way(live, quote, finding):
+        await _again(w, quote, campaign, BUSY_REST)
+        return
+    if await cadences.reached(w.session, quote.id) >= MOST_TALKS:
+        return
+    verdict = await ask_guard(w, campaign, contact, Purpose.commercial, quote.lead_id)
+    if not verdict.allowed:
+        w.fact(
+            f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=quote.lead_id, subject_id=quote.id, when="plan",
+            purpose=Purpose.commercial.value, rules=list(verdict.rules),
+            until=verdict.until.isoformat() if verdict.until else None,
+        )
     if verdict.until is not None:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
-    elif verdict.allowed:
-        reason = _stale_reason(quote, await signings.of_quote(w.session, quote.id))
-        await _enrol(w, quote, reason, campaign.stale_after, verdict)
+        return
+    if not verdict.allowed:
+        if verdict.rules[0] == "campaign.paused":
+            await _again(w, quote, campaign, enrolling.PAUSED_REST)
+        return
+    if live is not None:
+        await enrolling.leave(w, live, "at_hand")
+    for reason in finding.reasons:
+        if reason is Reason.undelivered:
+            continue
+        began = await _enrol(w, quote, contact, Start(reason.value), finding)
+        if began is not None:
+            await alarms.cancel(w.session, QUOTE_CHECK, quote.id, w.now)
+            await enrolling.begin(w, began)
+            return
 
 
-async def talked(w: Writing, contact_id: int) -> None:
-    """A conversation has ended: the person's open quotes rest anew from here."""
+def _gives_way(live: Enrolment, quote: Quote, finding: Finding) -> bool:
+    """Whether the plan for a quiet quote ends because its person is at the offer this very moment."""
+    return (
+        finding.reason in _AT_HAND and live.quote_id == quote.id and live.reason not in _AT_HAND
+        and live.state is EnrolmentState.active and live.idle_base != quote.idle_base
+    )
+
+
+async def _enrol(w: Writing, quote: Quote, contact: Contact, start: Start, finding: Finding) -> Enrolment | None:
+    version = await cadences.version_for(w.session, quote.campaign_id, start, w.now)
+    return await cadences.enrol(w.session, {
+        "campaign_id": quote.campaign_id, "quote_id": quote.id, "contact_id": contact.id, "lead_id": quote.lead_id,
+        "reason": start.value, "reasons": [one.value for one in finding.reasons], "idle_base": quote.idle_base,
+        "created_at": w.now, "cadence_id": version.cadence_id, "version_id": version.id,
+    })
+
+
+async def enrol_lead(w: Writing, start: Start, *, campaign_id: int, lead_id: int, contact_id: int) -> bool:
+    """Somebody comes into a cadence for something else than a quiet quote; whether he did: not twice for the same, and
+    not beside another cadence."""
+    contact = await w.session.get(Contact, contact_id)
+    if contact is None or not contact.phone or await cadences.live_of_contact(w.session, contact_id) is not None:
+        return False
+    campaign = vouched(await w.session.get(Campaign, campaign_id))
+    verdict = await ask_guard(w, campaign, contact, Purpose.commercial, lead_id)
+    if verdict.word == "deny" and verdict.rules[0] != "campaign.paused":
+        return False
+    version = await cadences.version_for(w.session, campaign_id, start, w.now)
+    began = await cadences.enrol(w.session, {
+        "campaign_id": campaign_id, "quote_id": None, "contact_id": contact_id, "lead_id": lead_id,
+        "reason": start.value, "reasons": [start.value], "idle_base": w.now, "created_at": w.now,
+        "cadence_id": version.cadence_id, "version_id": version.id,
+    })
+    if began is not None:
+        await enrolling.begin(w, began)
+    return began is not None
+
+
+# What the person does
+
+
+async def opened(w: Writing, quote: Quote, signing: Signing, user_agent: str) -> bool:
+    """The offer's link was opened: by a person? What only scans links is noted, and moves nothing. The caller holds the
+    quote's lock."""
+    if not opened_by_person(w.now, max(signing.created_at, quote.sent_at or signing.created_at), user_agent):
+        w.fact("quote.scanned", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id)
+        return False
+    quote.open_before_at, quote.last_open_at = quote.last_open_at, w.now
+    await w.session.flush()
+    return True
+
+
+async def at_hand(w: Writing, quote: Quote) -> None:
+    """The customer has his offer open just now: it is looked at again at once."""
+    if quote.state in OPEN:
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now)
+
+
+async def moved(w: Writing, quote: Quote) -> None:
+    """The customer has moved his offer himself: it is looked at again when that may have come to nothing."""
+    if quote.state in OPEN:
+        campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
+        await _again(w, quote, campaign, ABANDONED_AFTER)
+
+
+async def talked(w: Writing, task: Task) -> None:
+    """Two have talked: the person's open quotes rest anew from here, and a cadence does not go on beside it."""
+    await quotes.moved_by_person(w.session, task.contact_id, w.now)
+    enrolment = await cadences.live_of_contact(w.session, task.contact_id)
+    if enrolment is None:
+        return
+    step = await cadences.step_of_task(w.session, task.id)
+    if step is not None and step.enrolment_id == enrolment.id:
+        return  # the cadence's own call
+    enrolment.outcomes = [*enrolment.outcomes, "talked"]
+    await w.session.flush()
+    await enrolling.rest(w, enrolment, "talk", await enrolling.fallback(w, enrolment, TALK_DAYS))
+
+
+async def wrote(w: Writing, contact_id: int) -> None:
+    """The person has written to us: that is ours to answer, and no cadence goes on meanwhile."""
     await quotes.moved_by_person(w.session, contact_id, w.now)
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None and enrolment.paused_reason != "unclassified":
+        enrolment.outcomes = [*enrolment.outcomes, "replied"]
+        await w.session.flush()
+        await enrolling.rest(w, enrolment, "inbound", await enrolling.fallback(w, enrolment, INBOUND_DAYS))
 
 
 async def promised(w: Writing, contact_id: int) -> None:
-    """The person was promised a call: until then nothing else is tried. A nurture call that waits is withdrawn, and its
-    quote is looked at again after its rest."""
-    for task_id in await cadences.waiting_of_contact(w.session, contact_id):
-        gone = await w.move(
-            Task, task_id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
-            data={"reason": "promised"},
-        )
-        if gone is not None:
-            await expired(w, gone, "promised")
-            w.hint("wallboard")
-
-
-def _stale_reason(quote: Quote, signing: Signing | None) -> str:
-    if signing is not None and signing.state in (SigningState.code_sent, SigningState.verified):
-        return "sign_abandoned"
-    return "opened_unsigned" if quote.state is QuoteState.opened else "never_opened"
-
-
-async def _enrol(w: Writing, quote: Quote, reason: str, stale_after: timedelta, verdict: Verdict) -> None:
-    """Enrols the person, once for each quiet, and queues the call; one not reached before is called again.
-
-    Who is inside the cadence of another quote stays there; this one is looked at again later.
-    """
-    common = {"campaign_id": quote.campaign_id, "lead_id": quote.lead_id}
-    live = await cadences.live_of_quote(w.session, quote.id)
-    if live is not None:
-        waiting = await w.move(
-            Enrolment, live.id, EnrolmentState.awaiting_agent, frm=(EnrolmentState.active,), data={"reason": reason}
-        )
-        if waiting is None:
-            return
-    else:
-        enrolment_id = await cadences.enrol(w.session, quote, reason, w.now)
-        if enrolment_id is None:
-            await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + stale_after)
-            return
-        w.fact("enrolment.awaiting_agent", **common, subject_id=enrolment_id, quote=quote.id, reason=reason)
-    task = await _nurture_task(w, quote, TIER_HOT if reason == "sign_abandoned" else TIER_STALE)
-    w.fact("task.queued", **common, subject_id=task.id, tier=task.tier, reason=reason,
-           rules=list(verdict.rules))
-    w.hint("dispatch", "wallboard")
-
-
-async def _nurture_task(w: Writing, quote: Quote, tier: int) -> Task:
-    queue = await tasks.queue_of(w.session, vouched(await tasks.newest_of_lead(w.session, quote.lead_id)))
-    task = Task(
-        **placed(queue.line, TaskKind.nurture, tier, w.now), **kept_for(queue.line, quote.agent_id, w.now),
-        lead_id=quote.lead_id, contact_id=quote.contact_id,
-        state=TaskState.queued, enqueued_at=w.now, quote_id=quote.id,
-    )
-    w.session.add(task)
-    await w.session.flush()
-    return task
-
-
-async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
-    """A nurture call is over, and an open quote is looked at again when it has rested once more.
-
-    Who was reached leaves the cadence: another quiet begins. Who was not stays in it, and is called again.
-    """
-    assert task.quote_id is not None  # noqa: S101  a nurture task has one
-    quote = await w.session.locked(Quote, task.quote_id)
-    if quote is None or quote.state not in OPEN or disposition in _NO_MORE:
-        await _exit(w, task.quote_id, disposition.value)
-        return
-    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
-    if disposition in _UNREACHED:
-        live = await cadences.live_of_quote(w.session, quote.id)
-        if live is not None:
-            await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": disposition.value})
-    else:
-        await _exit(w, task.quote_id, disposition.value)
-        quote.idle_base = w.now
-    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
-
-
-async def expired(w: Writing, task: Task, reason: str = "expired") -> None:
-    """Nobody had time for the quiet quote: it is looked at again after its rest."""
-    quote = await w.session.locked(Quote, vouched(task.quote_id))
-    if quote is None or quote.state not in OPEN:
-        return
-    live = await cadences.live_of_quote(w.session, quote.id)
-    if live is not None:
-        await w.move(Enrolment, live.id, EnrolmentState.active, data={"reason": reason})
-    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
-    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + campaign.stale_after)
-
-
-async def _exit(w: Writing, quote_id: int, reason: str) -> None:
-    enrolment = await cadences.live_of_quote(w.session, quote_id)
+    """A call was promised to the person: the cadence rests until it is kept, and calls nobody before."""
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
     if enrolment is not None:
-        await w.move(
-            Enrolment, enrolment.id, EnrolmentState.exited, exit_reason=reason, ended_at=w.now, data={"reason": reason}
-        )
+        await enrolling.rest(w, enrolment, "promise")
+
+
+async def promise_over(w: Writing, contact_id: int) -> None:
+    """What was promised is kept, or not to be kept any more: a cadence that rested for it goes on."""
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None:
+        await enrolling.resume(w, enrolment, ("promise",))
+
+
+async def no_show(w: Writing, *, campaign_id: int, lead_id: int, contact_id: int) -> None:
+    """The person did not answer the call he had arranged."""
+    if await cadences.live_of_contact(w.session, contact_id) is not None:
+        await promise_over(w, contact_id)
+    else:
+        await enrol_lead(w, Start.no_show, campaign_id=campaign_id, lead_id=lead_id, contact_id=contact_id)
+
+
+async def complained(w: Writing, contact_id: int) -> None:
+    """The person has complained: nothing goes on until somebody has seen to it."""
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None:
+        await enrolling.rest(w, enrolment, "complaint")
+
+
+async def stopped(w: Writing, phone: str, reason: str) -> None:
+    """Nobody with this number is to be contacted any more. The caller holds the number's lock, as a step that sends
+    does: so no text leaves after this."""
+    for enrolment_id in await cadences.live_of_number(w.session, phone):
+        enrolment = await w.session.locked(Enrolment, enrolment_id)
+        if enrolment is not None:
+            await enrolling.leave(w, enrolment, reason)
+
+
+async def merged(w: Writing, elder_id: int, later_id: int) -> None:
+    """Two were found to be one: he is in one cadence, the elder's."""
+    later = await cadences.live_of_contact(w.session, later_id)
+    if later is None:
+        return
+    if await cadences.live_of_contact(w.session, elder_id) is not None:
+        await enrolling.leave(w, later, "merged")
+        return
+    later.contact_id = elder_id
+    await w.session.flush()
+
+
+async def lead_ended(w: Writing, lead_id: int, reason: str) -> None:
+    """What the lead was about is over, e.g. a cart that was paid."""
+    enrolment = await cadences.live_of_lead(w.session, lead_id)
+    if enrolment is not None:
+        await enrolling.leave(w, enrolment, reason)
 
 
 async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
-    """The quote is signed, declined or void: nothing is done about its being quiet, and a waiting call is withdrawn.
-
-    A call that already rings at an agent, or is being held, goes on.
-    """
+    """The quote is signed, declined, expired or void: nothing is done about its being quiet, and a waiting call is
+    withdrawn. A call that already rings at an agent, or is being held, goes on. Who has signed is left alone about his
+    other quotes too; who let it expire may be asked once more."""
     await alarms.cancel(w.session, QUOTE_CHECK, quote_id, w.now)
-    await _exit(w, quote_id, reason)
-    waiting = await cadences.waiting_task(w.session, quote_id)
-    if waiting is not None:
-        await w.move(
-            Task, waiting.id, TaskState.withdrawn, frm=(TaskState.queued, TaskState.scheduled), ended_at=w.now,
-            data={"reason": reason},
-        )
-        w.hint("wallboard")
+    enrolment = await cadences.live_of_quote(w.session, quote_id)
+    if enrolment is not None:
+        await enrolling.leave(w, enrolment, reason)
+    quote = await w.session.get(Quote, quote_id)
+    if quote is None:
+        return
+    if reason == "signed":
+        sibling = await cadences.live_of_contact(w.session, quote.contact_id)
+        if sibling is not None:
+            await enrolling.leave(w, sibling, reason)
+    elif reason == "expired":
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote_id, w.now)
+
+
+async def sold(w: Writing, quote: Quote) -> None:
+    """The signed copy is delivered: what fits to it is offered later, if the person has agreed to offers."""
+    await enrol_lead(w, Start.sold, campaign_id=quote.campaign_id, lead_id=quote.lead_id, contact_id=quote.contact_id)
+
+
+# What the agent and the house do
+
+
+async def snooze(w: Writing, quote_id: int, until: datetime, agent_id: int) -> datetime:
+    """The agent asks that nobody bothers about this quote until then (aware); how long that is granted: ten business
+    days at most. Raises Conflict when the quote is not open, Invalid for a time that has passed."""
+    quote = await w.session.locked(Quote, quote_id)
+    if quote is None or quote.state not in OPEN:
+        raise Conflict("This quote is not open any more.")
+    if until <= w.now:
+        raise Invalid("Please choose a time to come.", pointer="/until")
+    campaign = vouched(await w.session.get(Campaign, quote.campaign_id))
+    contact = vouched(await w.session.get(Contact, quote.contact_id))
+    granted = snoozed_until(timing.calendar_of(campaign, contact), w.now, until)
+    quote.snoozed_until = granted
+    await w.session.flush()
+    w.fact("quote.snoozed", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id,
+           agent_id=agent_id, until=granted.isoformat())
+    enrolment = await cadences.live_of_quote(w.session, quote.id)
+    if enrolment is not None:
+        await enrolling.rest(w, enrolment, "snooze", granted)
+    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, granted)
+    return granted
+
+
+async def information_sent(w: Writing, contact_id: int) -> None:
+    """The person has got what he wanted to know: his quotes rest anew, and his cadence goes on."""
+    await quotes.moved_by_person(w.session, contact_id, w.now)
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None:
+        await enrolling.resume(w, enrolment, ("needs_information",))
+
+
+async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
+    """A task is over. A cadence's own call decides what follows in it; another talk lets a resting cadence go on."""
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    contact = vouched(await w.session.get(Contact, task.contact_id))
+    if task.kind in (TaskKind.call, TaskKind.nurture) and contact.phone:
+        await timing.count(w, campaign, contact, disposition)
+    if task.kind is not TaskKind.nurture:
+        enrolment = await cadences.live_of_contact(w.session, task.contact_id)
+        if enrolment is not None and disposition in FINAL:
+            await enrolling.leave(w, enrolment, disposition.value)
+        elif enrolment is not None:
+            over = () if await watching.promised(w.session, task.contact_id) else ("promise",)
+            await enrolling.resume(w, enrolment, ("talk", "inbound", *over))
+        elif disposition in _NOBODY:
+            lead = vouched(await w.session.get(Lead, task.lead_id))
+            if lead.intent is Intent.cart:
+                await enrol_lead(w, Start.cart_abandoned, campaign_id=task.campaign_id, lead_id=lead.id,
+                                 contact_id=task.contact_id)
+        return
+    quote = await w.session.locked(Quote, task.quote_id) if task.quote_id is not None else None
+    found = await cadences.step_of_task(w.session, task.id)
+    if found is not None:
+        enrolment = vouched(await w.session.locked(Enrolment, found.enrolment_id))
+        await _call_over(w, enrolment, vouched(await w.session.locked(Step, found.id)), disposition)
+    if quote is not None and quote.state in OPEN:
+        await _watch_on(w, quote, campaign, disposition)
+
+
+async def _watch_on(w: Writing, quote: Quote, campaign: Campaign, disposition: Disposition) -> None:
+    """Who was reached begins another quiet; after a final word nobody asks any more."""
+    if disposition not in _UNREACHED:
+        quote.idle_base = w.now
+        await w.session.flush()
+    if disposition in FINAL or disposition in _NOT_HIS:
+        await alarms.cancel(w.session, QUOTE_CHECK, quote.id, w.now)
+    elif await cadences.live_of_quote(w.session, quote.id) is None:
+        rest = campaign.stale_after if disposition not in _UNREACHED else min(campaign.stale_after, BUSY_REST)
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + rest)
+
+
+async def _call_over(w: Writing, enrolment: Enrolment, step: Step, disposition: Disposition) -> None:
+    """The cadence's call is over: the outcome's row says what follows."""
+    await alarms.cancel(w.session, enrolling.STEP_UNWORKED, step.id, w.now)
+    case = await enrolling.case_of(w, enrolment)
+    if case is None or step.state is not StepState.waiting:
+        return
+    calendar = timing.calendar_of(case.campaign, case.contact)
+    before = [one for one in enrolment.outcomes if one not in ("talked", "replied")]
+    sequel = after_outcome(disposition, before, calendar, w.now, case.plan.outcomes)
+    enrolment.outcomes = [*enrolment.outcomes, disposition.value]
+    enrolment.calls += sequel.counts
+    enrolment.not_before, enrolment.other_band = sequel.earliest, sequel.other_band
+    enrolment.no_number = enrolment.no_number or sequel.no_number
+    enrolment.again = step.n if sequel.then == "again" else None
+    step.outcome = disposition.value
+    await w.session.flush()
+    if sequel.then == "again":
+        await w.move(Step, step.id, StepState.canceled, reason="again", data={"n": step.n, "reason": "again"})
+    else:
+        await w.move(Step, step.id, StepState.done, ended_at=w.now, data={"n": step.n, "outcome": disposition.value})
+    if enrolment.state is EnrolmentState.exited:
+        return
+    await _follow(w, enrolment, sequel.then, sequel.reason, disposition)
+
+
+async def _follow(w: Writing, enrolment: Enrolment, then: str, reason: str, disposition: Disposition) -> None:
+    if then in ("next", "again") and enrolment.state is not EnrolmentState.paused:
+        active = vouched(await w.move(Enrolment, enrolment.id, EnrolmentState.active, data={"reason": reason}))
+        if disposition in _TEXT_AFTER and enrolment.outcomes.count(disposition.value) == 1:
+            await alarms.set_alarm(w.session, MISSED_TEXT, enrolment.id, w.now)
+        await enrolling.go_on(w, active)
+    elif then == "exit":
+        await enrolling.leave(w, enrolment, "reached" if disposition in _LED_ON else reason)
+    elif then == "review":
+        await enrolling.rest(w, enrolment, "unclassified")
+    elif then == "pause" and disposition is Disposition.callback:
+        if await _is_promised(w, enrolment):
+            await enrolling.rest(w, enrolment, "promise")
+        else:
+            await enrolling.leave(w, enrolment, "reached")
+    elif then == "pause":
+        await enrolling.rest(w, enrolment, reason, await enrolling.fallback(w, enrolment, INFORMATION_DAYS))
+        w.fact("information.owed", campaign_id=enrolment.campaign_id, lead_id=enrolment.lead_id,
+               subject_id=enrolment.id)
+
+
+async def _is_promised(w: Writing, enrolment: Enrolment) -> bool:
+    return await watching.promised(w.session, enrolment.contact_id)
+
+
+async def expired(w: Writing, task: Task) -> None:
+    """Nobody had time for a cadence's call, and its line has given it up: the step is left out."""
+    step = await cadences.step_of_task(w.session, task.id)
+    if step is None:
+        return
+    if task.quote_id is not None:
+        await w.session.locked(Quote, task.quote_id)
+    enrolment = vouched(await w.session.locked(Enrolment, step.enrolment_id))
+    step = vouched(await w.session.locked(Step, step.id))
+    if step.state is StepState.waiting and enrolment.state is EnrolmentState.awaiting_agent:
+        await enrolling.unstaffed(w, enrolment, step)
+
+
+async def resume_due(w: Writing, enrolment_id: int) -> None:
+    """A rest is over (an alarm's handler)."""
+    enrolment = await w.session.locked(Enrolment, enrolment_id)
+    if enrolment is not None:
+        await enrolling.resume(w, enrolment)
+
+
+async def end_due(w: Writing, enrolment_id: int) -> None:
+    """Nobody is inside for ever (an alarm's handler)."""
+    enrolment = await w.session.locked(Enrolment, enrolment_id)
+    if enrolment is not None:
+        await enrolling.leave(w, enrolment, "too_long")
+
+

@@ -6,6 +6,7 @@ from router.book import Writing
 from router.model.calls import Call, Leg
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.vault import new_token
+from router.store import deliveries
 
 
 async def post(w: Writing, kind: DeliveryKind, dedupe_key: str, order: dict[str, Any], **columns: Any) -> Delivery:
@@ -50,9 +51,10 @@ async def end_room(w: Writing, call: Call, why: str = "ended") -> None:
 
 
 async def end_leg(w: Writing, call: Call, leg: Leg) -> None:
-    """Hangs up one leg."""
-    order = {"carrier_id": leg.carrier_id}
-    await post(w, DeliveryKind.end_leg, f"end_leg:{leg.id}", order, lead_id=call.lead_id, call_id=call.id)
+    """Hangs up one leg. Asked again, it changes nothing."""
+    order, once = {"carrier_id": leg.carrier_id}, f"end_leg:{leg.id}"
+    if not await deliveries.known(w.session, once):
+        await post(w, DeliveryKind.end_leg, once, order, lead_id=call.lead_id, call_id=call.id)
 
 
 async def hold(w: Writing, call: Call, leg: Leg, on: bool) -> None:

@@ -97,6 +97,18 @@ def _count(agent: Agent, kind: TaskKind, change: int) -> None:
     setattr(agent, load, max(0, getattr(agent, load) + change))
 
 
+async def occupy(w: Writing, agent: Agent, kind: TaskKind) -> None:
+    """This agent, locked, is asked about a task that stays another's: he holds as much as if it were his, and it costs
+    him no turn. `release` gives it back."""
+    if agent.busy_since is None:
+        if agent.idle_since is not None:
+            agent.idle_ms += max(0, int((w.now - agent.idle_since).total_seconds() * 1000))
+        agent.busy_since = w.now
+    agent.turn_kept_at = agent.turn_kept_at or w.now
+    _count(agent, kind, 1)
+    await w.session.flush()
+
+
 async def exchange(w: Writing, agent_id: int, ended: TaskKind, begun: TaskKind) -> None:
     """The agent goes on with the same person in another way. Raises Conflict when he cannot take that beside what he
     holds."""

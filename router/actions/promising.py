@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo
 
-from router.actions import covering, guarding, keeping, telling
+from router.actions import covering, guarding, keeping, nurturing, telling
 from router.book import Writing
 from router.model import slots
 from router.model.base import vouched
@@ -282,6 +282,7 @@ async def schedule(w: Writing, made: Promise, said: str = telling.PROMISED) -> P
 async def _announce(w: Writing, made: Promise, said: str = telling.PROMISED) -> None:
     """Confirms it, sets the reminder, and looks whether its owner will be there. Who books late has just been told, and
     is not reminded."""
+    await nurturing.promised(w, vouched(made.contact_id))
     await telling.tell(w, made, said)
     campaign = vouched(await w.session.get(Campaign, made.campaign_id))
     before = timedelta(minutes=campaign.remind_minutes)

@@ -11,16 +11,19 @@ from zoneinfo import ZoneInfo
 
 from router import printing
 from router.actions import inviting
-from router.actions.nurturing import QUOTE_CHECK, quote_ended
+from router.actions.enrolling import QUOTE_CHECK
+from router.actions.nurturing import quote_ended
 from router.book import Book, Reading, Writing
 from router.model import offers
 from router.model.agents import Agent, Role
 from router.model.base import vouched
+from router.model.campaigns import Campaign
 from router.model.errors import Conflict, Forbidden, Invalid, NotFound
 from router.model.money import LONGEST_LABEL, Line, Period, check, summed
 from router.model.phone import international
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import ALIVE, Signing, SigningState
+from router.model.tasks import Task
 from router.store import alarms, blobs, quotes, signings
 from router.store.db import ReadSession
 from router.wording import day, known, moment, money, number, wording
@@ -203,16 +206,34 @@ async def void(w: Writing, *, quote_id: int, agent_id: int) -> Quote:
 
 
 async def supersede(w: Writing, *, quote_id: int, agent_id: int, lines: Sequence[Line]) -> Quote:
-    """The next version of a quote, as a draft under the same number; the old one ends. Raises as `draft` and `void`."""
+    """The next version of a quote, as a draft under the same number; the old one ends. Raises as `draft` and `void`.
+
+    What was made elsewhere becomes a quote of ours by this: its next version has a link and can be signed.
+    """
     await _own(w.session, quote_id, agent_id)
     said = _said(lines)
     old = await _ended(w, quote_id, QuoteState.superseded)
-    campaign_days = old.valid_until - old.created_at
+    valid_for = old.valid_until - old.created_at
+    if old.external_number is not None:
+        found = vouched(await quotes.parties(w.session, old.lead_id))
+        valid_for = timedelta(days=found.campaign.quote_days)
     return await _added(w, Quote(
         campaign_id=old.campaign_id, contact_id=old.contact_id, lead_id=old.lead_id, agent_id=agent_id,
         number=old.number, version=old.version + 1, state=QuoteState.draft, locale=old.locale, currency=old.currency,
-        customer=old.customer, **_summed(said), valid_until=w.now + campaign_days, created_at=w.now,
+        customer=old.customer, **_summed(said), valid_until=w.now + valid_for, created_at=w.now,
+        queue_id=old.queue_id,
     ))  # fmt: skip
+
+
+async def write(w: Writing, task: Task, lines: Sequence[Line], *, agent_id: int) -> Quote:
+    """The quote an agent writes while he works on this task: the next version of the one from elsewhere it is about, if
+    that is still open and in the campaign's currency, else a new one. Raises as `draft` and `supersede`."""
+    about = await w.session.get(Quote, task.quote_id) if task.quote_id is not None else None
+    if about is not None and about.external_number is not None and about.state in OPEN:
+        campaign = vouched(await w.session.get(Campaign, about.campaign_id))
+        if about.currency == campaign.currency:
+            return await supersede(w, quote_id=about.id, agent_id=agent_id, lines=lines)
+    return await draft(w, agent_id=agent_id, lead_id=task.lead_id, lines=lines)
 
 
 async def _ended(w: Writing, quote_id: int, to: QuoteState) -> Quote:
@@ -276,6 +297,8 @@ async def _own(session: ReadSession, quote_id: int, agent_id: int) -> Quote:
     quote = await session.get(Quote, quote_id)
     if quote is None:
         raise NotFound("There is no such quote.")
-    if quote.agent_id != agent.id and not agent.role.covers(Role.supervisor):
+    own = quote.agent_id == agent.id or agent.role.covers(Role.supervisor)
+    from_elsewhere = quote.external_number is not None and await quotes.worked_on(session, quote.lead_id, agent_id)
+    if not own and not from_elsewhere:
         raise Forbidden("This quote is another agent's.")
     return quote

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from router.actions import guarding, presence
+from router.actions import guarding, nurturing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE
 from router.actions.intake import TASK_DUE
 from router.actions.taking import common, given, number, source, take_in, uncallable
@@ -105,6 +105,8 @@ async def _end(w: Writing, cart: Cart, to: CartState) -> None:
     """Bought, or thrown away: nobody calls about it any more. A call that is being put through goes on."""
     await alarms.cancel(w.session, CART_DUE, cart.id, w.now)
     ended = await w.move(Cart, cart.id, to, due_at=None, **_NOTHING)
+    if ended is not None and ended.lead_id is not None:
+        await nurturing.lead_ended(w, ended.lead_id, f"cart_{to.value}")
     # Who has asked for a call himself meanwhile waits in this very task.
     if ended is not None and ended.task_id is not None and not await carts.others_wait(w.session, ended):
         await _withdraw(w, ended.task_id, f"cart_{to.value}")

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from router.actions import keeping
+from router.actions import keeping, nurturing
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
@@ -65,6 +65,7 @@ async def touch(w: Writing, signing: Signing) -> Quote:
     quote = vouched(await w.session.locked(Quote, signing.quote_id))
     quote.idle_base = w.now
     await w.session.flush()
+    await nurturing.moved(w, quote)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return quote
 
@@ -110,7 +111,11 @@ async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, 
         vouched(await w.move(Signing, signing.id, to=SigningState.opened, opened_at=opened_at, code_hmac=None))
     signing.cookie_hash, signing.cookie_until = hash_token(cookie), w.now + SESSION_LIFE
     await record(w, signing, "link.opened", visitor.as_data())
-    quote = await touch(w, signing)
+    quote = vouched(await w.session.locked(Quote, signing.quote_id))
+    if await nurturing.opened(w, quote, signing, visitor.user_agent):
+        await touch(w, signing)
+        await nurturing.at_hand(w, quote)
+    w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     await w.move(Quote, quote.id, to=QuoteState.opened)
     return signing, cookie
 

@@ -5,7 +5,7 @@ Each says in one fact who did it (`by`). What is so already is not done again, a
 
 from collections.abc import Mapping
 
-from router.actions import presence
+from router.actions import listing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE, back_to_queue, reserve
 from router.book import Writing
 from router.model.agents import Agent
@@ -20,12 +20,16 @@ from router.store import agents, alarms, switches, tasks
 
 
 async def set_paused(w: Writing, campaign_id: int, paused: bool, by: int) -> None:
-    """Stops a campaign's calls that nobody waits for at the telephone, or lets them go on. Raises NotFound."""
+    """Stops a campaign's calls that nobody waits for at the telephone, or lets them go on: what rests of its lists
+    wakes up. Raises NotFound."""
     campaign = await switches.set_paused(w.session, campaign_id, paused)
     if campaign is not None:
         w.fact("campaign.paused" if paused else "campaign.resumed", campaign_id=campaign_id, subject_id=campaign_id,
                by=by)
         w.hint("dispatch", "free", "wallboard")
+        if not paused:
+            await alarms.set_alarm(w.session, listing.LISTS_WAKE, campaign_id, w.now)
+            w.hint("alarms")
     elif await w.session.get(Campaign, campaign_id) is None:
         raise NotFound("There is no such campaign.")
 

@@ -20,7 +20,7 @@ from router.model.levels import levels_of
 from router.model.routing import skilled, takes
 from router.model.tasks import TIER_NOW, Exclusion, Task, TaskState, occupies, placed
 from router.model.vault import new_token
-from router.store import arrivals, calls, tasks
+from router.store import arrivals, calls, consultations, tasks
 from router.wording import known, wording
 
 KEPT_FOR = timedelta(seconds=45)
@@ -32,6 +32,12 @@ CONNECTING = "One moment, please. We are connecting you."
 async def to_agent(w: Writing, task_id: int, agent_id: int, to_agent_id: int) -> None:
     """To this colleague, who must be there and free for it. Raises Conflict."""
     task = await _own(w, task_id, agent_id)
+    await _keep_for(w, task, agent_id, await free_colleague(w, task, agent_id, to_agent_id))
+
+
+async def free_colleague(w: Writing, task: Task, agent_id: int, to_agent_id: int) -> Agent:
+    """The colleague the task could go to, both agents locked. Raises Conflict when he is none, or is not free for
+    it."""
     for one in sorted({agent_id, to_agent_id}):  # so that two who hand on crosswise wait for each other in one order
         await w.session.locked(Agent, one)
     other = await w.session.get(Agent, to_agent_id)
@@ -41,6 +47,17 @@ async def to_agent(w: Writing, task_id: int, agent_id: int, to_agent_id: int) ->
         other.candidate(w.now))
     if not free:
         raise Conflict("This colleague is not free at the moment.")
+    return other
+
+
+async def hand_over_to(w: Writing, task_id: int, agent_id: int, to_agent_id: int) -> None:
+    """The agent has gone while this colleague's telephone rang: the person waits for the colleague, or whoever is free
+    when he does not come. Raises Conflict when the person is gone too."""
+    task = await _own(w, task_id, agent_id)
+    await _keep_for(w, task, agent_id, vouched(await w.session.get(Agent, to_agent_id)))
+
+
+async def _keep_for(w: Writing, task: Task, agent_id: int, other: Agent) -> None:
     queue = await tasks.queue_of(w.session, task)
     able = skilled(levels_of(other.skills), levels_of(task.skills))
     await _hand_on(w, task, agent_id, queue, skills=list(task.skills) if able else [], prefers=other.id)
@@ -56,6 +73,7 @@ async def to_queue(w: Writing, task_id: int, agent_id: int, queue_id: int) -> No
 
 
 async def _own(w: Writing, task_id: int, agent_id: int) -> Task:
+    await calls.live_of_task(w.session, task_id)  # locked before its task, as by the carrier's messages
     task = await w.session.locked(Task, task_id)
     if task is None or task.agent_id != agent_id or task.state is not TaskState.engaged:
         raise Conflict(OVER)
@@ -67,6 +85,8 @@ async def _hand_on(
 ) -> None:
     call = await calls.live_of_task(w.session, task.id)
     if call is not None:
+        if await consultations.live_of_call(w.session, call.id) is not None:
+            raise Conflict("You are asking a colleague. End that first.")
         await _back_to_the_line(w, task, call, queue)
     where = placed(replace(queue.line, skills=tuple(skills)), task.kind, TIER_NOW, task.since_ms)
     moved = await w.move(

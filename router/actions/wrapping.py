@@ -44,7 +44,7 @@ async def begin_task(w: Writing, task: Task) -> None:
 async def _talked(w: Writing, task: Task, until: datetime) -> bool:
     if await w.move(Task, task.id, TaskState.wrapping, held_until=until) is None:
         return False
-    await talked(w, task.contact_id)
+    await talked(w, task)
     vouched(await w.session.get(Contact, task.contact_id)).agent_id = task.agent_id
     if task.kind is not TaskKind.chat:
         await keeping.talked(w, task, over=True)
@@ -63,10 +63,9 @@ async def close_task(w: Writing, task_id: int, disposition: Disposition, *, by: 
         Task, task_id, TaskState.closed, disposition=disposition, ended_at=w.now, held_until=None,
         data={"disposition": disposition.value, **({"by": by} if by else {})},
     )
-    if task is not None and task.kind is TaskKind.nurture:
-        await task_closed(w, task, disposition)
     if task is not None:
         await keeping.closed(w, task.id, disposition)
+        await task_closed(w, task, disposition)
         await conversing.resume(w, task)
     return task
 

@@ -16,6 +16,7 @@ MOST_NAME = 80
 class Scope(StrEnum):
     write = "leads:write"
     read = "leads:read"
+    quotes = "quotes:write"
 
 
 class ApiKey(Numbered):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from router.model.agents import Role
+from router.model.cadence_rules import CadencePlan
 from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
 from router.model.rules import RulesPlan, Skill, Skills
@@ -220,6 +221,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []
+    cadences: Annotated[list[CadencePlan], Meta(max_length=30)] = []
 
 
 class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

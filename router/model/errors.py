@@ -1,6 +1,6 @@
 """The few errors of the house. Each has a stable code; `router.web` translates them to HTTP once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 
@@ -115,6 +115,15 @@ class Closed(HouseError):
     """The page takes no requests; somebody switched it off."""
 
     code = "closed"
+
+
+class ManyInvalid(Invalid):
+    """Several fields cannot be accepted; each of `faults` says which one, and why."""
+
+    def __init__(self, faults: Sequence[Invalid]) -> None:
+        fault = faults[0]
+        super().__init__(fault.sentence, pointer=fault.pointer, **fault.values)
+        self.faults = faults
 
 
 class NumberRefused(Invalid):

@@ -1,5 +1,6 @@
 """Imports: lists of persons uploaded as files, looked at first, then taken in row by row."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,13 @@ MOST_BYTES = 10 * 1024 * 1024
 MOST_ROWS = 50_000
 CHUNK = 64
 """Rows a transaction: the journal's readers wait for every open writer."""
+
+
+class ImportKind(StrEnum):
+    """What a list holds: persons to be called, or quotes that were made elsewhere."""
+
+    leads = "leads"
+    quotes = "quotes"
 
 
 class ImportState(State):
@@ -45,13 +53,22 @@ WORKING = (ImportState.checking, ImportState.running)
 
 
 class Outcome(StrEnum):
-    """What became of a row, or would: a lead to be called; a lead beside one that waits already; known from a list
-    before; not taken, for a reason."""
+    """What became of a row, or would: a lead to be called, or a quote to be watched; a lead beside one that waits
+    already; a quote nothing is done about; one changed by it; known from a list before; not taken, for a reason."""
 
     taken = "taken"
     attached = "attached"
+    kept = "kept"
+    updated = "updated"
     duplicate = "duplicate"
     refused = "refused"
+
+
+OUTCOMES: Mapping[ImportKind, tuple[Outcome, ...]] = {
+    ImportKind.leads: (Outcome.taken, Outcome.attached, Outcome.duplicate, Outcome.refused),
+    ImportKind.quotes: (Outcome.taken, Outcome.kept, Outcome.updated, Outcome.duplicate, Outcome.refused),
+}
+"""What may become of the rows of each kind."""
 
 
 class Import(Numbered):
@@ -80,15 +97,21 @@ class Import(Numbered):
     counts: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     checked: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     checked_at: Mapped[datetime | None] = mapped_column(default=None)
+    kind: Mapped[ImportKind] = mapped_column(default=ImportKind.leads)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class ImportRow(Base):
     """One row of the file, `number` counted from 1 without the header. `expected` and `reason` are of the last dry run
-    until `outcome` says what became of it. `phone` is E.164, as soon as it could be read."""
+    until `outcome` says what became of it. `phone` is E.164, as soon as it could be read, `reference` the number of the
+    quote, `field` the one whose cell is at fault."""
 
     __tablename__ = "import_rows"
-    __table_args__ = (Index("ix_import_rows_phone", "import_id", "phone", "number"),)
+    __table_args__ = (
+        Index("ix_import_rows_phone", "import_id", "phone", "number"),
+        Index("ix_import_rows_reference", "import_id", "reference", "number",
+              postgresql_where=text("reference <> ''")),
+    )
     import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     cells: Mapped[list[str]]
@@ -99,3 +122,11 @@ class ImportRow(Base):
     outcome: Mapped[Outcome | None] = mapped_column(default=None)
     reason: Mapped[str] = mapped_column(default="")
     lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"), default=None)
+    quote_id: Mapped[int | None] = mapped_column(ForeignKey("quotes.id"), default=None)
+    reference: Mapped[str] = mapped_column(default="")
+    field: Mapped[str] = mapped_column(default="")
+
+    def cell(self, mapping: Mapping[str, int], field: str) -> str:
+        """What stands in the field's column; "" when it has none."""
+        place = mapping.get(field)
+        return self.cells[place].strip() if place is not None and place < len(self.cells) else ""

@@ -1,5 +1,6 @@
 """Sheets: a CSV file as spreadsheets write it, read into rows, its columns recognised, its cells understood."""
 
+import codecs
 import csv
 import io
 import re
@@ -12,7 +13,7 @@ import phonenumbers
 
 from router.model.errors import Invalid
 from router.model.forms import plain
-from router.model.imports import MOST_ROWS
+from router.model.imports import MOST_ROWS, ImportKind
 from router.model.phone import e164
 
 DELIMITERS = (",", ";", "\t")
@@ -20,12 +21,26 @@ MOST_COLUMNS = 60
 MOST_CELL = 2_000
 SAMPLE_ROWS = 25
 
-FIELDS = ("phone", "name", "surname", "email", "message", "locale", "consent", "consent_date", "consent_source")
+FIELDS: Mapping[ImportKind, tuple[str, ...]] = {
+    ImportKind.leads: (
+        "phone", "name", "surname", "email", "message", "locale", "consent", "consent_date", "consent_source",
+    ),
+    ImportKind.quotes: (
+        "phone", "name", "number", "once", "month", "tax", "currency", "sent", "last_contact", "valid_until", "state",
+        "owner", "locale", "consent", "consent_text", "consent_date", "consent_source", "consent_page",
+    ),
+}
 """What a column may hold. Any other is left alone."""
 
+NEEDED: Mapping[ImportKind, tuple[str, ...]] = {
+    ImportKind.leads: ("phone",),
+    ImportKind.quotes: ("phone", "name", "number", "sent"),
+}
+"""Without these columns there is nothing to be looked at."""
+
 _NAMES: Mapping[str, str] = {
-    "phone": "phone tel telephone telefono movil mobile celular cellulare cell telefon telefonnummer numero"
-             " phonenumber telefonomovil numerodetelefono numerotelefono numeroditelefono телефон номер мобильный",
+    "phone": "phone tel telephone telefono movil mobile celular cellulare cell telefon telefonnummer phonenumber"
+             " telefonomovil numerodetelefono numerotelefono numeroditelefono телефон мобильный",
     "name": "name nombre nome имя фио fullname firstname nombrecompleto nomecompleto cliente contact contacto",
     "surname": "surname lastname apellido apellidos cognome фамилия familyname",
     "email": "email mail correo correoelectronico emailaddress posta почта электроннаяпочта",
@@ -36,16 +51,39 @@ _NAMES: Mapping[str, str] = {
     "consent_date": "consentdate fechaconsentimiento fechadeconsentimiento dataconsenso датасогласия optindate",
     "consent_source": "consentsource origenconsentimiento fuenteconsentimiento fonteconsenso источниксогласия"
                       " optinsource",
+    "consent_text": "consenttext textoconsentimiento textodelconsentimiento testoconsenso текстсогласия",
+    "consent_page": "consentpage paginaconsentimiento paginaconsenso страницасогласия",
+    "number": "number quotenumber quote offer offernumber reference ref presupuesto numeropresupuesto oferta"
+              " numerodepresupuesto npresupuesto preventivo numeropreventivo offerta предложение номерпредложения смета"
+              " номерсметы",
+    "once": "total totalonce amount importe importetotal totalunico importo totale importounico totaleunico сумма итого"
+            " стоимость price precio prezzo цена",
+    "month": "month monthly totalmonth permonth mensual cuota cuotamensual totalmensual mensile canone canonemensile"
+             " totalemensile вмесяц ежемесячно",
+    "tax": "tax vat iva taxrate ндс налог impuesto imposta",
+    "currency": "currency moneda divisa valuta валюта",
+    "sent": "sent sentdate sentat sentondate date created createddate createdat fecha fechaenvio fechadeenvio enviado"
+            " data datainvio inviato дата датаотправки отправлено",
+    "last_contact": "lastcontact lastcontacted ultimocontacto ultimocontatto последнийконтакт",
+    "valid_until": "validuntil valid expires expiry validohasta validez vencimiento caduca validofino validofinoal"
+                   " scadenza действительнодо срок",
+    "state": "state status estado situacion stato статус состояние",
+    "owner": "owner agent agente vendedor comercial asesor venditore responsabile агент менеджер",
 }
+"""What headings are called. A field of one kind of list alone is looked for in lists of that kind."""
+
+_OF_LEADS = {"numero": "phone", "номер": "phone"}
+_OF_QUOTES = {"numero": "number", "номер": "number", "no": "number", "n": "number"}
 
 
-def _bare(header: str) -> str:
+def bare(header: str) -> str:
     """Its letters and digits alone, without case and accents."""
     folded = unicodedata.normalize("NFKD", header.casefold())
     return "".join(one for one in folded if one.isalnum())
 
 
-_FIELD_OF = {_bare(_name): field for field, names in _NAMES.items() for _name in names.split()}
+_FIELD_OF = {bare(_name): field for field, names in _NAMES.items() for _name in names.split()}
+_WORDS = {ImportKind.leads: _FIELD_OF | _OF_LEADS, ImportKind.quotes: _FIELD_OF | _OF_QUOTES}
 
 _YES = frozenset({"1", "y", "yes", "true", "x", "si", "s", "sì", "sí", "ok", "да", "vero", "verdadero", "v", "on"})
 
@@ -75,7 +113,7 @@ def read_sheet(content: bytes) -> Sheet:
     if any(_looks_like_a_number(cell) for cell in first):
         headers, rest = [f"{place + 1}" for place in range(width)], rows
     else:
-        headers = [plain(cell)[:80] or f"{place + 1}" for place, cell in enumerate(first)]
+        headers = _apart([plain(cell)[:80] or f"{place + 1}" for place, cell in enumerate(first)])
     if not rest:
         raise Invalid("The file has headings and no rows.", pointer="/file")
     if len(rest) > MOST_ROWS:
@@ -83,8 +121,23 @@ def read_sheet(content: bytes) -> Sheet:
     return Sheet(encoding, delimiter, headers, rest)
 
 
+def _apart(headers: Sequence[str]) -> list[str]:
+    """Columns of one name are told apart by their place."""
+    return [f"{name} ({place + 1})" if headers.count(name) > 1 else name for place, name in enumerate(headers)]
+
+
+EXCEL = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+"""How the files of spreadsheets themselves begin: packed ones (xlsx, ods), and old ones (xls)."""
+
+
 def _decoded(content: bytes) -> tuple[str, str]:
-    """UTF-8, with or without its mark, or Latin-1 in the way of Windows."""
+    """UTF-8, with or without its mark, UTF-16 with it, or Latin-1 in the way of Windows."""
+    if content.startswith(EXCEL):
+        raise Invalid("This is a file of Excel or another spreadsheet program. Save the sheet as CSV (UTF-8) and try "
+                      "again.", pointer="/file")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", "replace")
+        content = text.encode("utf-8", "replace")
     if b"\x00" in content:
         raise Invalid("This is no CSV file. Save the sheet as CSV (UTF-8) and try again.", pointer="/file")
     for encoding in ("utf-8-sig", "cp1252"):
@@ -129,12 +182,14 @@ def _looks_like_a_number(cell: str) -> bool:
     return len(re.sub(r"\D", "", cell)) >= 7 and re.fullmatch(r"['+()\d\s.\-/\u00a0]{7,40}", cell.strip()) is not None
 
 
-def guess(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, int]:
+def guess(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], kind: ImportKind = ImportKind.leads
+) -> dict[str, int]:
     """Which column (from 0) seems to hold which field: by its heading, the telephone also by its cells."""
     found: dict[str, int] = {}
     for place, header in enumerate(headers):
-        field = _FIELD_OF.get(_bare(header))
-        if field is not None:
+        field = _WORDS[kind].get(bare(header))
+        if field in FIELDS[kind]:
             found.setdefault(field, place)
     if "phone" not in found:
         sample = rows[:SAMPLE_ROWS]

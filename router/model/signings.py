@@ -120,8 +120,9 @@ _SIGNING_MOVES = table(
 
 class Signing(Numbered):
     """`link_hash`, `cookie_hash` are SHA-256 of random tokens, `code_hmac` binds the code to offer, amount and number.
-    `phone` is frozen when the signing is made. `code_expires_at` is when the code dies and, once it was given, until
-    when it may be signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
+    `again_hash` is of the token in the links sent again later, beside which the first stays good. `phone` is frozen
+    when the signing is made. `code_expires_at` is when the code dies and, once it was given, until when it may be
+    signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
     its evidence."""
 
     __tablename__ = "signings"
@@ -158,6 +159,7 @@ class Signing(Numbered):
     time_source: Mapped[str] = mapped_column(default="")
     chain_head: Mapped[bytes | None] = mapped_column(default=None)
     chain_length: Mapped[int] = mapped_column(default=0)
+    again_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
 
     def next_code_at(self) -> datetime | None:
         """When the next code may be asked for; None when there is none left."""

@@ -73,13 +73,23 @@ def kinds_in(channels: Collection[Channel]) -> str:
 
 
 class Disposition(StrEnum):
-    """The coded outcome of a task."""
+    """The coded outcome of a task. `callback`: he asked to be called at another time. `voicemail`: a machine answered,
+    and nothing was left on it. `hung_up`: he answered and was gone within seconds. `third_person`: somebody else
+    answered, who was told nothing. `invalid_number`: nobody has this number. `failed`: the telephone network did."""
 
     sold = "sold"
     quote_sent = "quote_sent"
     callback = "callback"
+    needs_information = "needs_information"
     not_interested = "not_interested"
+    bought_elsewhere = "bought_elsewhere"
+    not_eligible = "not_eligible"
+    third_person = "third_person"
+    voicemail = "voicemail"
+    voicemail_left = "voicemail_left"
+    hung_up = "hung_up"
     wrong_number = "wrong_number"
+    invalid_number = "invalid_number"
     do_not_call = "do_not_call"
     no_answer = "no_answer"
     busy = "busy"
@@ -92,7 +102,14 @@ BY_AGENT = (
     Disposition.sold,
     Disposition.quote_sent,
     Disposition.callback,
+    Disposition.needs_information,
     Disposition.not_interested,
+    Disposition.bought_elsewhere,
+    Disposition.not_eligible,
+    Disposition.third_person,
+    Disposition.voicemail,
+    Disposition.voicemail_left,
+    Disposition.hung_up,
     Disposition.wrong_number,
     Disposition.do_not_call,
 )
@@ -107,9 +124,12 @@ TIER_PROMISE = 1
 TIER_FRESH = 2
 """A fresh lead that is called, though nobody waits at the telephone: ad forms, carts, messages."""
 TIER_HOT = 3
+"""He is at his offer this very moment."""
 TIER_LIST = 4
 """A person of an uploaded list: nobody asked for this call."""
+TIER_EXPIRING = 5
 TIER_STALE = 6
+TIER_WIN_BACK = 7
 
 
 def lane_of(

@@ -5,8 +5,11 @@ from enum import StrEnum
 
 
 class LegRole(StrEnum):
+    """`colleague`: an agent who is asked before the customer is handed over to him."""
+
     agent = "agent"
     customer = "customer"
+    colleague = "colleague"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class LegOrder:
     ring_seconds: int
     longest_seconds: int = 7200
     ends_room: bool = False
+
+    @property
+    def label(self) -> str:
+        """What the leg is called in its room, where no two may be called the same: colleagues may follow each other."""
+        return f"{self.role.value}-{self.ref}" if self.role is LegRole.colleague else self.role.value
 
 
 class LegStage(StrEnum):

@@ -94,7 +94,7 @@ _KNOWN = text(
     union all
     select * from (
       select distinct on (given.purpose) 'consent', given.purpose, '',
-        case when r.method = 'list' then least(r.client_at, r.given_at) else r.given_at end as at, r.id
+        case when r.method in ('list', 'import') then least(r.client_at, r.given_at) else r.given_at end as at, r.id
       from receipts r, unnest(r.purposes) as given(purpose)
       where r.contact_id = :contact_id
         and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)

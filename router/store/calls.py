@@ -45,12 +45,16 @@ async def legs_of(session: ReadSession, call_id: int) -> Sequence[Leg]:
     return await session.scalars(select(Leg).where(Leg.call_id == call_id).order_by(Leg.id))
 
 
-async def stop_unplaced_legs(session: WriteSession, call_id: int, now: datetime) -> Sequence[Delivery]:
-    """Abandons the call's legs that have not left the house; those still waiting, now abandoned."""
+async def stop_unplaced_legs(
+    session: WriteSession, call_id: int, now: datetime, *, leg_id: int | None = None
+) -> Sequence[Delivery]:
+    """Abandons the call's legs, or this one, as far as they have not left the house; those still waiting, now
+    abandoned."""
     rows = await session.execute(
         update(Delivery)
         .where(
             Delivery.call_id == call_id,
+            *([] if leg_id is None else [Delivery.leg_id == leg_id]),
             Delivery.kind.in_((DeliveryKind.leg, DeliveryKind.put_through)),
             Delivery.state.in_((DeliveryState.pending, DeliveryState.claimed)),
         )

@@ -125,6 +125,20 @@ async def unanswered(session: ReadSession, task: Task) -> Conversation | None:
     )
 
 
+async def wrote_since(session: ReadSession, contact_id: int, channel: Channel, since: datetime) -> bool:
+    """Whether the person has written by this channel since then (aware)."""
+    found = await session.scalar(
+        select(Message.id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(
+            Conversation.contact_id == contact_id, Conversation.channel == channel, Conversation.last_at >= since,
+            Message.direction == Direction.incoming, Message.at >= since,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 async def messages(session: ReadSession, conversation_id: int) -> list[Message]:
     """The newest messages of a thread, in order."""
     found = await session.scalars(_MESSAGES, {"conversation": conversation_id})

@@ -86,6 +86,11 @@ async def known_ids(session: ReadSession, carrier_ids: Collection[str]) -> froze
     return frozenset(found)
 
 
+async def known(session: ReadSession, dedupe_key: str) -> bool:
+    """Whether there is such a delivery. Of two who ask at once the unique key refuses one."""
+    return await session.scalar(select(Delivery.id).where(Delivery.dedupe_key == dedupe_key)) is not None
+
+
 async def uncertain_messages(session: ReadSession, to: str) -> Sequence[Delivery]:
     """Messages to this number of which we do not know yet whether they were sent, oldest first."""
     return await session.scalars(

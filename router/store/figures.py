@@ -222,6 +222,7 @@ _COHORTS = _statement(
     """  # noqa: S608  a constant
 )
 
+# A call that is handed over is the colleague's from then on; while he is asked he is busy too.
 # The union of what an agent did at once counts once. His browser's silence is written down when it is heard again, and
 # until then stands in his own row.
 _TIME = _statement(
@@ -231,17 +232,29 @@ _TIME = _statement(
       where (:campaign is null and :queue is null) or pool in (
         select pool from queues
         where (:campaign is null or campaign_id = :campaign) and (:queue is null or id = :queue))
-    ), steps as (
-      select kind, agent_id, at, coalesce(lead(at) over (partition by subject_id order by id), :until) as until
-      from facts
+    ), told as (
+      select id, kind, subject_id, agent_id, at, data from facts
       where kind in ('task.queued', 'task.reserved', 'task.connecting', 'task.engaged', 'task.wrapping', 'task.closed',
-          'task.abandoned', 'task.withdrawn', 'task.expired', 'task.scheduled')
+          'task.abandoned', 'task.withdrawn', 'task.expired', 'task.scheduled', 'consultation.ringing',
+          'consultation.joined', 'consultation.completed', 'consultation.ended')
         and at >= :start - :held and at < :end
+    ), steps as (
+      select kind, agent_id, at, coalesce(lead(at) over (partition by task order by id), :until) as until
+      from (
+        select *, case kind when 'consultation.completed' then (data->>'task')::bigint else subject_id end as task
+        from told where kind like 'task.%' or kind = 'consultation.completed') of_task
+      union all
+      select kind, agent_id, at, until from (
+        select kind, agent_id, at, coalesce(lead(at) over (partition by subject_id order by id), :until) as until
+        from told where kind like 'consultation.%') of_colleague
+      where kind in ('consultation.ringing', 'consultation.joined')
     ), held as (
       select agent_id, range_agg(tstzrange(at, until)) as busy,
-        range_agg(tstzrange(at, until)) filter (where kind in ('task.engaged', 'task.wrapping')) as handling
+        range_agg(tstzrange(at, until)) filter (where kind in ('task.engaged', 'task.wrapping', 'consultation.joined',
+          'consultation.completed')) as handling
       from steps
-      where kind in ('task.reserved', 'task.connecting', 'task.engaged', 'task.wrapping') and at <= until
+      where kind in ('task.reserved', 'task.connecting', 'task.engaged', 'task.wrapping', 'consultation.ringing',
+          'consultation.joined', 'consultation.completed') and at <= until
       group by agent_id
     ), wishes as (
       select kind, agent_id, at, coalesce(lead(at) over (partition by agent_id order by id), :until) as until

@@ -14,29 +14,36 @@ from router.store.db import ReadSession, WriteSession, as_json
 
 _ADD = text(
     """
-    insert into import_rows (import_id, number, cells, phone, reason)
-    select :import_id, r.number, array(select jsonb_array_elements_text(r.cells::jsonb)), '', ''
+    insert into import_rows (import_id, number, cells, phone, reason, reference, field)
+    select :import_id, r.number, array(select jsonb_array_elements_text(r.cells::jsonb)), '', '', '', ''
     from unnest(:numbers, :cells) as r(number, cells)
     """
 ).bindparams(bindparam("numbers", type_=ARRAY(BigInteger)), bindparam("cells", type_=ARRAY(Text)))
 
+_LINES = (
+    ("numbers", BigInteger), ("phones", Text), ("outcomes", Text), ("reasons", Text), ("references", Text),
+    ("fields", Text),
+)
 _CHECKED = text(
     """
-    update import_rows set phone = r.phone, expected = r.outcome, reason = r.reason
-    from unnest(:numbers, :phones, :outcomes, :reasons) as r(number, phone, outcome, reason)
+    update import_rows set phone = r.phone, expected = r.outcome, reason = r.reason, reference = r.reference,
+      field = r.field
+    from unnest(:numbers, :phones, :outcomes, :reasons, :references, :fields)
+      as r(number, phone, outcome, reason, reference, field)
     where import_rows.import_id = :import_id and import_rows.number = r.number
     """
-).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in (
-    ("numbers", BigInteger), ("phones", Text), ("outcomes", Text), ("reasons", Text))))
+).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _LINES))
 
 _DONE = text(
     """
-    update import_rows set phone = r.phone, outcome = r.outcome, reason = r.reason, lead_id = r.lead_id
-    from unnest(:numbers, :phones, :outcomes, :reasons, :leads) as r(number, phone, outcome, reason, lead_id)
+    update import_rows set phone = r.phone, outcome = r.outcome, reason = r.reason, reference = r.reference,
+      field = r.field, lead_id = r.lead_id, quote_id = r.quote_id
+    from unnest(:numbers, :phones, :outcomes, :reasons, :references, :fields, :leads, :quotes)
+      as r(number, phone, outcome, reason, reference, field, lead_id, quote_id)
     where import_rows.import_id = :import_id and import_rows.number = r.number
     """
 ).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in (
-    ("numbers", BigInteger), ("phones", Text), ("outcomes", Text), ("reasons", Text), ("leads", BigInteger))))
+    *_LINES, ("leads", BigInteger), ("quotes", BigInteger))))
 
 # Who came from a list lately, in this campaign, by number.
 _LISTED = text(
@@ -62,6 +69,14 @@ _EARLIER = text(
       and coalesce(outcome, expected) <> 'refused'
     """
 ).bindparams(bindparam("phones", type_=ARRAY(Text)))
+
+_EARLIER_QUOTES = text(
+    """
+    select distinct reference from import_rows
+    where import_id = :import_id and reference = any(:numbers) and reference <> '' and number < :before
+      and coalesce(outcome, expected) <> 'refused'
+    """
+).bindparams(bindparam("numbers", type_=ARRAY(Text)))
 
 _QUEUES = select(Queue, Campaign).join(Campaign, Campaign.id == Queue.campaign_id).order_by(Campaign.name, Queue.name)
 
@@ -107,6 +122,18 @@ _SUPPRESSED = text(
     """
 ).bindparams(bindparam("phones", type_=ARRAY(Text)))
 
+_WAKE = text(
+    """
+    with resting as (
+      select a.id from alarms a join tasks t on t.id = a.subject_id
+      where a.kind = :alarm and a.state = 'pending' and a.due_at > :now and t.campaign_id = :campaign_id
+      order by a.id limit :most
+      for no key update of a skip locked
+    )
+    update alarms set due_at = :now from resting where alarms.id = resting.id returning 1
+    """
+).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+
 _FORGET = text(
     """
     with old as (
@@ -128,6 +155,9 @@ class Line(NamedTuple):
     outcome: str
     reason: str
     lead_id: int | None = None
+    quote_id: int | None = None
+    reference: str = ""
+    field: str = ""
 
 
 async def queues(session: ReadSession) -> list[tuple[Queue, Campaign]]:
@@ -194,6 +224,7 @@ def _columns(lines: Sequence[Line]) -> dict[str, Any]:
     return {
         "numbers": [line.number for line in lines], "phones": [line.phone for line in lines],
         "outcomes": [line.outcome for line in lines], "reasons": [line.reason for line in lines],
+        "references": [line.reference for line in lines], "fields": [line.field for line in lines],
     }
 
 
@@ -202,9 +233,10 @@ async def checked(session: WriteSession, import_id: int, lines: Sequence[Line]) 
 
 
 async def done(session: WriteSession, import_id: int, lines: Sequence[Line]) -> None:
-    await session.execute(
-        _DONE, {"import_id": import_id, **_columns(lines), "leads": [line.lead_id for line in lines]}
-    )
+    await session.execute(_DONE, {
+        "import_id": import_id, **_columns(lines), "leads": [line.lead_id for line in lines],
+        "quotes": [line.quote_id for line in lines],
+    })
 
 
 async def listed(session: ReadSession, campaign_id: int, phones: Sequence[str], since: datetime) -> set[str]:
@@ -221,6 +253,12 @@ async def waiting(session: ReadSession, campaign_id: int, phones: Sequence[str])
 async def earlier(session: ReadSession, import_id: int, phones: Sequence[str], before: int) -> set[str]:
     """Which of these numbers stand in an earlier row of the same file."""
     rows = await session.rows(_EARLIER, {"import_id": import_id, "phones": list(phones), "before": before})
+    return {row[0] for row in rows}
+
+
+async def earlier_quotes(session: ReadSession, import_id: int, numbers: Sequence[str], before: int) -> set[str]:
+    """Which of these quotes' numbers stand in an earlier row of the same file."""
+    rows = await session.rows(_EARLIER_QUOTES, {"import_id": import_id, "numbers": list(numbers), "before": before})
     return {row[0] for row in rows}
 
 
@@ -250,6 +288,12 @@ async def put_off(
     just matching are skipped."""
     rows = await session.execute(_PUT_OFF, {"task_ids": list(task_ids), "alarm": alarm, "due_at": due_at})
     return [(row[0], row[1]) for row in rows]
+
+
+async def wake(session: WriteSession, campaign_id: int, alarm: str, now: datetime, most: int) -> int:
+    """Makes so many alarms of this kind for tasks of the campaign due now; how many."""
+    values = {"campaign_id": campaign_id, "alarm": alarm, "now": now, "most": most}
+    return len(await session.execute(_WAKE, values))
 
 
 async def suppressed(session: ReadSession, phones: Sequence[str]) -> dict[str, str]:

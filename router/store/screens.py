@@ -12,6 +12,7 @@ from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
 from router.model.consent import Receipt
+from router.model.consultations import LIVE, Consultation
 from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
@@ -32,7 +33,8 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import conversations, figures, promises, rooms, why
+from router.store import consultations, conversations, figures, promises, rooms, why
+from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
 from router.store.promises import OwedTo
@@ -49,10 +51,11 @@ MOST_FACTS = 60
 TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
+    "quote.imported", "quote.signed_elsewhere",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
     "guard.defer", "conversation.opened", "conversation.closed",
-    "merge.proposed", "merge.merged", "merge.undone",
+    "merge.proposed", "merge.merged", "merge.undone", "consultation.completed",
 })
 """The facts a timeline tells; the others are the house's own business."""
 
@@ -67,6 +70,7 @@ class Doing(StrEnum):
     free = "free"
     ringing = "ringing"
     connecting = "connecting"
+    consulted = "consulted"
     talking = "talking"
     wrapping = "wrapping"
 
@@ -79,10 +83,12 @@ _AT_WORK = {
 }
 
 
-def doing(agent: Agent, task: TaskState | None, now: datetime) -> Doing:
+def doing(agent: Agent, task: TaskState | None, now: datetime, *, consulted: bool = False) -> Doing:
     """Work held comes first: an agent in a call whose browser is gone is still in a call."""
     if task in _AT_WORK:
         return _AT_WORK[task]
+    if consulted:
+        return Doing.consulted
     if agent.wish in (Wish.off, Wish.paused):
         return Doing(agent.wish.value)
     if not agent.present(now):
@@ -177,7 +183,8 @@ class DeskView:
     says, while he is free, why what waits does not come to him; `names` are those of
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help.
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
-    `zone` (IANA) the one times are agreed on with that person in."""
+    `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
+    last; `asking` is who asks him, about the work `about`."""
 
     agent: Agent
     doing: Doing
@@ -192,6 +199,14 @@ class DeskView:
     promises: Sequence[OwedTo] = ()
     promised: Promise | None = None
     zone: str = ""
+    asked: ConsultationView | None = None
+    asking: ConsultationView | None = None
+    about: Work | None = None
+
+    @property
+    def person(self) -> Work | None:
+        """The work whose person is shown: the one he is asked about, or his own."""
+        return self.about or self.work
 
     @property
     def why_idle(self) -> str:
@@ -263,7 +278,10 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     held = sorted((row for row in rows if row[1] is not None), key=lambda row: _before(row[1], agent.focus))
     waiting = (await session.rows(_WAITING, {"pool": agent.pool}))[0][0]
     work = await _work(session, tuple(held[0])[1:]) if held else None
-    what = doing(agent, work.task.state if work else None, now)
+    # Who is asked holds a call, but no task of it.
+    asking = await consultations.live_with(session, agent_id) if agent.call_load else None
+    about = await _asked_about(session, asking) if asking else None
+    what = doing(agent, work.task.state if work else None, now, consulted=asking is not None)
     reasons: Sequence[Reason] = ()
     if what is Doing.free:
         reasons = await why.nothing_for(session, agent, now)
@@ -274,14 +292,25 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
     owed = await promises.owed_to(session, agent_id)
     promised, zone = await _agreed(session, work) if work and what in (Doing.talking, Doing.wrapping) else (None, "")
+    in_call = work.call if work and what is Doing.talking else None
+    asked = await consultations.latest_of_call(session, in_call.id) if in_call else None
     return DeskView(
         agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
+        asked, asking, about,
     )
 
 
 async def _agreed(session: ReadSession, work: Work) -> tuple[Promise | None, str]:
     promised = await promises.open_of_contact(session, work.contact.id)
     return promised, await promises.last_zone(session, work.contact.id) or work.campaign.timezone
+
+
+async def _asked_about(session: ReadSession, asking: ConsultationView) -> Work | None:
+    rows = await session.rows(_DESK, {"agent": asking.about.asked_by})
+    for row in rows:
+        if row[1] is not None and row[1].id == asking.about.task_id:
+            return await _work(session, tuple(row)[1:])
+    return None
 
 
 async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime) -> Targets:
@@ -394,13 +423,14 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at)
+        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at, Consultation.created_at)
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
         .outerjoin(Reservation, and_(
             Reservation.agent_id == Agent.id, Reservation.state == ReservationState.pending
         ))
+        .outerjoin(Consultation, and_(Consultation.agent_id == Agent.id, Consultation.state.in_(LIVE)))
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
@@ -408,17 +438,17 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     for row in rows:
         found.setdefault(row[0].id, []).append(row)
     lines = [_line(of_agent, now) for of_agent in found.values()]
-    order = list(_AT_WORK.values())[::-1]
+    order = [Doing.wrapping, Doing.talking, Doing.consulted, Doing.connecting, Doing.ringing]
     return sorted(lines, key=lambda line: (order.index(line.doing) if line.doing in order else 9, line.name))
 
 
 def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
     """One agent, of a row for each task he holds."""
     held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
-    agent, _, talking, began, rang = rows[0]
-    word = doing(agent, held[0].state if held else None, now)
+    agent, _, talking, began, rang, consulted = rows[0]
+    word = doing(agent, held[0].state if held else None, now, consulted=consulted is not None)
     since = {
         Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
-        Doing.free: agent.idle_since,
+        Doing.free: agent.idle_since, Doing.consulted: consulted,
     }
     return AgentLine(agent.name, word, since.get(word), agent, held)

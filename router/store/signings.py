@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
@@ -29,7 +29,8 @@ async def by_link(session: ReadSession, link_hash: bytes, now: datetime) -> Sign
     """The signing this link still opens."""
     return await session.scalar(
         select(Signing).where(
-            Signing.link_hash == link_hash, Signing.state.in_(OPENABLE), Signing.expires_at > now
+            or_(Signing.link_hash == link_hash, Signing.again_hash == link_hash), Signing.state.in_(OPENABLE),
+            Signing.expires_at > now,
         )
     )
 

@@ -114,7 +114,7 @@ async def post_lead(request: web.Request) -> web.Response:
         raise Forbidden("This key is not for this campaign.")
     raw = await read_json(request)
     body = understand(raw, KeyedLead)
-    queue = await _queue(request, keyed, body.queue)
+    queue = await queue_named(request, keyed, body.queue)
     wanted = _wanted(request, keyed.campaign, queue, body, raw)
 
     async def take() -> Taken:
@@ -133,7 +133,8 @@ async def post_lead(request: web.Request) -> web.Response:
     )
 
 
-async def _queue(request: web.Request, keyed: Keyed, name: str) -> Queue:
+async def queue_named(request: web.Request, keyed: Keyed, name: str) -> Queue:
+    """The campaign's queue of this name, the key's own for none. Raises Invalid."""
     if not name or name == keyed.queue.key:
         return keyed.queue
     async with doors(request).book.reading() as r:

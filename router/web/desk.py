@@ -10,7 +10,17 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from markupsafe import Markup
 
-from router.actions import calling, dispatch, presence, quoting, replying, supervising, transferring, wrapping
+from router.actions import (
+    calling,
+    consulting,
+    dispatch,
+    presence,
+    quoting,
+    replying,
+    supervising,
+    transferring,
+    wrapping,
+)
 from router.actions.guarding import lives_in
 from router.book import Reading, Writing
 from router.failpoints import fail_here
@@ -20,7 +30,7 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.tasks import BY_AGENT, Disposition, Reservation, Task
+from router.model.tasks import BY_AGENT, Disposition, Reservation, ReservationState, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -72,7 +82,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
-        questions=questions(view.work.campaign, view.agent.locale) if view.work else [],
+        questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
 
 
@@ -148,6 +158,10 @@ async def accept(request: web.Request) -> web.Response:
 
     answer = await _act(request, action)
     fail_here("accept.after_commit")
+    async with doors(request).book.reading() as r:
+        held = await r.session.get(Reservation, row_id(request))
+    if held is not None and held.state is ReservationState.canceled:
+        raise Conflict("The person has left meanwhile.")
     return answer
 
 
@@ -178,6 +192,31 @@ async def hang_up(request: web.Request) -> web.Response:
 async def hold(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: calling.hold(
         w, row_id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/consult")
+async def consult(request: web.Request) -> web.Response:
+    """The agent asks the colleague `agent` before he hands the person over."""
+    return await _act(request, lambda w, signed: consulting.ask(
+        w, row_id(request), signed.agent.id, _number(signed.form, "agent")))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/complete")
+async def complete(request: web.Request) -> web.Response:
+    """The person goes on with the colleague who was asked."""
+    return await _act(request, lambda w, signed: consulting.complete(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/calls/{id:\d{1,19}}/takeback")
+async def take_back(request: web.Request) -> web.Response:
+    """The agent goes on with the person, without the colleague."""
+    return await _act(request, lambda w, signed: consulting.take_back(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/consultations/{id:\d{1,19}}/leave")
+async def leave(request: web.Request) -> web.Response:
+    """The colleague who is asked says no, or goes."""
+    return await _act(request, lambda w, signed: consulting.leave(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
@@ -260,6 +299,6 @@ async def send_quote(request: web.Request) -> web.Response:
         task = await w.session.get(Task, row_id(request))
         if task is None or task.agent_id != signed.agent.id or task.state.final:
             raise Conflict("This task is not yours any more. Nothing was sent.")
-        quote = await quoting.draft(w, agent_id=signed.agent.id, lead_id=task.lead_id, lines=lines)
+        quote = await quoting.write(w, task, lines, agent_id=signed.agent.id)
     await quoting.send_offer(house.book, quote.id, signed.agent.id)
     return await _desk_now(request, signed)

@@ -79,6 +79,15 @@ async def require(request: web.Request, role: Role) -> Signed:
     A changing request must come from our own page and carry the session's CSRF word in `X-CSRF` or the field `csrf`.
     A page asked for by nobody leads to the login. Raises NotSignedIn, Forbidden.
     """
+    signed = await asker(request, role)
+    if request.method in SAFE:
+        return signed
+    return confirmed(request, signed, await read_form(request) if request.content_type == FORM else {})
+
+
+async def asker(request: web.Request, role: Role) -> Signed:
+    """Who is signed in, with at least this role, as `require` says it; but whether a changing request carries the CSRF
+    word is still to be `confirmed`, once its body has been read."""
     changing = request.method not in SAFE
     if changing:
         same_origin(request)
@@ -90,18 +99,17 @@ async def require(request: web.Request, role: Role) -> Signed:
             raise web.HTTPSeeOther(f"/login?next={quote(request.path_qs, safe='')}")
         raise NotSignedIn("Sign in first.")
     agent, session = found
-    form = await read_form(request) if changing and request.content_type == FORM else {}
-    if changing:
-        _check_csrf(request, session, form)
     if not agent.role.covers(role):
         raise Forbidden("Your role does not cover this page.")
-    return Signed(agent, session, form)
+    return Signed(agent, session)
 
 
-def _check_csrf(request: web.Request, session: Session, form: Mapping[str, str]) -> None:
+def confirmed(request: web.Request, signed: Signed, form: Mapping[str, str]) -> Signed:
+    """The same with the fields of his form. Raises Forbidden when neither they nor the head carry the CSRF word."""
     given = request.headers.get("X-CSRF") or form.get("csrf", "")
-    if not hmac.compare_digest(given.encode("utf-8", "replace"), session.csrf.encode()):
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), signed.session.csrf.encode()):
         raise Forbidden("The page is out of date. Load it again.")
+    return Signed(signed.agent, signed.session, form)
 
 
 def page(

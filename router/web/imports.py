@@ -5,7 +5,6 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -13,13 +12,24 @@ from router.actions import importing
 from router.book import Writing
 from router.model.agents import Role
 from router.model.campaigns import Campaign, Queue
+from router.model.elsewhere import FAULTS
 from router.model.errors import HouseError, Invalid, NotFound, TooLarge
-from router.model.imports import MOST_BYTES, MOST_ROWS, WORKING, Import, ImportRow, ImportState
-from router.model.sheets import FIELDS, Sheet, read_sheet, written
+from router.model.imports import (
+    MOST_BYTES,
+    MOST_ROWS,
+    OUTCOMES,
+    WORKING,
+    Import,
+    ImportKind,
+    ImportRow,
+    ImportState,
+)
+from router.model.sheets import FIELDS, NEEDED, Sheet, read_sheet, written
 from router.store import imports, merges
 from router.web.doors import doors
-from router.web.gate import Signed, page, require
-from router.web.parsing import read_bytes, row_id
+from router.web.gate import Signed, asker, confirmed, page, require
+from router.web.middleware import STATUS
+from router.web.parsing import Upload, read_upload, row_id
 
 routes = web.RouteTableDef()
 
@@ -34,7 +44,10 @@ def _id(request: web.Request) -> int:
 
 @routes.get("/imports")
 async def imports_page(request: web.Request) -> web.Response:
-    signed = await require(request, Role.supervisor)
+    return await _lists(request, await require(request, Role.supervisor))
+
+
+async def _lists(request: web.Request, signed: Signed, fault: HouseError | None = None) -> web.Response:
     async with doors(request).book.reading() as r:
         found = await imports.newest(r.session)
         lines = await imports.queues(r.session)
@@ -43,36 +56,45 @@ async def imports_page(request: web.Request) -> web.Response:
     return page(
         request, "imports/index.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf, imports=found,
         lines=lines, names=names, proposals=proposals, most_rows=MOST_ROWS, most_megabytes=MOST_BYTES // 1024 // 1024,
+        kinds=list(ImportKind), fault=fault, form=signed.form, status=200 if fault is None else STATUS[type(fault)],
     )
 
 
 @routes.post("/imports")
 async def upload(request: web.Request) -> web.Response:
-    """The file is the body, as it is; its name and its line stand in the address. Answers where its import is."""
-    signed = await require(request, Role.supervisor)
-    content = await _file(request)
-    sheet = await asyncio.to_thread(read_sheet, content)
-    name = unquote(request.headers.get("X-File-Name", ""), errors="replace").replace("\x00", "")
-    number = await _stored(request, signed, sheet, name, hashlib.sha256(content).digest())
-    return web.json_response({"import": number, "url": f"/imports/{number}"}, status=201)
-
-
-async def _file(request: web.Request) -> bytes:
+    """A form with the file, its line, and what it holds. Who asks is known before its bytes are read."""
+    signed = await asker(request, Role.supervisor)
     try:
-        return await read_bytes(request, MOST_BYTES, seconds=UPLOAD_SECONDS)
+        upload = await _file(request)
+        signed = confirmed(request, signed, upload.fields)
+        sheet = await asyncio.to_thread(read_sheet, upload.content)
+        number = await _stored(request, signed, sheet, upload)
+    except (Invalid, TooLarge) as fault:
+        return await _lists(request, signed, fault)
+    raise web.HTTPSeeOther(f"/imports/{number}")
+
+
+async def _file(request: web.Request) -> Upload:
+    try:
+        return await read_upload(request, MOST_BYTES, seconds=UPLOAD_SECONDS)
     except TooLarge as error:
-        raise TooLarge("The file is larger than 10 MB. Split it.") from error
+        raise TooLarge("The file is larger than 10 MB. Split it.", pointer="/file") from error
 
 
-async def _stored(request: web.Request, signed: Signed, sheet: Sheet, name: str, sha256: bytes) -> int:
+async def _stored(request: web.Request, signed: Signed, sheet: Sheet, upload: Upload) -> int:
     """Stores the rows in many short transactions. Cut off in between, it is forgotten after a while."""
     book = doors(request).book
-    queue_id = request.query.get("queue", "")
+    queue_id, kind = upload.fields.get("queue", ""), upload.fields.get("kind", "")
     async with book.writing() as w:
         queue = await w.session.get(Queue, int(queue_id)) if re.fullmatch(r"[0-9]{1,18}", queue_id) else None
         if queue is None:
             raise Invalid("This is not one of the choices.", pointer="/queue")
-        made = importing.begin(w, queue, signed.agent.id, sheet, file_name=name, sha256=sha256)
+        if kind not in list(ImportKind):
+            raise Invalid("This is not one of the choices.", pointer="/kind")
+        made = importing.begin(
+            w, queue, signed.agent.id, sheet, file_name=upload.name, sha256=hashlib.sha256(upload.content).digest(),
+            kind=ImportKind(kind),
+        )
         await w.session.flush()
         number = made.id
     for start in range(0, len(sheet.rows), STORED_AT_ONCE):
@@ -96,6 +118,7 @@ async def _values(request: web.Request, number: int) -> dict[str, Any]:
     return {
         "one": found, "campaign": campaign, "queue": queue, "problems": problems, "sample": sample,
         "again": again if again is not None and again.id != found.id else None, "working": found.state in WORKING,
+        "outcomes": OUTCOMES[found.kind], "faults": FAULTS,
     }
 
 
@@ -103,7 +126,8 @@ async def _show(request: web.Request, signed: Signed, number: int, fault: HouseE
     values = await _values(request, number)
     return page(
         request, "imports/import.html", signed.agent.locale, status=200 if fault is None else 422, agent=signed.agent,
-        csrf=signed.session.csrf, fields=FIELDS, fault=fault, form=signed.form if fault else {}, **values,
+        csrf=signed.session.csrf, fields=FIELDS[values["one"].kind], needed=NEEDED[values["one"].kind],
+        fault=fault, form=signed.form if fault else {}, **values,
     )
 
 
@@ -140,7 +164,7 @@ async def check(request: web.Request) -> web.Response:
 
 def _mapping(form: Mapping[str, str]) -> dict[str, int]:
     mapping = {}
-    for field in FIELDS:
+    for field in dict.fromkeys(field for fields in FIELDS.values() for field in fields):
         place = form.get(f"column.{field}", "")
         if place:
             if not re.fullmatch(r"[0-9]{1,3}", place):
@@ -191,7 +215,7 @@ async def report(request: web.Request) -> web.StreamResponse:
         "Content-Disposition": f'attachment; filename="import-{number}.csv"',
     })
     await response.prepare(request)
-    head = ["row", "outcome", "reason", "lead", *found.headers]
+    head = ["row", "outcome", "reason", "column", "lead", "quote", *found.headers]
     await response.write(("\ufeff" + written([head])).encode())
     after = 0
     while True:
@@ -199,12 +223,15 @@ async def report(request: web.Request) -> web.StreamResponse:
             rows = await imports.next_rows(r.session, number, after, 2_000)
         if not rows:
             break
-        await response.write(written([_line(row) for row in rows]).encode())
+        await response.write(written([_line(found, row) for row in rows]).encode())
         after = rows[-1].number
     await response.write_eof()
     return response
 
 
-def _line(row: ImportRow) -> list[str]:
+def _line(found: Import, row: ImportRow) -> list[str]:
     outcome = row.outcome or row.expected
-    return [str(row.number), outcome.value if outcome else "", row.reason, str(row.lead_id or ""), *row.cells]
+    place = found.mapping.get(row.field)
+    return [str(row.number), outcome.value if outcome else "", row.reason,
+            found.headers[place] if place is not None else row.field, str(row.lead_id or ""), str(row.quote_id or ""),
+            *row.cells]

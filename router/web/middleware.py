@@ -15,7 +15,7 @@ from router.model import errors
 from router.store.db import contended, lost_connection
 from router.web.doors import doors
 from router.web.leads import allow_origin
-from router.wording import negotiate
+from router.wording import Wording, negotiate
 
 log = logging.getLogger("hablemos.web")
 
@@ -36,6 +36,7 @@ STATUS: dict[type[errors.HouseError], int] = {
     errors.SpendCapped: 429,
     errors.Closed: 403,
     errors.NumberRefused: 422,
+    errors.ManyInvalid: 422,
     errors.ProofNeeded: 403,
 }
 
@@ -72,14 +73,18 @@ def _as_house_error(error: Exception) -> tuple[int, errors.HouseError]:
     return 500, broken
 
 
-def problem(status: int, error: errors.HouseError, locale: str, said: str) -> web.Response:
+def problem(status: int, error: errors.HouseError, locale: str, wording: Wording) -> web.Response:
     """The error as an RFC 9457 document."""
+    said = wording.say(error.sentence, locale, **error.values)
     body: dict[str, Any] = {
         "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": error.code, "detail": said,
         "language": locale, **error.members,
     }
+    faults = error.faults if isinstance(error, errors.ManyInvalid) else [error]
     if error.pointer is not None:
-        body["errors"] = [{"pointer": error.pointer, "detail": said}]
+        body["errors"] = [
+            {"pointer": one.pointer, "detail": wording.say(one.sentence, locale, **one.values)} for one in faults
+        ]
     return web.Response(body=msgspec.json.encode(body), status=status, content_type="application/problem+json")
 
 
@@ -93,12 +98,12 @@ def answer(request: web.Request, error: Exception) -> web.Response:
     status, known = _as_house_error(error)
     locale = negotiate(request.headers.get("Accept-Language"))
     wording = doors(request).wording
-    said = wording.say(known.sentence, locale, **known.values)
     if wants_page(request):
+        said = wording.say(known.sentence, locale, **known.values)
         page = wording.page("errors/page.html", locale, status=status, code=known.code, sentence=said)
         response = web.Response(text=page, status=status, content_type="text/html")
     else:
-        response = problem(status, known, locale, said)
+        response = problem(status, known, locale, wording)
     if known.retry_after is not None or status in RETRY_AFTER:
         response.headers["Retry-After"] = str(known.retry_after or RETRY_AFTER.get(status, 1))
     if status == 401 and request.path.startswith("/v1/"):

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from router.web.api import KeyedLead, LeadState, LeadTaken
 from router.web.doors import doors
+from router.web.elsewhere import QuotesBody, QuotesTaken
 from router.web.lead_body import LeadBody
 from router.wording import negotiate
 
@@ -79,6 +80,10 @@ OPERATIONS = (
         scope="leads:read", faults=(401, 403, 404),
     ),
     Operation(
+        "post", "/v1/quotes", "postQuotes", "Send quotes that were made elsewhere, with their persons' consent.",
+        QuotesTaken, 201, body=QuotesBody, scope="quotes:write", faults=(400, 401, 403, 413, 415, 422, 503), keyed=True,
+    ),
+    Operation(
         "post", "/v1/leads", "postLead", "Send a lead from a landing page, with the page's public key.", WidgetTaken,
         201, body=LeadBody, faults=(400, 403, 413, 415, 422, 429, 503), keyed=True,
     ),
@@ -98,7 +103,7 @@ def _described(one: Operation) -> dict[str, Any]:
     if one.keyed:
         parameters.append({
             "name": "Idempotency-Key", "in": "header", "required": False,
-            "description": "The same key gives the same answer, and one lead.",
+            "description": "The same key gives the same answer, and nothing is made twice.",
             "schema": {"type": "string", "minLength": 8, "maxLength": 128},
         })
     problems = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
@@ -127,7 +132,7 @@ def document(public_url: str) -> dict[str, Any]:
         paths.setdefault(one.path, {})[one.method] = _described(one)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "hablemos", "version": "1", "description": "Leads in, and how they stand."},
+        "info": {"title": "hablemos", "version": "1", "description": "Leads and quotes in, and how leads stand."},
         "servers": [{"url": public_url}],
         "paths": paths,
         "components": {

@@ -7,6 +7,8 @@ bombs, and values that are accepted but poison what comes after (NaN, NUL, lone 
 import asyncio
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -172,6 +174,55 @@ async def read_pairs(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> lis
 async def read_form(request: web.Request, max_bytes: int = PUBLIC_BYTES) -> dict[str, str]:
     """The body as a form's fields, strictly read; a field given twice keeps its last value."""
     return dict(await read_pairs(request, max_bytes))
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A form with one file: the other fields, the file's name as its sender has it, and its bytes."""
+
+    fields: Mapping[str, str]
+    name: str
+    content: bytes
+
+
+MOST_PARTS = 20
+_DISPOSITION = re.compile(r"^content-disposition:[ \t]*form-data[ \t]*;(.*)$", re.IGNORECASE | re.MULTILINE)
+_PARAMETER = re.compile(r"""(?:^|[;\s])(name|filename)="([^"\r\n]*)\"""")
+
+
+def parse_upload(body: bytes, boundary: str) -> Upload:
+    """A form with a file (RFC 7578), strictly read. Raises Unreadable for anything else."""
+    delimiter = b"\r\n--" + boundary.encode("latin-1", "replace")
+    before, *parts = (b"\r\n" + body).split(delimiter, MOST_PARTS + 1)
+    if not boundary or before or len(parts) < 2 or not parts[-1].startswith(b"--"):
+        raise Unreadable("The form cannot be read.")
+    fields: dict[str, str] = {}
+    files: list[tuple[str, bytes]] = []
+    for part in parts[:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        found = _DISPOSITION.search(head.decode("utf-8", "replace").replace("\r\n", "\n"))
+        named = dict(_PARAMETER.findall(found[1])) if found else {}
+        if "name" not in named:
+            raise Unreadable("The form cannot be read.")
+        if "filename" in named:
+            files.append((named["filename"].replace("%22", '"'), content))
+        else:
+            fields[named["name"]] = _text(content)
+    if len(files) != 1 or any(_POISON.search(text) for text in (*fields.values(), files[0][0])):
+        raise Unreadable("The form cannot be read.")
+    return Upload(fields, *files[0])
+
+
+async def read_upload(request: web.Request, max_bytes: int, *, seconds: float) -> Upload:
+    """The body as a form with a file of at most so many bytes, which must arrive within so many seconds."""
+    if request.content_type != "multipart/form-data":
+        raise UnknownType("The body should be a form.")
+    boundary = re.search(r'boundary="?([^";\s]{1,70})', request.headers.get("Content-Type", ""))
+    body = await read_bytes(request, max_bytes + PUBLIC_BYTES, seconds=seconds)
+    found = parse_upload(body, boundary[1] if boundary else "")
+    if len(found.content) > max_bytes:
+        raise TooLarge("The body is larger than %(most)s bytes.", most=max_bytes)
+    return found
 
 
 def row_id(request: web.Request, missing: NotFound | None = None) -> int:

@@ -9,9 +9,11 @@ from router.web import (
     attachments,
     availability,
     byhand,
+    cadences,
     chat,
     contacts,
     desk,
+    elsewhere,
     figures,
     forms,
     health,
@@ -49,7 +51,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, openapi, keys, imports, byhand, merges, why, figures, people, agreed, contacts, rules,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
 )
 
 

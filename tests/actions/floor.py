@@ -351,6 +351,30 @@ class Floor:
         for _ in range(times):
             await self.do(lambda w: calling.on_event(w, moved), 1)
 
+    async def answer(self, leg: LegRow) -> None:
+        """The telephone is called, and somebody takes it; the carrier says so twice."""
+        if leg.delivery is not None:
+            await self.place(leg)
+        await self.tell(leg, LegStage.answered, times=2)
+
+    async def talk(self, place: int) -> CallRow | None:
+        """A call in which two talk: one there is, or what rings, or somebody new, is accepted and both telephones are
+        taken."""
+        if not self.now_seen.calls and not self.now_seen.rings:
+            await self.wish(Wish.ready)
+            await self.beat()
+            await self.arrive(place % 8, 0, 0)
+            await self.look()
+            await self.round()
+        for ring in self.now_seen.rings if not self.now_seen.calls else []:
+            await self.do(lambda w, ring=ring: dispatch.accept(w, ring.id, ring.agent_id))
+        for _ in range(2):  # the agent's leg, then the customer's
+            for call in (await self.look()).calls:
+                for leg in call.legs if call.state != "talking" else []:
+                    await self.answer(leg)
+        talking = [call for call in (await self.look()).calls if call.state == "talking"]
+        return talking[place % len(talking)] if talking else None
+
     async def write(self, thread: Thread) -> None:
         """The visitor writes."""
         queue = self.queues[2]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from router.actions import calling, conversing, dispatch, presence, replying, wrapping
+from router.actions import calling, conversing, dispatch, meeting, presence, replying, wrapping
 from router.actions.conversing import Heard
 from router.actions.intake import take_in
 from router.book import Book, Writing
@@ -16,7 +16,7 @@ from router.live import Hub
 from router.model.agents import Agent
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
-from router.model.conversations import Channel, Conversation, ConversationState, Message
+from router.model.conversations import Channel, Conversation, ConversationState, Message, Room, Side
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.intake import Wanted, Work
@@ -233,6 +233,40 @@ async def test_who_leaves_before_an_answer_rings_nobody_any_more(talk: Talk) -> 
     assert (await talk.row(Task, task.id)).state is TaskState.abandoned
     assert (await talk.row(Agent, talk.agent_id)).load == 0
     assert [one.state for one in await talk.all(Conversation)] == [ConversationState.closed]
+
+
+@pytest.mark.parametrize("how", ["away", "silent", "there", "never joined"])
+async def test_a_visitor_who_has_left_his_room_is_not_accepted_any_more(book: Book, clock: Clock, how: str) -> None:
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w))
+        lead = await making.lead(w, queue, PHONE, intent=Intent.video)
+        task = await making.task(w, queue, lead, kind=TaskKind.video)
+        agent = await making.agent(w)
+        if how != "never joined":
+            await meeting.join(w, task, "a browser")
+        await dispatch.run_round(w, 1)
+    clock.forward(14 if how != "silent" else 16)
+    if how == "away":
+        async with book.writing() as w:
+            await meeting.left(w, 1, Side.visitor)
+    async with book.writing() as w:
+        await dispatch.accept(w, 1, agent.id)
+    async with book.reading() as r:
+        await check(r.session)
+        held, now = await r.session.get(Reservation, 1), await r.session.get(Task, task.id)
+        there, room = await r.session.get(Agent, agent.id), await r.session.get(Room, 1)
+    assert held is not None
+    assert now is not None
+    assert there is not None
+    assert room is not None
+    if how in ("there", "never joined"):
+        assert (held.state, now.state) == (ReservationState.accepted, TaskState.engaged)
+    else:
+        assert (held.state, now.state) == (ReservationState.canceled, TaskState.abandoned)
+        assert (there.load, there.idle_since is not None, room.open(clock.now)) == (0, True, False)
+        with pytest.raises(Conflict, match="taken back"):
+            async with book.writing() as w:
+                await dispatch.accept(w, 1, agent.id)
 
 
 async def test_of_accepting_and_leaving_at_once_one_wins_and_nothing_is_left_over(

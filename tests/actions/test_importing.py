@@ -1,13 +1,13 @@
 """Importing a list: looked at first, taken in by rows, never ringing anybody twice."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
 
-from router.actions import dispatch, importing, suppressing
+from router.actions import dispatch, importing, listing, supervising, suppressing
 from router.actions.importing import LISTED_AGAIN
 from router.actions.intake import take_in
 from router.alarms import Alarms
@@ -342,6 +342,41 @@ async def test_a_paused_campaigns_list_rings_at_no_agent(book: Book, queue: Queu
         assert campaign is not None
         campaign.paused = True
     await Importer(book).rest()
+    async with book.reading() as r:
+        assert {task.state for task in await r.session.scalars(select(Task))} == {TaskState.scheduled}
+
+
+async def test_a_campaign_that_goes_on_wakes_its_lists_and_not_what_rests_for_its_hours(
+    book: Book, queue: Queue, clock: Clock
+) -> None:
+    async with book.writing() as w:
+        other = await making.queue(w, await making.campaign(w, "sol"), "sol")
+    await taken_in(book, queue, numbers(70))
+    async with book.writing() as w:
+        (deferred,) = await w.session.scalars(select(Task).limit(1))
+        await listing.postpone(w, deferred.id, clock.now + timedelta(minutes=10))
+        theirs = await making.task(w, other, await making.lead(w, other, "+12025550999"), tier=TIER_LIST)
+        for campaign in (queue.campaign_id, other.campaign_id):
+            await supervising.set_paused(w, campaign, True, 1)
+    await Importer(book).rest()
+    clock.forward(60)
+    async with book.writing() as w:
+        await supervising.set_paused(w, queue.campaign_id, False, 1)
+    await Alarms(book, ALARMS).sweep()
+    async with book.reading() as r:
+        rest = await r.session.scalars(select(Task.id).where(Task.state == TaskState.scheduled))
+        assert set(rest) == {deferred.id, theirs.id}
+        assert await r.session.scalar(select(func.count()).where(Task.state == TaskState.queued)) == 69
+        await check(r.session)
+
+
+async def test_a_campaign_paused_again_at_once_wakes_nothing(book: Book, queue: Queue) -> None:
+    await taken_in(book, queue, numbers(2))
+    for paused in (True, False, True):
+        async with book.writing() as w:
+            await supervising.set_paused(w, queue.campaign_id, paused, 1)
+        await Importer(book).rest()
+    await Alarms(book, ALARMS).sweep()
     async with book.reading() as r:
         assert {task.state for task in await r.session.scalars(select(Task))} == {TaskState.scheduled}
 

@@ -8,16 +8,19 @@ import pytest
 from sqlalchemy import select
 
 from router.actions import dispatch, guarding, wrapping
+from router.actions.enrolling import QUOTE_CHECK, STEP_DUE
 from router.actions.guarding import permit, refund
-from router.actions.nurturing import QUOTE_CHECK, check_quote, quote_ended
+from router.actions.nurturing import check_quote, quote_ended
+from router.actions.stepping import step_due
 from router.book import Book, Writing
 from router.model.alarms import Alarm, AlarmState
 from router.model.budgets import Budget
-from router.model.cadences import Attempt, Enrolment, EnrolmentState
+from router.model.cadences import Attempt, Enrolment, EnrolmentState, Step, StepState
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.guard import Purpose
+from router.model.packs import shipped
 from router.model.quotes import Quote, QuoteState
 from router.model.suppressions import Suppression
 from router.model.tasks import TIER_STALE, Disposition, Task, TaskKind, TaskState
@@ -35,7 +38,9 @@ async def quiet_quote(
     w: Writing, *, phone: str = "+12025550101", state: QuoteState = QuoteState.sent, **campaign: Any
 ) -> Quote:
     """A sent quote of a lead whose call is over."""
-    queue = await making.queue(w, await making.campaign(w, **{"stale_seconds": STALE, **campaign}))
+    brand = await making.campaign(w, **{"stale_seconds": STALE, **campaign})
+    await making.cadence(w, brand, {}, {"delay": 4}, {"delay": 1, "unit": "bd"})
+    queue = await making.queue(w, brand)
     lead = await making.lead(w, queue, phone)
     await making.task(w, queue, lead, state=TaskState.closed, disposition=Disposition.quote_sent)
     return await another_quote(w, lead.contact_id, lead.id, queue.campaign_id, state=state)
@@ -131,12 +136,15 @@ async def test_a_quiet_quote_enrols_its_person_and_queues_a_call(book: Book, clo
     assert await due(book) == []
     async with book.reading() as r:
         told = [fact.kind for fact in await facts.of_lead(r.session, quote.lead_id)]
-    assert told == ["guard.allow", "enrolment.awaiting_agent", "task.queued"]
+    assert told == [
+        "enrolment.active", "step.planned", "guard.allow", "enrolment.awaiting_agent", "step.waiting", "task.queued",
+    ]  # fmt: skip
 
 
 async def test_an_opened_quote_says_so(book: Book, clock: Clock) -> None:
     async with book.writing() as w:
         quote = await quiet_quote(w, state=QuoteState.opened)
+        quote.last_open_at = w.now
     clock.forward(STALE)
     await look(book, quote)
     assert (await all_of(book, Enrolment))[0].reason == "opened_unsigned"
@@ -145,6 +153,7 @@ async def test_an_opened_quote_says_so(book: Book, clock: Clock) -> None:
 async def test_one_quiet_is_one_call_however_often_and_wherever_it_is_looked_at(
     book: Book, clock: Clock, quote: Quote
 ) -> None:
+    shipped()  # reading the packs' files for the first time is no part of the race
     clock.forward(STALE)
     await asyncio.gather(*(look(book, quote) for _ in range(6)))
     await look(book, quote)
@@ -173,23 +182,39 @@ async def test_the_guards_later_moves_the_alarm(book: Book, clock: Clock) -> Non
     assert len(await calls(book)) == 1
 
 
-async def test_the_guards_no_ends_it(book: Book, clock: Clock, quote: Quote) -> None:
+async def test_after_the_guards_no_it_is_looked_at_only_when_something_changes(
+    book: Book, clock: Clock, quote: Quote
+) -> None:
     async with book.writing() as w:
         w.session.add(Suppression(phone="+12025550101", reason="stop", created_at=w.now))
     clock.forward(STALE)
     await look(book, quote)
-    assert (await calls(book), await due(book)) == ([], [])
+    assert (await calls(book), await all_of(book, Enrolment)) == ([], [])
+    assert all(at > clock.now + timedelta(days=20) for at in await due(book)), "when it is about to expire"
 
 
-async def test_who_was_not_reached_is_called_again_after_another_rest(book: Book, clock: Clock, quote: Quote) -> None:
+async def test_who_was_not_reached_is_called_again_as_his_cadence_says(
+    book: Book, clock: Clock, quote: Quote
+) -> None:
+    clock.forward(STALE)
+    await look(book, quote)
     for turn in (1, 2, 3):
-        clock.forward(STALE)
-        await look(book, quote)
         assert len(await calls(book)) == turn
         await finish_call(book, Disposition.no_answer)
-        assert await due(book) == [clock.now + timedelta(seconds=STALE)]
+        await steps_due(book, clock)
     (enrolment,) = await all_of(book, Enrolment)
-    assert enrolment.state is EnrolmentState.active
+    assert (enrolment.state, enrolment.exit_reason, enrolment.calls) == (EnrolmentState.exited, "done", 3)
+    assert [step.state for step in await all_of(book, Step)] == [StepState.done] * 3
+
+
+async def steps_due(book: Book, clock: Clock) -> None:
+    """Time passes until the planned step's alarm rings."""
+    for alarm in await all_of(book, Alarm):
+        if alarm.state is AlarmState.pending and alarm.kind == STEP_DUE:
+            clock.now = max(clock.now, alarm.due_at)
+            async with book.writing() as w:
+                await alarms.finish(w.session, alarm.id, w.now)
+                await step_due(w, alarm.subject_id)
 
 
 async def test_who_was_reached_begins_another_quiet(book: Book, clock: Clock, quote: Quote) -> None:
@@ -220,20 +245,29 @@ async def test_after_a_final_word_nobody_calls_again(
     assert (await all_of(book, Enrolment))[0].exit_reason == disposition
 
 
-async def test_a_second_quiet_quote_of_a_person_waits_for_the_first_ones_end(
-    book: Book, clock: Clock, quote: Quote
-) -> None:
+async def test_of_two_quiet_quotes_of_a_person_the_newer_one_counts(book: Book, clock: Clock, quote: Quote) -> None:
     async with book.writing() as w:
         second = await another_quote(w, quote.contact_id, quote.lead_id, quote.campaign_id)
     clock.forward(STALE)
     await look(book, quote)
-    await look(book, second)
-    assert len(await calls(book)) == 1
+    assert await calls(book) == []
     assert await due(book) == [clock.now + timedelta(seconds=STALE)], "it is not forgotten"
-    await finish_call(book, Disposition.not_interested)
+    await look(book, second)
+    assert [task.quote_id for task in await calls(book)] == [second.id]
+
+
+async def test_a_quiet_quote_waits_while_its_person_is_inside_the_cadence_of_another(
+    book: Book, clock: Clock, quote: Quote
+) -> None:
+    clock.forward(STALE)
+    await look(book, quote)
+    async with book.writing() as w:
+        second = await another_quote(w, quote.contact_id, quote.lead_id, quote.campaign_id)
+    await finish_call(book, Disposition.no_answer)
     clock.forward(STALE)
     await look(book, second)
-    assert [task.quote_id for task in await calls(book)] == [quote.id, second.id]
+    assert [task.quote_id for task in await calls(book)] == [quote.id]
+    assert await due(book) == [clock.now + timedelta(seconds=STALE)], "it is not forgotten"
 
 
 async def test_a_signature_ends_the_cadence_and_withdraws_the_waiting_call(
@@ -253,7 +287,7 @@ async def test_a_signature_ends_the_cadence_and_withdraws_the_waiting_call(
     async with book.reading() as r:
         told = [fact.kind for fact in await facts.of_lead(r.session, quote.lead_id)]
         await check(r.session)
-    assert told[-2:] == ["enrolment.exited", "task.withdrawn"]
+    assert told[-3:] == ["enrolment.exited", "task.withdrawn", "step.canceled"]
 
 
 async def test_a_signature_before_the_quiet_cancels_the_look(book: Book, quote: Quote) -> None:

@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from router.actions import calling, dispatch, presence, replying, wrapping
-from router.book import Book
+from router.actions import calling, consulting, dispatch, presence, replying, transferring, wrapping
+from router.book import Book, Writing
 from router.live import Hub
 from router.model.agents import Wish
 from router.model.tasks import BY_AGENT
 from router.model.vault import Vault
 from router.ports import LegStage
+from router.store import consultations
 from router.store.db import make_engine
 from tests.actions.floor import AGENTS, OUTCOMES, Floor, Ring, TaskRow
 from tests.actions.judging import Bystander
@@ -163,6 +164,39 @@ class Day(RuleBasedStateMachine):
     def an_agent_hangs_up(self, place: int) -> None:
         call = self.floor.now_seen.calls[place % len(self.floor.now_seen.calls)]
         self.step(self.floor.do(lambda w: calling.hang_up(w, call.id, call.agent_id)))
+
+    @rule(place=ANY, answers=st.booleans(), both=st.booleans(), then=st.sampled_from([
+        "complete", "take back", "together", "leave", "hang up", "hand on", "nothing"]))
+    def a_colleague_is_asked(self, place: int, answers: bool, both: bool, then: str) -> None:
+        """About a call that has come about, and then this, or this and its opposite in one moment; what comes later the
+        other steps do."""
+        call = self._run(self.floor.talk(place))
+        if call is None:
+            return
+        others = [one for one in self.floor.now_seen.agents if one.id != call.agent_id]
+        willing = [one for one in others if one.call_load == 0 and one.pool == 1 and one.wish == "ready"] or others
+        agent = willing[place % len(willing)].id
+        self.step(self.floor.do(lambda w: consulting.ask(w, call.id, call.agent_id, agent)))
+        legs = next(one.legs for one in self.floor.now_seen.calls if one.id == call.id)
+        if answers:
+            for leg in legs:
+                self.step(self.floor.answer(leg))
+
+        async def leaves(w: Writing) -> None:
+            asking = await consultations.live_with(w.session, agent)
+            await consulting.leave(w, asking.about.id if asking else 0, agent)
+
+        verbs = {
+            "complete": lambda w: consulting.complete(w, call.id, call.agent_id),
+            "take back": lambda w: consulting.take_back(w, call.id, call.agent_id),
+            "together": lambda w: calling.hold(w, call.id, call.agent_id, False),
+            "leave": leaves,
+            "hang up": lambda w: calling.hang_up(w, call.id, call.agent_id),
+            "hand on": lambda w: transferring.to_agent(w, call.task_id, call.agent_id, agent),
+        }
+        if then in verbs:
+            opposite = verbs["complete" if then == "take back" else "take back"]
+            self.step(self.floor.race(verbs[then], opposite) if both else self.floor.do(verbs[then]))
 
     def _task(self, place: int, *states: str) -> TaskRow | None:
         found = [task for task in self.floor.now_seen.tasks if task.state in states]

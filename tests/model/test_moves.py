@@ -10,8 +10,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 from router.book import Book, Writing
 from router.model import Base
 from router.model.base import Numbered, State
+from router.model.calls import Call, Leg
 from router.model.carts import Cart
 from router.model.connectors import Connector
+from router.model.consultations import Consultation
 from router.model.merges import Merge
 from router.model.quotes import Quote
 from router.model.tasks import Task, TaskState
@@ -115,6 +117,9 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return ids["tasks"]
     if noun is Cart:
         ids["connectors"] = await _fill(w, Connector, ids)
+    if noun is Consultation:
+        ids["calls"] = await _fill(w, Call, ids)
+        ids["legs"] = await _fill(w, Leg, ids)
     if noun is Merge:
         # Into the one known before: two persons, in this order.
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)

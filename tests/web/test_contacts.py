@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import AsyncIterator
-from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import select, update
 
@@ -87,20 +87,32 @@ async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: H
 
 
 async def test_a_register_is_uploaded_and_its_freshness_shown(house: House, browser: Browser) -> None:
-    async def upload(query: str, content: bytes = b"+12025550101\n") -> tuple[int, Any]:
+    async def upload(content: bytes = b"+12025550101\n", **fields: str) -> tuple[int, str]:
+        form = aiohttp.FormData()
+        for name, value in {"csrf": browser.csrf, **fields}.items():
+            form.add_field(name, value)
+        form.add_field("file", io.BytesIO(content), filename="list.csv", content_type="text/csv")
         async with browser._session.post(
-            f"{house.url}/registers?{query}", data=io.BytesIO(content),
-            headers={"X-CSRF": browser.csrf, "Origin": house.url, "Accept": "application/json"},
+            f"{house.url}/registers", data=form, headers={"Origin": house.url}, allow_redirects=False,
         ) as answer:
-            return answer.status, await answer.json()
+            return answer.status, await answer.text()
 
     async with house.book.reading() as r:
         today = f"{r.now:%Y-%m-%d}"
-    status, told = await upload(f"name=robinson&as_of={today}&country=ES")
-    assert (status, told) == (201, {"numbers": 1, "unread": 0, "url": "/rules"})
-    for wrong in ("", "name=robinson", f"name=R&as_of={today}", "name=robinson&as_of=2999-01-01", "as_of=2026-13-45"):
-        assert (await upload(wrong))[0] == 422
-    assert (await upload(f"name=robinson&as_of={today}", b"\xff\x00" * 9))[0] == 422
+    assert (await upload(name="robinson", as_of=today, country="ES"))[0] == 303
+    for wrong in ({}, {"name": "robinson"}, {"name": "R", "as_of": today}, {"name": "robinson", "as_of": "2999-01-01"},
+                  {"as_of": "2026-13-45"}):
+        status, seen = await upload(**wrong)
+        assert status == 422
+        assert 'role="alert"' in seen
+    assert (await upload(b"\xff\x00" * 9, name="robinson", as_of=today))[0] == 422
+    assert (await upload(csrf="x", name="robinson", as_of=today))[0] == 403
+    for body, kind in ((b"", "multipart/form-data"), (b"x", "multipart/form-data; boundary=a"), (b"x", "text/plain"),
+                       (b"--a\r\n\r\nx\r\n--a--", "multipart/form-data; boundary=a")):
+        async with browser._session.post(
+            f"{house.url}/registers", data=body, headers={"Origin": house.url, "Content-Type": kind},
+        ) as answer:
+            assert answer.status in (403, 415, 422)
     async with house.book.reading() as r:
         assert vouched(await registers.current(r.session, "robinson")).numbers == 1
     async with house.book.writing() as w:

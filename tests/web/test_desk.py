@@ -4,17 +4,20 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select
 
-from router.actions import dispatch
+from router.actions import calling, dispatch, meeting, presence, replying, wrapping
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.calls import Leg
 from router.model.campaigns import Queue
 from router.model.contacts import Contact
+from router.model.conversations import Side
 from router.model.errors import Invalid
 from router.model.money import Line, Period
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.tasks import Disposition, Reservation, Task, TaskKind, TaskState
 from router.model.vault import hash_token, new_token
+from router.ports import LegMoved, LegStage
 from router.store import screens
 from router.web import desk
 from router.web.quote_form import read_lines
@@ -291,3 +294,56 @@ async def test_what_may_be_picked_is_listed_and_taken_with_one_click(
     status, page = await browser.post(f"/desk/tasks/{chat.id}/pick")
     assert (status, "In a chat" in page) == (200, True)
     assert (await browser.post(f"/desk/tasks/{chat.id}/pick"))[0] == 409
+
+
+async def test_who_accepts_a_video_call_whose_visitor_has_left_reads_so(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        talk = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.video)
+        await meeting.join(w, talk, "a browser")
+        await dispatch.run_round(w, 1)
+        await meeting.left(w, 1, Side.visitor)
+    status, told = await browser.post("/desk/reservations/1/accept")
+    assert (status, "The person has left meanwhile." in told) == (409, True)
+    _, page = await browser.get("/desk")
+    assert 'data-ring="' not in page
+
+
+async def test_a_colleague_is_asked_from_the_desk_and_only_by_telephone(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        chat = await making.task(w, house.queue, await making.lead(w, house.queue), kind=TaskKind.chat)
+        await dispatch.run_round(w, 1)
+        await dispatch.accept(w, 1, ana.id)
+        eva = await making.agent(w, "eva")
+    _, page = await browser.get("/desk")
+    assert "You can ask a colleague first only in a telephone call." in page
+    assert 'id="ask-first"' not in page
+    for path in ("calls/1/consult", "calls/1/complete", "calls/1/takeback", "consultations/1/leave"):
+        assert (await browser.post(f"/desk/{path}", {"agent": str(eva.id)}))[0] == 409
+        assert (await browser.post(f"/desk/{path}", {"agent": str(eva.id)}, **{"X-CSRF": "another"}))[0] == 403
+    async with house.book.writing() as w:
+        await replying.finish(w, chat.id, ana.id)
+        await wrapping.dispose(w, chat.id, ana.id, Disposition.sold)
+        call = await making.task(w, house.queue, await making.lead(w, house.queue, "+12025550102"))
+        await presence.set_wish(w, eva.id, Wish.paused)
+        await dispatch.run_round(w, 1)
+        (held,) = await w.session.scalars(select(Reservation).where(Reservation.task_id == call.id))
+        made = await dispatch.accept(w, held.id, ana.id)
+        assert made is not None
+        await presence.set_wish(w, eva.id, Wish.ready)
+    for role in ("agent", "customer"):
+        async with house.book.writing() as w:
+            (leg,) = await w.session.scalars(select(Leg).where(Leg.role == role))
+            await calling.on_event(w, LegMoved(leg.ref, f"id-{role}", LegStage.answered))
+    _, page = await browser.get("/desk")
+    assert f'id="ask-{eva.id}"' in page
+    for wrong in ({}, {"agent": "x"}, {"agent": str(ana.id)}, {"agent": "9" * 25}):
+        assert (await browser.post(f"/desk/calls/{made.id}/consult", wrong))[0] == 409
+    status, page = await browser.post(f"/desk/calls/{made.id}/consult", {"agent": str(eva.id)})
+    assert (status, 'id="takeback"' in page, 'id="hangup"' in page) == (200, True, False)
+    assert (await browser.post(f"/desk/calls/{made.id}/hold", {"on": "0"}))[0] == 409
+    status, page = await browser.post(f"/desk/calls/{made.id}/takeback")
+    assert (status, 'id="hangup"' in page) == (200, True)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.model.errors import HouseError, Invalid, Unreadable
-from router.web.parsing import DEPTH, parse_form, parse_json, understand
+from router.web.parsing import DEPTH, parse_form, parse_json, parse_upload, understand
 
 HOSTILE = {
     "empty": b"",
@@ -128,3 +128,30 @@ def test_a_wrong_field_is_named_by_a_pointer(value: dict[str, Any], pointer: str
     with pytest.raises(Invalid) as refused:
         understand(value, Shape)
     assert refused.value.pointer == pointer
+
+
+def _form(*parts: str, boundary: str = "x") -> bytes:
+    return "".join(f"--{boundary}\r\n{part}\r\n" for part in parts).encode() + f"--{boundary}--\r\n".encode()
+
+
+FIELD = 'Content-Disposition: form-data; name="csrf"\r\n\r\nword'
+FILE = 'Content-Disposition: form-data; name="file"; filename="a %22b%22.csv"\r\nContent-Type: text/csv\r\n\r\n1\r\n--2'
+
+
+def test_a_form_with_a_file_is_read_byte_for_byte() -> None:
+    found = parse_upload(_form(FIELD, FILE), "x")
+    assert (found.fields, found.name, found.content) == ({"csrf": "word"}, 'a "b".csv', b"1\r\n--2")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"--x", b"--x--", b"--x--\r\n", _form(FIELD), _form(FIELD, FILE, FILE), _form(FILE)[:-6], _form("nothing"),
+        _form(FILE, boundary="y"), b"before" + _form(FILE), _form(*[FIELD] * 40, FILE),
+        _form(FIELD + "\x00", FILE), _form(FILE.replace(".csv", "\x00.csv")),
+        _form(FILE.replace('name="file"; ', "")), _form(FIELD, FILE).replace(b"word", b"\xff"),
+    ],
+)
+def test_no_other_form_is_read(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        parse_upload(body, "x")

@@ -131,5 +131,8 @@
   addEventListener("pagehide", () => {
     if (!over) navigator.sendBeacon(`${at}/away`, csrf ? new URLSearchParams({ csrf }) : new URLSearchParams());
   });
-  askFor().then(follow);
+  // Asked for camera and microphone he takes his time, and is in the room meanwhile.
+  const here = () => post("beat").catch(() => {}), asking = setInterval(here, 5000);
+  here();
+  askFor().then(() => { clearInterval(asking); follow(); });
 })();

@@ -1,0 +1,66 @@
+"""Timing: a customer's calendar, when he may be called, and what is known of when he answers."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from router.book import Writing
+from router.model.best_time import HALF_LIFE, Caller, band_of, hours_of
+from router.model.calendars import calendar
+from router.model.campaigns import Campaign
+from router.model.contacts import Contact
+from router.model.guard import windows
+from router.model.hours import Opening
+from router.model.pacing import Times
+from router.model.packs import pack_of
+from router.model.protection import kind_of
+from router.model.tasks import Disposition
+from router.store import cadences
+
+AHEAD = timedelta(days=14)
+"""So far the lawful windows are looked up: over a long holiday, not more."""
+
+ANSWERED = {
+    **dict.fromkeys((
+        Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left,
+    ), False),
+    **dict.fromkeys((
+        Disposition.sold, Disposition.quote_sent, Disposition.callback, Disposition.needs_information,
+        Disposition.not_interested, Disposition.bought_elsewhere, Disposition.not_eligible, Disposition.third_person,
+        Disposition.hung_up, Disposition.wrong_number, Disposition.do_not_call,
+    ), True),
+}  # fmt: skip
+"""Whether somebody took the telephone; what is not among them says nothing about that."""
+
+
+def calendar_of(campaign: Campaign, contact: Contact) -> Opening:
+    """The person's calendar, by which delays are counted. A campaign that is always open counts every hour."""
+    return calendar(campaign.timezone, campaign.country, always=campaign.rule_pack == "demo")
+
+
+async def times_of(w: Writing, campaign: Campaign, contact: Contact) -> Times:
+    """What bounds when something may be done about this person."""
+    zone = campaign.timezone
+    pack = pack_of(campaign.rule_pack, campaign.country)
+    lawful = list(windows(pack, (zone,), w.now, w.now + AHEAD))
+    kind = kind_of(contact.phone)
+    return Times(
+        calendar_of(campaign, contact), lawful,
+        Caller(
+            zone, hours_of(await cadences.own_moments(w.session, contact.id), zone),
+            await cadences.tried_bands(w.session, contact.id, w.now),
+            await cadences.rates(w.session, kind.country, str(kind.type)),
+        ),
+    )  # fmt: skip
+
+
+async def count(w: Writing, campaign: Campaign, contact: Contact, disposition: Disposition) -> None:
+    """Counts a call under its country, line, weekday and part of the day, if it says whether he answers then."""
+    answered, band = ANSWERED.get(disposition), band_of(w.now, campaign.timezone)
+    if answered is None or not band:
+        return
+    kind = kind_of(contact.phone)
+    weekday = w.now.astimezone(ZoneInfo(campaign.timezone)).weekday()
+    await cadences.count_answer(
+        w.session, cadences.Place(kind.country, str(kind.type), weekday, band), answered, w.now,
+        HALF_LIFE.total_seconds(),
+    )

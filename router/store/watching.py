@@ -1,0 +1,57 @@
+"""Watching quotes as queries: what keeps one from being stale, and what else is known of it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+
+from router.model.quotes import Quote
+from router.store.db import ReadSession
+
+# Amounts are those of the campaign's latest quotes: enough to say which are high, and no scan.
+_AROUND = text(
+    """
+    select
+      (select min(starts_at) from promises
+        where contact_id = :contact and state in ('scheduled', 'offered', 'no_answer')),
+      exists (select from conversations where contact_id = :contact and state = 'open' and not answered),
+      exists (select from quotes q where q.contact_id = :contact and q.id <> :quote and (
+        (q.id > :quote and q.state in ('sent', 'opened')) or (q.state in ('signed', 'completed') and exists (
+          select from signings s where s.quote_id = q.id and s.signed_at > :sent)))),
+      (select array_agg(amount) from (select q.total_once + 12 * q.total_month as amount from quotes q
+        where q.campaign_id = :campaign order by q.id desc limit 100) latest),
+      exists (select from enrolments e where e.quote_id = :quote and e.reason = 'expired_winback')
+    """
+)
+
+
+class Around(NamedTuple):
+    """`promised_at` is when a call is promised; `unread`: he wrote and waits; `newer`: another quote of his counts
+    more; `amounts` those of the campaign's latest quotes; `won_back`: it was tried once."""
+
+    promised_at: datetime | None
+    unread: bool
+    newer: bool
+    amounts: list[int]
+    won_back: bool
+
+
+async def around(session: ReadSession, quote: Quote) -> Around:
+    """What is going on around a quote."""
+    rows = await session.rows(_AROUND, {
+        "contact": quote.contact_id, "quote": quote.id, "campaign": quote.campaign_id,
+        "sent": quote.sent_at or quote.created_at,
+    })
+    row = rows[0]
+    return Around(row[0], row[1], row[2], row[3] or [], row[4])
+
+
+_PROMISED = text(
+    "select exists (select from promises "
+    "where contact_id = :contact and state in ('scheduled', 'offered', 'no_answer'))"
+)
+
+
+async def promised(session: ReadSession, contact_id: int) -> bool:
+    """Whether a call is promised to the person."""
+    return bool((await session.rows(_PROMISED, {"contact": contact_id}))[0][0])

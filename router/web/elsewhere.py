@@ -1,0 +1,147 @@
+"""`POST /v1/quotes`: quotes made elsewhere come in from server to server, with their persons and their consent."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from router.actions import keys
+from router.model.api_keys import Scope
+from router.model.elsewhere import FAULTS, Fault, Proof, Standing, Told, phone_fault, totals
+from router.model.errors import Invalid, ManyInvalid
+from router.model.forms import plain
+from router.model.imports import CHUNK
+from router.model.money import MOST_LINES, Line, Period
+from router.model.phone import e164
+from router.store.api_keys import Keyed
+from router.web.api import authorised, queue_named
+from router.web.doors import doors
+from router.web.lead_body import Long, Purpose, Short, digest_of, idempotency_key
+from router.web.parsing import WEBHOOK_BYTES, read_json, understand
+
+routes = web.RouteTableDef()
+
+
+class QuoteConsent(msgspec.Struct, forbid_unknown_fields=True):
+    """What the person agreed to: the words, or where they were said (`source`), and the day. Without words or source,
+    or without the day, it is no receipt, and nobody is contacted with offers because of it."""
+
+    purposes: Annotated[list[Purpose], Meta(max_length=4)]
+    text: Long = ""
+    source: Long = ""
+    given_on: date | None = None
+    page: Long = ""
+
+
+class QuoteLine(msgspec.Struct, forbid_unknown_fields=True):
+    """One line: the price of one without tax in minor units, the rate of tax in basis points (2100 is 21 %)."""
+
+    label: Annotated[str, Meta(min_length=1, max_length=200)]
+    unit_minor: int
+    quantity: int = 1
+    tax_bp: int = 0
+    period: Literal["once", "month"] = "once"
+
+
+class KeyedQuote(msgspec.Struct, forbid_unknown_fields=True):
+    """A quote as another system made it. `number` is that system's own and tells quotes apart: the same one again is
+    the same quote, of which only `state` and `valid_until` may change. Amounts are integers of the currency's minor
+    unit: `lines` without tax, or the totals with it."""
+
+    number: Annotated[str, Meta(min_length=1, max_length=80)]
+    phone: Annotated[str, Meta(min_length=1, max_length=40)]
+    name: Annotated[str, Meta(min_length=1, max_length=120)]
+    sent_on: date
+    once_minor: int = 0
+    month_minor: int = 0
+    lines: Annotated[list[QuoteLine], Meta(max_length=MOST_LINES)] = []
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
+    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")] | None = None
+    last_contact: date | None = None
+    valid_until: date | None = None
+    state: Standing = Standing.open
+    owner: Short = ""
+    locale: Annotated[str, Meta(max_length=16)] = ""
+    consent: QuoteConsent | None = None
+
+
+class QuotesBody(msgspec.Struct, forbid_unknown_fields=True):
+    """One quote, or a batch: all of them are taken, or none. Calls about them go to the `queue`, or the key's own."""
+
+    quotes: Annotated[list[KeyedQuote], Meta(min_length=1, max_length=CHUNK)]
+    queue: Annotated[str, Meta(max_length=64)] = ""
+
+
+class QuoteTaken(msgspec.Struct):
+    """What became of one: `taken` (it is watched, and its person called when it is quiet), `kept` (nothing is done, the
+    reason says why), `updated`, or `duplicate` (nothing was new)."""
+
+    number: str
+    outcome: str
+    reason: str
+    quote: int | None
+    lead: int | None
+
+
+class QuotesTaken(msgspec.Struct):
+    """What became of each, in the order they were sent."""
+
+    quotes: list[QuoteTaken]
+
+
+_POINTERS = {"sent": "sent_on", "once": "once_minor", "month": "month_minor", "consent_date": "consent/given_on"}
+
+
+@routes.post("/v1/quotes")
+async def post_quotes(request: web.Request) -> web.Response:
+    keyed = await authorised(request, Scope.quotes)
+    raw = await read_json(request, WEBHOOK_BYTES)
+    body = understand(raw, QuotesBody)
+    queue = await queue_named(request, keyed, body.queue)
+    asked = keys.Asked(_all_told(keyed, body), idempotency_key(request, "/idempotency_key"), digest_of(raw))
+    async with doors(request).book.writing() as w:
+        answer, replayed = await keys.take_quotes(w, keyed.key.id, queue, asked, refusing)
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    return web.Response(body=msgspec.json.encode({"quotes": answer}), status=200 if replayed else 201,
+                        content_type="application/json", headers=headers)
+
+
+def _all_told(keyed: Keyed, body: QuotesBody) -> list[Told]:
+    """The quotes as they are told. Raises ManyInvalid with a pointer to each telephone number that is none."""
+    told, wrong = [], []
+    for place, one in enumerate(body.quotes):
+        if one.lines and (one.once_minor or one.month_minor):
+            raise Invalid("Send lines or totals, not both.", pointer=f"/quotes/{place}/lines")
+        try:
+            told.append(_told(keyed, one))
+        except Invalid as error:
+            wrong.append((place, Fault("phone", phone_fault(error.sentence))))
+    if wrong:
+        raise refusing(wrong)
+    return told
+
+
+def _told(keyed: Keyed, one: KeyedQuote) -> Told:
+    lines = tuple(Line(plain(line.label), line.quantity, line.unit_minor, line.tax_bp, Period(line.period))
+                  for line in one.lines)
+    amounts: dict[str, Any] = totals(lines) if lines else {"once": one.once_minor, "month": one.month_minor}
+    said = one.consent or QuoteConsent([])
+    return Told(
+        number=plain(one.number), phone=e164(one.phone, one.country or keyed.campaign.country), name=plain(one.name),
+        currency=one.currency or keyed.campaign.currency, sent_on=one.sent_on, lines=lines, **amounts,
+        locale=plain(one.locale)[:2].lower(), last_contact=one.last_contact, valid_until=one.valid_until,
+        standing=one.state, owner=one.owner.strip(),
+        proof=Proof(tuple(sorted(set(said.purposes))), plain(said.text), plain(said.source), said.given_on,
+                    plain(said.page)),
+    )
+
+
+def refusing(wrong: list[tuple[int, Fault]]) -> ManyInvalid:
+    """The refusal that names each field by a pointer; the number before a fault is its quote's place."""
+    faults = []
+    for place, one in wrong:
+        fault = FAULTS[one.reason]
+        faults.append(Invalid(fault, pointer=f"/quotes/{place}/{_POINTERS.get(one.field, one.field)}"))
+    return ManyInvalid(faults)
