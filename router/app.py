@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +49,9 @@ from router.actions import (
     partials,
     promising,
     protecting,
+    publishing,
     recurring,
+    registering,
     rescuing,
     sealing,
     signing,
@@ -69,6 +71,8 @@ from router.inbox import Inbox
 from router.live import Hub
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
+from router.model.errors import Conflict, HouseError
+from router.model.packs import WrongPack
 from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
@@ -229,6 +233,7 @@ async def service(
         await _claim_database(book, kind)
         async with book.writing() as w:
             await housekeeping.ensure_jobs(w)
+        await _publish_shipped(book)
         if plan is not None:
             await _apply(book, plan, demo=kind == "demo")
         session = await stack.enter_async_context(client_session())
@@ -302,6 +307,7 @@ async def _working(
             Sweep("imports", importer.sweep, audiences=("imports",)),
             Sweep("lists", importer.rest, every=5.0),
             Sweep("cells", importer.forget, every=600.0),
+            Sweep("registers", lambda: registering.forget(book), every=60.0, audiences=("registers",)),
             Sweep("zones", lambda: _resolve_again(book), every=600.0),
             Sweep("recurring", lambda: _roll(book), every=2.0),
             Sweep("canary", canary.look, every=15.0),
@@ -388,6 +394,13 @@ async def _claim_database(book: Book, kind: str) -> None:
         raise Refusal(f"this database belongs to a {owner}; a {kind} needs one of its own (see --data-dir)")
 
 
+async def _publish_shipped(book: Book) -> None:
+    async with book.writing() as w:
+        newer = await publishing.publish_shipped(w)
+    if newer:
+        log.warning("newer packs came with the program: look at them, and apply them", extra={"packs": newer})
+
+
 async def _apply(book: Book, plan: Plan, *, demo: bool = False) -> list[configuring.Change]:
     hashes = await _hashes(plan)
     async with book.writing() as w:
@@ -441,8 +454,49 @@ class _OnlyLooking(Exception):
     """Rolls the transaction back."""
 
 
-async def apply_text(settings: Settings, text: str, agree: Callable[[list[configuring.Change]], bool]) -> int:
-    """`hablemos apply FILE.toml`: `agree` is shown the difference, and asked. Raises WrongFile."""
+async def _apply_pack(settings: Settings, text: str, agree: Callable[[Sequence[object]], bool]) -> int:
+    async with _opened(settings) as book:
+        try:
+            async with book.reading() as r:
+                proposal = await publishing.propose(r.session, text, r.now)
+            if not proposal.differences:
+                print("Nothing to change.")
+                return 0
+            if not await asyncio.to_thread(agree, proposal.lines()):
+                print("Nothing was changed.")
+                return 1
+            async with book.writing() as w:
+                await publishing.publish(w, text)
+        except (WrongPack, Conflict) as error:
+            raise Refusal(str(error)) from error
+    print(f"Published {proposal.key}, version {proposal.version}.")
+    return 0
+
+
+async def take_register(settings: Settings, file: Path, register: str, as_of: datetime, country: str) -> int:
+    """`hablemos register FILE`: takes a do-not-call register's file in; the one before counts until all of it is there.
+    Raises Refusal."""
+    async def parts() -> AsyncIterator[bytes]:
+        with await asyncio.to_thread(file.open, "rb") as opened:
+            while part := await asyncio.to_thread(opened.read, 1 << 18):
+                yield part
+
+    async with _opened(settings) as book:
+        try:
+            took = await registering.take(book, register, as_of, parts(), country=country)
+        except OSError as error:
+            raise Refusal(f"{file}: {error.strerror}") from error
+        except HouseError as error:
+            raise Refusal(str(error)) from error
+    print(f"Register {register} of {as_of:%Y-%m-%d}: {took.numbers} numbers, {took.unread} lines that are none.")
+    return 0
+
+
+async def apply_text(settings: Settings, text: str, agree: Callable[[Sequence[object]], bool]) -> int:
+    """`hablemos apply FILE.toml`, a configuration or a pack: `agree` is shown the difference, and asked. Raises
+    WrongFile, Refusal."""
+    if publishing.is_pack(text):
+        return await _apply_pack(settings, text, agree)
     plan = read(text)
     async with _opened(settings) as book:
         changes: list[configuring.Change] = []

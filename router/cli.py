@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ def _parser() -> argparse.ArgumentParser:
     _serving(apply)
     apply.add_argument("file", type=Path)
     apply.add_argument("--yes", action="store_true", help="do not ask")
+    register = commands.add_parser(
+        "register", help="take a do-not-call register's file in",
+        description="One number a line: as written, in E.164, or the SHA-256 of its E.164 in hex. The file before "
+        "counts until all of this one is there. Example: hablemos register list.csv --name robinson --as-of 2026-11-01",
+    )
+    _serving(register)
+    register.add_argument("file", type=Path)
+    register.add_argument("--name", required=True, help="the register's name, as the country packs have it")
+    register.add_argument("--as-of", required=True, metavar="DATE", help="the day the file is of, e.g. 2026-11-01")
+    register.add_argument("--country", default="ES", help="of numbers written without one (default ES)")
     verify = commands.add_parser("verify", help="verify a signed PDF, offline")
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
@@ -87,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> int:
     commands = {
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
-        "phonebox": _phonebox, "simulate": _simulate, "replay": _replay,
+        "phonebox": _phonebox, "simulate": _simulate, "replay": _replay, "register": _register,
     }
     return await commands[options.command](options)
 
@@ -137,6 +148,17 @@ async def _apply(options: argparse.Namespace) -> int:
         return options.yes or input("Apply? [y/N] ").strip().lower() in {"y", "yes", "s", "sí"}
 
     return await apply_text(_settings(options), text, agree)
+
+
+async def _register(options: argparse.Namespace) -> int:
+    from router.app import Refusal, take_register
+
+    try:
+        as_of = datetime.fromisoformat(options.as_of)
+    except ValueError:
+        raise Refusal("--as-of should be a day, e.g. 2026-11-01") from None
+    as_of = as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)
+    return await take_register(_settings(options), options.file, options.name, as_of, options.country.upper())
 
 
 def _read(file: Path) -> bytes:

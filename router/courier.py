@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
+from router.actions import guarding
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.failpoints import fail_here
@@ -165,6 +166,10 @@ class Courier:
                 started_at=w.now, lease_until=w.now + claimed.kind.lease, tries=Delivery.tries + 1,
             )  # fmt: skip
             if started is None:
+                return None
+            if await guarding.still_permitted(w, started) is not None:
+                nothing_done = Refused("not permitted any more", permanent=True, code="unwanted")
+                await outcomes.refused(w, self._story, started, nothing_done)
                 return None
             try:
                 async with w.attempt():

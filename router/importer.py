@@ -24,6 +24,7 @@ class Importer:
     def __init__(self, book: Book) -> None:
         self._book = book
         self.most = CHUNK
+        self._looked_at: dict[int, int] = {}
 
     async def sweep(self) -> int:
         """Works at what is to be checked or taken in; how many transactions it took."""
@@ -65,11 +66,14 @@ class Importer:
         """Puts list calls off that may not be made now, so that they ring at no agent."""
         async with self._book.writing() as w:
             waiting = await listing.waiting_lists(w)
+        self._looked_at = {one: self._looked_at.get(one, 0) for one in waiting}
         for campaign_id in waiting:
             for _ in range(MOST):
                 async with self._book.writing() as w:
-                    if not await listing.put_off(w, campaign_id):
-                        break
+                    _, after = await listing.put_off(w, campaign_id, self._looked_at[campaign_id])
+                self._looked_at[campaign_id] = after
+                if not after:
+                    break
 
     async def forget(self) -> None:
         """Empties the cells of imports long over: their persons are contacts now, or are none of our business."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import attaching, calling, outgoing, sealing, talking
+from router.actions import attaching, calling, outgoing, sealing, suppressing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.ports import MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
@@ -131,7 +131,9 @@ async def refused(w: Writing, story: Story, delivery: Delivery, refusal: Refused
     code = refusal.code or "refused"
     again = not refusal.permanent and delivery.tries < delivery.kind.most_tries
     if not (again and await put_back(w, delivery, w.now + delivery.kind.pause(delivery.tries), code)):
-        await close(w, story, delivery, DeliveryState.failed, code)
+        closed = await close(w, story, delivery, DeliveryState.failed, code)
+        if closed and refusal.nobody:
+            await suppressing.nobody_there(w, delivery)
 
 
 async def uncertain(w: Writing, story: Story, delivery: Delivery) -> None:

@@ -29,6 +29,8 @@ PASSING = frozenset(
         30001, 30002, 30003, 30008, 30017, 30022,  # queue, suspended, handset off, unknown, congestion, rate
     }
 )  # fmt: skip
+NOBODY = frozenset({13223, 13224, 21211, 21214, 21217, 21614, 30005, 30006})
+"""There is nobody at this number who could be reached in this way: it is no number, no mobile, or not in use."""
 _PASSING_STATUS = frozenset({401, 409, 423, 425, 429})
 
 
@@ -44,7 +46,7 @@ def outside_error(status: int, code: int, *, reading: bool) -> OutsideError:
     reason = f"the carrier answered {status}, code {code}"
     if status >= 500 or status in {0, 408}:
         return Refused(reason, permanent=False, code=str(code)) if reading else Uncertain(reason)
-    return Refused(reason, permanent=is_permanent(status, code), code=str(code))
+    return Refused(reason, permanent=is_permanent(status, code), code=str(code), nobody=code in NOBODY)
 
 
 def status_and_code(error: TwilioException) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, parse_qsl
 
 from twilio import request_validator
 
+from integrations.carrier.errors import NOBODY
 from router.ports import (
     CallArrived,
     CallerMoved,
@@ -28,6 +29,7 @@ from router.ports import (
 )
 
 DOOR = "/hooks/carrier"
+_NOBODY = frozenset(map(str, NOBODY))
 SDK: Any = request_validator  # it has no types
 MOST_FIELDS = 200
 MOST_MEDIA = 10
@@ -189,7 +191,8 @@ def _room(ref: str, fields: _Fields) -> RoomMoved | None:
 def _message(ref: str, fields: _Fields) -> MessageMoved | None:
     message, stage = fields.one("MessageSid"), _MESSAGE_STAGES.get(fields.one("MessageStatus"))
     known = ref and stage and _ID.fullmatch(message)
-    return MessageMoved(ref, message, stage, fields.one("ErrorCode")) if known and stage else None
+    error = fields.one("ErrorCode")
+    return MessageMoved(ref, message, stage, error, error in _NOBODY) if known and stage else None
 
 
 def _arrived(_ref: str, fields: _Fields) -> MessageArrived | None:

@@ -94,9 +94,14 @@ async def _permitted(w: Writing, task: Task) -> None:
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
     purpose = await listing.purpose_of(w, task)
-    verdict = await ask_guard(w, campaign, contact, purpose)
+    verdict = await ask_guard(w, campaign, contact, purpose, task.lead_id)
     if verdict.allowed:
         return
+    if verdict.rules == ("zone.unknown",):
+        raise NotAllowedNow(
+            "Nobody knows by which clock this person lives. Save it without dialling, and choose the time zone on the "
+            "person's page. Nothing was stored."
+        )
     if verdict.until is not None:
         raise NotAllowedNow("This person may not be called now. Nothing was stored; you can save it without dialling.")
     if "consent.commercial" in verdict.rules:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import consulting, keeping, listing, outgoing, presence, promising, wrapping
+from router.actions import consulting, keeping, listing, outgoing, presence, promising, suppressing, wrapping
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.guarding import permit, refund
 from router.book import Writing
@@ -81,6 +81,8 @@ async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
         leg.ended_at, leg.outcome = w.now, event.outcome.value
         await w.session.flush()
         await _leg_ended(w, leg, event.outcome)
+        if leg.role == "customer" and event.outcome is LegOutcome.failed:
+            await suppressing.not_reached(w, leg)
     else:
         await w.session.flush()
         w.hint(*await _watchers(w, leg.call_id))
@@ -161,11 +163,14 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
         return
     purpose = await listing.purpose_of(w, task)
-    attempt, verdict = await permit(w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id)
+    promised = await keeping.is_promised(w, task.id)
+    attempt, verdict = await permit(
+        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised
+    )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
         # Who was promised this one is promised another time, and told.
-        put_off = purpose is Purpose.commercial or await keeping.is_promised(w, task.id)
+        put_off = purpose is Purpose.commercial or promised
         later = verdict.until if put_off and task.kind is TaskKind.call else None
         await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted, postpone_until=later))
         return
@@ -184,11 +189,21 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
     task = await w.move(Task, call.task_id, TaskState.engaged, held_until=None)
     if task is not None:
         await keeping.talked(w, task)
+    await _somebody_there(w, call)
     caller = await arrivals.waiting_for(w.session, call.task_id)
     if caller is not None:
         await w.move(Arrival, caller.id, ArrivalState.talking)
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
     w.hint(f"agent:{call.agent_id}", "wallboard")
+
+
+async def _somebody_there(w: Writing, call: Call) -> None:
+    """Who answers a telephone that we rang, and finds nobody, is left alone for a while."""
+    legs = await calls.legs_of(w.session, call.id)
+    customer = next((one for one in legs if one.role == "customer"), None)
+    ours = [one for one in legs if one.role != "customer"]
+    if customer is not None and not customer.came_in and ours and all(one.ended_at is not None for one in ours):
+        await suppressing.dropped(w, call, customer)
 
 
 async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:

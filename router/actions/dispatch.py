@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from router.actions import conversing, meeting, outgoing, presence, wrapping
+from router.actions import conversing, listing, meeting, outgoing, presence, wrapping
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
 from router.model.base import vouched
@@ -16,6 +16,7 @@ from router.model.routing import (
     MOST_HEADS,
     ORDINARY,
     Candidate,
+    Head,
     Match,
     Policy,
     also_passed_over,
@@ -24,6 +25,7 @@ from router.model.routing import (
 )
 from router.model.tasks import (
     NOBODY_ELSE,
+    TIER_HOT,
     WITHOUT_TELEPHONE,
     Exclusion,
     Reservation,
@@ -37,6 +39,8 @@ from router.model.vault import new_token
 from router.store import agents, alarms, conversations, rooms, rounds, switches, tasks
 
 AGENT_RING_SECONDS = 20
+MOST_BARRED = 40
+"""So many tasks a round takes out of the queue because their persons may not be called now; the next one goes on."""
 PICKED = [{"code": "picked"}]
 """Why the task went to this agent: he chose it himself."""
 CALL_CONNECT = "call.connect"
@@ -64,20 +68,31 @@ async def match_all(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
     under row locks, past what they hold. When nothing is found for a full look's agents, it looks at what only others
     may take.
     """
-    total = 0
+    total = barred = 0
     look: rounds.Look | None = rounds.Look(pool, w.now, HEARTBEAT_LEASE, policy.beside, {})
-    while look is not None and total < MOST_HEADS:
-        made, look = await _match_heads(w, look, policy)
-        total += made
+    while look is not None and total < MOST_HEADS and barred < MOST_BARRED:
+        made, rested, look = await _match_heads(w, look, policy)
+        total, barred = total + made, barred + rested
     return total
 
 
-async def _match_heads(w: Writing, look: rounds.Look, policy: Policy) -> tuple[int, rounds.Look | None]:
-    """How many pairs were made of what was looked at, and the next look if there may be more beyond it."""
+async def _lawful(w: Writing, matches: list[Match], heads: Sequence[Head]) -> list[Match]:
+    """The pairs for which an agent may be rung now: what nobody asked for may be forbidden meanwhile, and leaves the
+    queue."""
+    ours = {head.id for head in heads if head.tier >= TIER_HOT}
+    return [
+        one for one in matches
+        if one.task not in ours or await listing.may_ring(w, vouched(await w.session.get(Task, one.task)))
+    ]
+
+
+async def _match_heads(w: Writing, look: rounds.Look, policy: Policy) -> tuple[int, int, rounds.Look | None]:
+    """How many pairs were made of what was looked at, how many tasks may not be done now, and the next look if there
+    may be more beyond it."""
     free = await rounds.free_agents(w.session, look)
     able = {agent.id: kinds for agent in free if (kinds := kinds_in(takes(agent, policy)))}
     if not able:
-        return 0, None
+        return 0, 0, None
     heads, excluded, more_heads = await rounds.heads(w.session, look, able)
     now = w.now.timestamp() * 1000
     matches = match(heads, free, now, policy, excluded) if heads else []
@@ -85,15 +100,19 @@ async def _match_heads(w: Writing, look: rounds.Look, policy: Policy) -> tuple[i
         bystanders = await rounds.bystanders(w.session, look.pool, able, w.now, HEARTBEAT_LEASE)
         tasks_of = {head.id: head for head in heads}
         matches = [also_passed_over(one, tasks_of[one.task], bystanders, now, policy, excluded) for one in matches]
-    made = await reserve(w, matches, free) if matches else []
-    if len(made) < len(matches) and not look.locking:
-        return len(made), look._replace(locking=True)
+    lawful = await _lawful(w, matches, heads)
+    rested = len(matches) - len(lawful)
+    made = await reserve(w, lawful, free) if lawful else []
+    if len(made) < len(lawful) and not look.locking:
+        return len(made), rested, look._replace(locking=True)
+    if rested:
+        return len(made), rested, look
     if not made:
         others = len(free) >= MOST_HEADS and not able.keys() <= look.in_vain.keys()
-        return 0, look._replace(in_vain={**look.in_vain, **able}) if others else None
+        return 0, 0, look._replace(in_vain={**look.in_vain, **able}) if others else None
     agents_unseen = len(free) >= MOST_HEADS and len(made) < len(heads)
     heads_unseen = more_heads and len(made) < len(able)
-    return len(made), look if agents_unseen or heads_unseen else None
+    return len(made), 0, look if agents_unseen or heads_unseen else None
 
 
 async def reserve(
@@ -174,6 +193,8 @@ async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
         raise Conflict("In this line tasks ring; nobody picks them.")
     if hindrance(agent, task, w.now) is not None or await switches.stops(w.session, task):
         raise Conflict("You cannot take this task at the moment.")
+    if task.tier >= TIER_HOT and not await listing.may_ring(w, task):
+        raise Conflict("This person may not be called now.")
     held = await reserve(w, [Match(task_id, agent_id, PICKED)])
     if not held:
         raise Conflict("Something rings at you. Answer that first.")

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from router import printing
+from router.actions import foreseen
 from router.actions.enrolling import QUOTE_CHECK
 from router.actions.foreseen import denied, opens
 from router.actions.intake import take_in_each
@@ -24,7 +25,7 @@ from router.model.intake import Agreed, Taken, Wanted
 from router.model.leads import Intent
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.vault import new_token
-from router.store import alarms, elsewhere, imports
+from router.store import alarms, elsewhere
 from router.store.elsewhere import Person
 from router.wording import known
 
@@ -70,7 +71,7 @@ class _Known:
     persons: Mapping[str, Person]
     quotes: Mapping[str, Quote]
     agents: Mapping[str, Agent]
-    suppressed: Mapping[str, str]
+    numbers: foreseen.Known
 
 
 async def judge(
@@ -86,7 +87,7 @@ async def judge(
         await elsewhere.persons(w.session, campaign.id, phones),
         await elsewhere.known(w.session, campaign.id, sorted({one.number for one in told})),
         await elsewhere.agents(w.session, sorted({one.owner for one in told if one.owner})),
-        await imports.suppressed(w.session, phones),
+        await foreseen.known(w, phones),
     )
     judged, numbers = [], set(seen)
     for one in told:
@@ -120,7 +121,7 @@ def _judged(campaign: Campaign, told: Told, found: _Known, now: datetime) -> Jud
     person = found.persons.get(told.phone)
     purposes, doubt = _purposes(campaign, told.proof, person)
     agreed = frozenset(purposes) | (person.agreed if person else frozenset())
-    reason = denied(campaign, told.phone, now, found.suppressed.get(told.phone, ""), agreed)
+    reason = denied(found.numbers, campaign, told.phone, now, agreed)
     if reason == "consent.commercial" and doubt:
         reason = doubt
     if (ended := _standing(campaign, told, now)) is not Standing.open:
@@ -267,6 +268,7 @@ async def _take_turns(w: Writing, campaign: Campaign, watched: Sequence[tuple[st
     """Gives each its moment in the stale watch, PACE after the one before and within calling hours: those quiet for
     long in one line, those that become so in a line for each day."""
     lines: dict[datetime | None, datetime] = {}
+    rules = await foreseen.known(w, ())
     for phone, quote in watched:
         assert quote.idle_base is not None  # noqa: S101  it has just been made
         quiet_at = quote.idle_base + campaign.stale_after
@@ -277,7 +279,7 @@ async def _take_turns(w: Writing, campaign: Campaign, watched: Sequence[tuple[st
             )
             first = max(quiet_at, w.now)
             lines[line] = max(last, first) if last is not None else first
-        lines[line] = opens(campaign, phone, lines[line] + PACE)
+        lines[line] = opens(rules, campaign, phone, lines[line] + PACE)
         quote.paced_at = lines[line]
 
 

@@ -1,61 +1,179 @@
-"""Guarding: may this person be contacted now? Asked when planned, when reserved, and recorded when it is done."""
+"""Guarding: may this person be contacted now? Asked when planned, when reserved, when it is done, where it is recorded,
+and once more directly before it leaves the house."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from router.actions import suppressing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.budgets import LEG_COST, MESSAGE_COST
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.guard import Barred, Purpose, Snapshot, Try, Verdict, may_contact
-from router.model.packs import pack_of
-from router.store import attempts, budgets
+from router.model.deliveries import Delivery, DeliveryKind
+from router.model.errors import Invalid
+from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact, next_open
+from router.model.packs import BY_COUNTRY, Pack
+from router.model.phone import country_of
+from router.model.places import inhabited, part_of
+from router.model.zones import CONFIDENCE, Evidence, ZoneSource, evidence, of_address, one_clock
+from router.store import attempts, budgets, packs
+from router.store.db import ReadSession
+
+LATE = timedelta(minutes=1)
+"""What leaves so long after it was permitted is asked about its caps and gaps, too."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The rules a person is under, and all the places he may be in: zones (IANA) and parts of the country (ISO 3166-2),
+    () for unknown."""
+
+    pack: Pack
+    zones: tuple[str, ...]
+    subdivisions: tuple[str, ...]
+
+    def opens(self, at: datetime, channel: Channel = Channel.call) -> datetime | None:
+        """The first moment from `at` on at which he may be contacted by the clock; None if there is none."""
+        return next_open(self.pack, self.zones, at, subdivisions=self.subdivisions, channel=channel)
+
+
+def bounds(known: Mapping[str, Pack], campaign: Campaign, contact: Contact) -> Bounds:
+    """What binds him, by these packs. His own address says in which country he is; else his number does."""
+    country = contact.country or country_of(contact.phone) or campaign.country
+    pack = known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
+    return Bounds(pack, lives_in(contact).zones, (contact.subdivision,) if contact.subdivision else ())
+
+
+def lives_in(contact: Contact) -> Evidence:
+    """By which clocks he may live, as far as he, his address, his browser and his number say."""
+    said = {source: contact.zone for source in (ZoneSource.stated, ZoneSource.browser) if source == contact.zone_source}
+    return evidence(
+        stated=said.get(ZoneSource.stated, ""), browser=said.get(ZoneSource.browser, ""), country=contact.country,
+        subdivision=contact.subdivision, postcode=contact.postcode, phone=contact.phone,
+    )
+
+
+async def window_of(
+    session: ReadSession, campaign: Campaign, contact: Contact
+) -> tuple[Pack, tuple[str, ...], tuple[str, ...]]:
+    """The pack, the zones and the parts of the country that bind this person, for whoever plans."""
+    found = bounds(await packs.in_force(session), campaign, contact)
+    return found.pack, found.zones, found.subdivisions
+
+
+async def look(
+    session: ReadSession, campaign: Campaign, contact: Contact, purpose: Purpose, now: datetime, *,
+    lead_id: int | None = None, channel: str = "call", promised: bool = False,
+) -> tuple[Snapshot, Mapping[str, attempts.Given]]:
+    """All that the guard looks at, as it stands in this transaction, and the consents with their receipts."""
+    bound = bounds(await packs.in_force(session), campaign, contact)
+    known = await attempts.known(session, contact.id, contact.phone, now, lead_id)
+    return Snapshot(
+        pack=bound.pack, phone=contact.phone, purpose=purpose, channel=Channel(channel), zones=bound.zones,
+        subdivisions=bound.subdivisions,
+        barred=[Barred(one.reason, one.until, one.channel) for one in known.barred],
+        paused=campaign.paused and purpose is Purpose.commercial,
+        consents=frozenset(known.consents), consented_at={what: one.at for what, one in known.consents.items()},
+        taken_back=known.taken_back, customer_until=known.relation.signed_at, refused_at=known.relation.refused_at,
+        countries=frozenset(campaign.countries or [campaign.country]),
+        tries=[Try(at, Purpose(what), by) for at, what, by in known.tries],
+        registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed},
+        caller_id=campaign.caller_id, promised=promised,
+    ), known.consents
+
+
+def stranger(w: Writing, campaign: Campaign, phone: str) -> Contact:
+    """Somebody of whom nothing but his number is known, to ask about. He is not stored."""
+    nobody = Contact(campaign_id=campaign.id, phone=phone, name="", locale="", created_at=w.now)
+    nobody.id = 0
+    return nobody
 
 
 async def ask_guard(
-    w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None
+    w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None,
+    *, channel: str = "call", promised: bool = False,
 ) -> Verdict:
     """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
-    the request it is about: what was agreed to with it may have been taken back since."""
-    tries = await attempts.of_number(w.session, contact.phone, w.now)
-    reason = await attempts.suppression(w.session, contact.phone)
-    snapshot = Snapshot(
-        pack=pack_of(campaign.rule_pack, campaign.country),
-        phone=contact.phone,
-        zones=(campaign.timezone,),
-        purpose=purpose,
-        barred=(Barred(reason),) if reason else (),
-        paused=campaign.paused and purpose is Purpose.commercial,
-        consents=await attempts.consents(w.session, contact.id),
-        countries=frozenset(campaign.countries or [campaign.country]),
-        taken_back=await attempts.taken_back(w.session, lead_id) if lead_id else frozenset(),
-        tries=[Try(one.at, Purpose(one.purpose), one.channel) for one in tries],
-        caller_id=campaign.caller_id,
+    the request it is about: what was agreed to with it may have been taken back since. `promised`: a callback he was
+    promised, which the house's own caps do not keep back."""
+    await w.session.flush()
+    snapshot, _ = await look(
+        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised
     )
     return may_contact(snapshot, w.now)
 
 
+def told(w: Writing, verdict: Verdict, campaign: Campaign, purpose: Purpose, **values: object) -> None:
+    """Records an answer of the guard: a fact with the ids of its rules, and nothing of the person."""
+    w.fact(
+        f"guard.{verdict.word}", campaign_id=campaign.id, purpose=purpose.value, rules=list(verdict.rules),
+        until=verdict.until.isoformat() if verdict.until else None, pack=verdict.detail.get("pack"), **values,  # type: ignore[arg-type]
+    )
+
+
 async def permit(
-    w: Writing, campaign: Campaign, contact: Contact, *, channel: str, purpose: Purpose, lead_id: int | None
+    w: Writing, campaign: Campaign, contact: Contact, *, channel: str, purpose: Purpose, lead_id: int | None,
+    promised: bool = False,
 ) -> tuple[Attempt, Verdict]:
     """Asks the guard at the moment of doing it and records the answer, in one transaction under a lock on the number.
 
-    An allowed attempt reserves its place in the number's caps. The row's id must stand on the delivery: the database
-    refuses a delivery to a customer without one.
+    An allowed attempt reserves its place in the number's caps, and names the receipt of the consent it relies on. The
+    row's id must stand on the delivery: the database refuses a delivery to a customer without one.
     """
-    await w.session.lock_word(contact.phone)
-    verdict = await ask_guard(w, campaign, contact, purpose, lead_id)
+    await w.session.flush()
+    await suppressing.lock(w, contact)
+    snapshot, given = await look(
+        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised
+    )
+    verdict = may_contact(snapshot, w.now)
+    relied_on = given.get(purpose.value) if verdict.allowed else None
     attempt = Attempt(
         campaign_id=campaign.id, lead_id=lead_id, phone=contact.phone, channel=channel, purpose=purpose.value,
-        verdict=verdict.word, rules=list(verdict.rules), detail=verdict.detail, at=w.now,
+        verdict=verdict.word, rules=list(verdict.rules), detail=verdict.detail, at=w.now, contact_id=contact.id,
+        receipt_id=relied_on.receipt_id if relied_on else None,
     )
     w.session.add(attempt)
     await w.session.flush()
-    w.fact(
-        f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=lead_id, subject_id=attempt.id,
-        channel=channel, purpose=purpose.value, rules=list(verdict.rules),
-        until=verdict.until.isoformat() if verdict.until else None,
-    )
+    told(w, verdict, campaign, purpose, lead_id=lead_id, subject_id=attempt.id, channel=channel)
     return attempt, verdict
+
+
+async def still_permitted(w: Writing, delivery: Delivery) -> Verdict | None:
+    """What a customer's delivery is told directly before it leaves: None, or the guard's answer that forbids it now.
+
+    Between the permission and this moment he may have said stop, or its hour may have passed while the carrier or we
+    were away. Who says stop holds the same locks: either this saw it, or it left before. The attempt's own place in the
+    caps is not counted against itself; one that leaves late counts from when it leaves.
+    """
+    if not delivery.to_customer or delivery.attempt_id is None:
+        return None
+    attempt = vouched(await w.session.get(Attempt, delivery.attempt_id))
+    if attempt.contact_id is None:
+        return None  # made before persons were kept with it
+    contact = vouched(await w.session.get(Contact, attempt.contact_id))
+    campaign = vouched(await w.session.get(Campaign, attempt.campaign_id))
+    await suppressing.lock(w, contact)
+    purpose = Purpose(attempt.purpose)
+    snapshot, _ = await look(
+        w.session, campaign, contact, purpose, w.now, lead_id=attempt.lead_id, channel=attempt.channel
+    )
+    mine = Try(attempt.at, purpose, attempt.channel)
+    others = list(snapshot.tries)
+    if mine in others:
+        others.remove(mine)
+    late = w.now - attempt.at > LATE
+    # Until then others were counted with this one's place kept, so they say nothing against it.
+    verdict = may_contact(replace(snapshot, tries=others if late else ()), w.now)
+    if verdict.allowed:
+        if late and purpose is Purpose.commercial:
+            attempt.at = w.now
+        return None
+    told(w, verdict, campaign, purpose, lead_id=attempt.lead_id, subject_id=attempt.id, channel=attempt.channel,
+         when="start", what=DeliveryKind(delivery.kind).value)
+    return verdict
 
 
 async def refund(w: Writing, attempt_id: int) -> None:
@@ -72,3 +190,38 @@ async def refund(w: Writing, attempt_id: int) -> None:
             w.session, campaign, attempt.phone, lead_id=attempt.lead_id, at=attempt.at
         )
         w.spend(-cost, scopes)
+
+
+async def lives_by(
+    w: Writing, contact: Contact, zone: str, source: ZoneSource, *, agent_id: int | None = None
+) -> bool:
+    """Somebody says by which clock the person lives. A weaker word than the one we have changes nothing: False.
+
+    Raises Invalid for what is no zone anybody lives in.
+    """
+    if not inhabited(zone):
+        raise Invalid("This is not one of the choices.", pointer="/zone")
+    had = CONFIDENCE[ZoneSource(contact.zone_source or "none")]
+    if CONFIDENCE[source] < had or (contact.zone, contact.zone_source) == (zone, source.value):
+        return False
+    before = contact.zone_source
+    contact.zone, contact.zone_source = zone, source.value
+    await w.session.flush()
+    w.fact("contact.zoned", campaign_id=contact.campaign_id, subject_id=contact.id, agent_id=agent_id,
+           zone=zone, source=source.value, before=before)
+    return True
+
+
+async def lives_at(
+    w: Writing, contact: Contact, country: str, postcode: str, *, subdivision: str = "", agent_id: int | None = None
+) -> None:
+    """Where he lives, as far as an address says: his country (ISO 3166) and postcode, and what follows for his clock
+    and his holidays."""
+    contact.country, contact.postcode = country, postcode
+    contact.subdivision = subdivision or part_of(country, postcode)
+    zone = of_address(country, contact.subdivision, postcode)
+    await w.session.flush()
+    w.fact("contact.placed", campaign_id=contact.campaign_id, subject_id=contact.id, agent_id=agent_id,
+           country=country, subdivision=contact.subdivision)
+    if one_clock(zone):
+        await lives_by(w, contact, zone[0], ZoneSource.address, agent_id=agent_id)

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 
-from router.actions import attaching, conversing, keeping, nurturing
+from router.actions import attaching, conversing, keeping, nurturing, suppressing
 from router.actions.intake import take_in
 from router.actions.nurturing import quote_ended
 from router.actions.talking import Text, send_text
@@ -18,10 +18,9 @@ from router.model.guard import Purpose
 from router.model.intake import Wanted
 from router.model.leads import Intent, Lead
 from router.model.phone import E164
-from router.model.suppressions import Suppression
 from router.model.vault import new_token
 from router.ports import Channel, MessageArrived
-from router.store import arrivals, attempts, leads, quotes, tasks
+from router.store import arrivals, leads, quotes, suppressions, tasks
 from router.store.arrivals import Route
 from router.wording import known, wording
 
@@ -64,22 +63,21 @@ def _word(text: str) -> str:
 
 
 async def _stop(w: Writing, event: MessageArrived) -> None:
-    await w.session.lock_word(event.sender)
-    w.session.add(Suppression(phone=event.sender, reason="stop", created_at=w.now))
-    w.fact("contact.suppressed", reason="stop", channel=event.channel.value)
+    # Tasks before the number's lock, as everywhere. What is queued meanwhile, the guard denies.
     for quote_id in await quotes.open_of_number(w.session, event.sender):
         await quote_ended(w, quote_id, "stop")
     await nurturing.stopped(w, event.sender, "stop")
     for task_id in await tasks.waiting_of_number(w.session, event.sender):
         await keeping.withdraw_task(w, task_id, "stop")
         await keeping.withdrawn(w, task_id, "stop")
+    await suppressing.suppress_number(w, event.sender, "stop", told=event.channel.value)
 
 
 async def _start(w: Writing, event: MessageArrived) -> bool:
     """He may be written to again, and is told so once. False when he had not stopped anything: then it is a message
     like any other. What was suppressed for another reason stays so."""
     await w.session.lock_word(event.sender)
-    if not await attempts.lift(w.session, event.sender, "stop", w.now):
+    if not await suppressions.lift_number(w.session, event.sender, "stop", w.now):
         return False
     w.fact("contact.resumed", reason="start", channel=event.channel.value)
     route = await arrivals.route_of(w.session, event.to, event.sender)

@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from router.actions import quote_lists
-from router.actions.foreseen import denied, verdict_on
+from router.actions import foreseen, quote_lists
+from router.actions.foreseen import Known, denied
 from router.actions.intake import take_in_each
 from router.book import Writing
 from router.model.base import vouched
@@ -183,15 +183,13 @@ async def _judged(w: Writing, found: Import, rows: Sequence[ImportRow]) -> list[
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     read = [_read(found, campaign, row, w.now) for row in rows]
     phones = sorted({line.phone for line in read if line.phone})
-    suppressed = await imports.suppressed(w.session, phones)
+    known = await foreseen.known(w, phones)
     listed = await imports.listed(w.session, found.campaign_id, phones, w.now - LISTED_AGAIN)
     waiting = await imports.waiting(w.session, found.campaign_id, phones)
     seen = await imports.earlier(w.session, found.id, phones, rows[0].number)
     judged = []
     for line in read:
-        if line.outcome != Outcome.refused and (reason := denied(
-            campaign, line.phone, w.now, suppressed.get(line.phone, "")
-        )):
+        if line.outcome != Outcome.refused and (reason := denied(known, campaign, line.phone, w.now)):
             line = line._replace(outcome=Outcome.refused.value, reason=reason)
         elif line.outcome != Outcome.refused and line.phone in seen:
             line = line._replace(outcome=Outcome.duplicate.value, reason="in_file")
@@ -232,8 +230,9 @@ async def _taken(w: Writing, found: Import, rows: Sequence[ImportRow], lines: Se
     """Makes leads of the rows that are to become some. One that cannot be stored never fails its neighbours."""
     campaign = vouched(await w.session.get(Campaign, found.campaign_id))
     queue = vouched(await w.session.get(Queue, found.queue_id))
+    known = await foreseen.known(w, ())
     wanted = {
-        line.number: _wanted(w, found, campaign, queue, row, line.phone)
+        line.number: _wanted(w, found, campaign, queue, row, line.phone, known)
         for row, line in zip(rows, lines, strict=True) if line.outcome in (Outcome.taken, Outcome.attached)
     }
     taken = await take_in_each(w, wanted)
@@ -254,17 +253,20 @@ def _now(line: Line, outcome: Outcome, reason: str, taken: Taken) -> Line:
     return line._replace(outcome=outcome.value, reason=reason, lead_id=taken.lead_id)
 
 
-def _wanted(w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str) -> Wanted:
+def _wanted(
+    w: Writing, found: Import, campaign: Campaign, queue: Queue, row: ImportRow, phone: str, known: Known
+) -> Wanted:
     names = [plain(row.cell(found.mapping, field))[:200] for field in ("name", "surname")]
     said = {field: plain(row.cell(found.mapping, field))[:2000] for field in ("email", "message")}
     name = " ".join(part for part in names if part)
-    verdict = verdict_on(campaign, phone, w.now)
+    opens = foreseen.opens(known, campaign, phone, w.now)
+    due_at = opens if opens > w.now else None
     scope, key = f"list:{campaign.id}", f"{found.sha256.hex()[:40]}:{phone}"
     text, given_on = _consent(found, row)
     base = Wanted(
         line=queue.line, phone=phone, name=name,
         locale=row.cell(found.mapping, "locale")[:2].lower() or campaign.locale, intent=Intent.list, method="list",
-        status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=verdict.until),
+        status_token=w.vault.token("status", scope, key), work=Work(tier=TIER_LIST, due_at=due_at),
         claims={field: value for field, value in {"name": name, **said}.items() if value},
         source={"party": "list", "list": found.file_name, "import": found.id, "row": row.number},
         agreed=(Agreed((Purpose.commercial.value,), text, VERSION),), scope=scope, key=key,

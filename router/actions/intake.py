@@ -136,6 +136,7 @@ def _row(n: int, one: Wanted) -> dict[str, Any]:
         "phone": one.phone,
         "name": one.name,
         "locale": one.locale,
+        "zone": one.zone,
         "intent": one.intent.value,
         "claims": one.claims,
         "source": one.source,

@@ -3,17 +3,18 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from router.actions import guarding, keeping, nurturing
 from router.actions.intake import TASK_DUE
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
-from router.model.guard import Purpose, next_open
+from router.model.contacts import Contact
+from router.model.guard import Purpose
 from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
-from router.model.packs import pack_of
 from router.model.tasks import Task, TaskKind, TaskState
-from router.store import alarms, imports
+from router.store import alarms, imports, packs
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
@@ -22,13 +23,17 @@ campaign that goes on wakes its lists before."""
 TASK_RESTED = "task.rested"
 """The alarm of a task that rests because its campaign is paused; what rests for its hours has `TASK_DUE`."""
 LISTS_WAKE = "lists.wake"
+DENIED_REST = timedelta(hours=1)
+"""How long a call rests that is forbidden by what may change any time: a register that is too old, a zone nobody knows.
+"""
+FOR_GOOD = ("suppressed.", "consent.")
+"""What forbids a call until the person himself says otherwise."""
 
 
 class _Rest(NamedTuple):
     until: datetime
     alarm: str
     reason: str
-
 
 
 async def purpose_of(w: Writing, task: Task) -> Purpose:
@@ -55,39 +60,67 @@ async def postpone(w: Writing, task_id: int, until: datetime) -> None:
         await alarms.set_alarm(w.session, TASK_DUE, task_id, until)
 
 
+async def may_ring(w: Writing, task: Task) -> bool:
+    """Whether an agent may be rung for this waiting task: what we start ourselves is asked about once more. What may
+    not be done now leaves the queue: until it may, or for good when the person does not want it."""
+    purpose = await purpose_of(w, task)
+    if purpose is not Purpose.commercial:
+        return True
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    contact = vouched(await w.session.get(Contact, task.contact_id))
+    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id)
+    if verdict.allowed:
+        return True
+    guarding.told(w, verdict, campaign, purpose, lead_id=task.lead_id, subject_id=task.id, channel="call", when="offer")
+    if verdict.until is not None:
+        await postpone(w, task.id, verdict.until)
+    elif any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
+        await _give_up(w, task, verdict.rules[0])
+    else:
+        await postpone(w, task.id, w.now + DENIED_REST)
+    return False
+
+
+async def _give_up(w: Writing, task: Task, rule: str) -> None:
+    await keeping.withdraw_task(w, task.id, rule)
+    await keeping.withdrawn(w, task.id, rule)
+    if task.kind is TaskKind.nurture:
+        await nurturing.quote_ended(w, vouched(task.quote_id), rule)
+
+
 async def waiting_lists(w: Writing) -> list[int]:
-    """The campaigns whose lists wait for agents though they may not be called now."""
-    found = []
-    for campaign_id in await imports.list_campaigns(w.session):
-        if await _rest(w, campaign_id) is not None:
-            found.append(campaign_id)
-    return found
+    """The campaigns whose lists wait for agents."""
+    return await imports.list_campaigns(w.session)
 
 
-async def _rest(w: Writing, campaign_id: int) -> _Rest | None:
-    """Until when the lists of the campaign rest, and why; None when they may be called now."""
+async def put_off(w: Writing, campaign_id: int, after: int = 0) -> tuple[int, int]:
+    """Lets some of the campaign's list tasks rest whose persons may not be called at this hour, each by his own clock:
+    how many, and the last task looked at (0: there is none behind it). No agent is rung for a call that the guard would
+    not allow."""
     campaign = vouched(await w.session.get(Campaign, campaign_id))
-    if campaign.paused:
-        return _Rest(w.now + PAUSED_REST, TASK_RESTED, "paused")
-    opens = next_open(pack_of(campaign.rule_pack, campaign.country), (campaign.timezone,), w.now)
-    if opens is None:
-        return _Rest(w.now + PAUSED_REST, TASK_DUE, "hours")
-    return _Rest(opens, TASK_DUE, "hours") if opens > w.now else None
-
-
-async def put_off(w: Writing, campaign_id: int) -> int:
-    """Lets some of the campaign's list tasks rest until they may be called; how many. No agent is rung for a call that
-    the guard would not allow."""
-    rest = await _rest(w, campaign_id)
-    if rest is None:
-        return 0
-    rested = await imports.put_off(w.session, campaign_id, rest.alarm, rest.until)
-    for task_id, lead_id in rested:
-        w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id,
-               due=rest.until.isoformat(), reason=rest.reason)
+    people = await imports.list_people(w.session, campaign_id, after)
+    known = await packs.in_force(w.session)
+    resting: dict[_Rest, list[int]] = {}
+    for task_id, contact in people:
+        if (rest := _rest(w, campaign, guarding.bounds(known, campaign, contact))) is not None:
+            resting.setdefault(rest, []).append(task_id)
+    rested = 0
+    for rest, task_ids in sorted(resting.items()):
+        for task_id, lead_id in await imports.put_off(w.session, task_ids, rest.alarm, rest.until):
+            w.fact("task.scheduled", campaign_id=campaign_id, lead_id=lead_id, subject_id=task_id,
+                   due=rest.until.isoformat(), reason=rest.reason)
+            rested += 1
     if rested:
         w.hint("wallboard")
-    return len(rested)
+    return rested, people[-1][0] if len(people) == CHUNK else 0
+
+
+def _rest(w: Writing, campaign: Campaign, bound: guarding.Bounds) -> _Rest | None:
+    """Until when a call to somebody under these rules rests, and why; None when it may be made now."""
+    if campaign.paused:
+        return _Rest(w.now + PAUSED_REST, TASK_RESTED, "paused")
+    opens = bound.opens(w.now) or w.now + PAUSED_REST
+    return _Rest(opens, TASK_DUE, "hours") if opens > w.now else None
 
 
 async def wake(w: Writing, campaign_id: int) -> None:

@@ -65,6 +65,8 @@ async def merge(w: Writing, merge_id: int, agent_id: int) -> Merge:
     later = vouched(await w.session.locked(Contact, found.from_id))
     if later.merged_into is not None or elder.merged_into is not None:
         raise Conflict("One of the two is merged with somebody else already. Undo that first.")
+    for one in sorted({elder.id, later.id}):
+        await w.session.lock_word(f"person:{one}")  # the guard asks what is known of a person under this lock
     pointed = await merges.point(w.session, later.id, elder.id)
     later.merged_into = elder.id
     await nurturing.merged(w, elder.id, later.id)

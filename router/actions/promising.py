@@ -8,15 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from zoneinfo import TZPATH, ZoneInfo
 
-from router.actions import covering, keeping, nurturing, telling
+from router.actions import covering, guarding, keeping, nurturing, telling
 from router.book import Writing
 from router.model import slots
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
 from router.model.errors import Conflict, TooMany
 from router.model.hours import opening, resolved
 from router.model.leads import Lead
 from router.model.packs import pack_of
+from router.model.places import inhabited
 from router.model.promises import (
     HOLD,
     HOLDS_EACH,
@@ -31,6 +33,7 @@ from router.model.promises import (
 from router.model.slots import Rules, Slot
 from router.model.tasks import Task, TaskState
 from router.model.vault import hash_token, new_token
+from router.model.zones import ZoneSource
 from router.store import alarms, promises
 from router.store.db import ReadSession
 from router.store.sites import Landing
@@ -195,6 +198,11 @@ async def book(w: Writing, hold: str, *, lead_id: int, task_id: int, contact_id:
     if booked is None:
         raise Conflict(TAKEN, pointer="/slot")
     await alarms.cancel(w.session, LAPSE, booked.id, w.now)
+    campaign = vouched(await w.session.get(Campaign, booked.campaign_id))
+    if booked.zone != campaign.timezone and inhabited(booked.zone):
+        # He chose his time by this clock.
+        contact = vouched(await w.session.get(Contact, contact_id))
+        await guarding.lives_by(w, contact, booked.zone, ZoneSource.stated)
     await _announce(w, booked)
     return booked
 

@@ -6,13 +6,13 @@ words ends in the same cart.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from router.actions import nurturing, presence
+from router.actions import guarding, nurturing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE
 from router.actions.intake import TASK_DUE
 from router.actions.taking import common, given, number, source, take_in, uncallable
@@ -31,13 +31,12 @@ from router.model.carts import (
     rank,
 )
 from router.model.connectors import Connector
-from router.model.guard import Barred, Purpose, Snapshot, Try, may_contact, next_open
+from router.model.guard import Purpose, may_contact, next_open
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Lead
-from router.model.packs import pack_of
 from router.model.tasks import TIER_FRESH, Reservation, ReservationState, Task, TaskState
 from router.ports import CartChange, CartMoved, Phone
-from router.store import alarms, attempts, carts, connectors
+from router.store import alarms, carts, connectors, leads
 from router.store.connectors import Opening
 from router.wording import negotiate
 
@@ -177,24 +176,17 @@ async def _rescue(w: Writing, place: Opening, cart: Cart, plan: _Rescue) -> None
 
 async def _decent(w: Writing, campaign: Campaign, phone: str, basis: str) -> tuple[str, datetime | None]:
     """Why this number must not be called at all, and until when a call has to wait: we begin it, so nobody is called at
-    night, whatever its purpose."""
-    tries = await attempts.of_number(w.session, phone, w.now)
-    pack, zones = pack_of(campaign.rule_pack, campaign.country), (campaign.timezone,)
-    reason = await attempts.suppression(w.session, phone)
+    night, whatever its purpose. Who is in a place nobody knows waits until a person has chosen one."""
     purpose = Purpose.commercial if basis == CONSENT else Purpose.service
+    contact = await leads.contact_of_number(w.session, campaign.id, phone) or guarding.stranger(w, campaign, phone)
+    snapshot, _ = await guarding.look(w.session, campaign, contact, purpose, w.now)
     verdict = may_contact(
-        Snapshot(
-            pack=pack, phone=phone, zones=zones, purpose=purpose, barred=(Barred(reason),) if reason else (),
-            paused=campaign.paused, consents=frozenset({purpose.value}), caller_id=campaign.caller_id,
-            tries=[Try(one.at, Purpose(one.purpose), one.channel) for one in tries],
-        ),
-        w.now,
+        replace(snapshot, paused=campaign.paused, consents=snapshot.consents | {purpose.value}), w.now
     )
-    if verdict.word == "deny":
+    if verdict.word == "deny" and verdict.rules != ("zone.unknown",):
         return verdict.rules[0], None
-    opens = next_open(pack, zones, verdict.until or w.now)
-    if opens is None:
-        return "zone.unknown", None
+    at = verdict.until or w.now
+    opens = next_open(snapshot.pack, snapshot.zones, at, subdivisions=snapshot.subdivisions) or at
     return "", opens if opens > w.now else None
 
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 
-from router.actions import outgoing, signing
+from router.actions import outgoing, signing, suppressing
 from router.actions.bouncing import bounced
 from router.actions.guarding import permit, refund
 from router.book import Writing
 from router.model.addresses import folded, written
-from router.model.base import vouched
 from router.model.budgets import MESSAGE_COST
-from router.model.cadences import Attempt
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -23,7 +21,7 @@ from router.model.phone import international
 from router.model.unsubscribes import Unsubscribe
 from router.model.vault import hash_token
 from router.ports import RECIPIENT, Channel, Enclosure, MailOrder, MailReturned, MessageMoved, MessageStage
-from router.store import addresses, attempts, blobs, budgets, deliveries
+from router.store import addresses, blobs, budgets, deliveries
 from router.wording import wording
 
 TEXTS = "texts"
@@ -163,20 +161,12 @@ async def _unsubscribe_link(w: Writing, contact: Contact, address: str, lead_id:
 async def mail_order(w: Writing, delivery: Delivery) -> MailOrder:
     """The port's order from the row's, at the moment the mail leaves.
 
-    A mail may have waited for hours: raises NotAllowedNow when it is not wanted any more. Whoever takes his consent
-    back holds the same lock: he is heard before the mail leaves, or the mail has left before he spoke.
+    A mail may have waited for hours: raises NotAllowedNow when its address takes none any more. Of the person the guard
+    was asked once more just before, and holds his number's lock.
     """
     order = delivery.order
     to = str(order["to"])
-    contact = vouched(await w.session.get(Contact, int(order["contact"])))
-    await w.session.lock_word(contact.phone)
-    attempt = await w.session.get(Attempt, delivery.attempt_id) if delivery.attempt_id else None
-    unwanted = await attempts.suppression(w.session, contact.phone) or await addresses.suppression(w.session, to)
-    if attempt is not None and attempt.purpose == Purpose.commercial and "commercial" not in await attempts.consents(
-        w.session, contact.merged_into or contact.id
-    ):
-        unwanted = unwanted or "consent"
-    if unwanted:
+    if unwanted := await addresses.suppression(w.session, to):
         raise NotAllowedNow("This address may not be written to (%(reason)s).", reason=unwanted)
     said = msgspec.json.decode(w.vault.open(TEXTS, delivery.sealed_text or b""), type=_Sealed)
     return MailOrder(
@@ -238,6 +228,8 @@ async def message_moved(w: Writing, event: MessageMoved) -> None:
     await _taken(w, delivery, event.carrier_id)
     delivery.error = event.error_code or delivery.error
     await _progress(w, delivery, event.stage, event.carrier_id)
+    if event.nobody:
+        await suppressing.nobody_there(w, delivery)
 
 
 async def _taken(w: Writing, delivery: Delivery, carrier_id: str) -> None:

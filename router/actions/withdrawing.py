@@ -1,8 +1,9 @@
 """Withdrawing: consent is taken back as easily as it was given, and counts no more from that moment."""
 
-from router.actions import keeping
+from router.actions import keeping, suppressing
 from router.book import Writing
 from router.model.base import vouched
+from router.model.contacts import Contact
 from router.model.leads import Lead
 from router.store import receipts
 
@@ -21,9 +22,8 @@ async def withdraw(w: Writing, lead_id: int, purpose: str, *, method: str, agent
         for task_id in await receipts.waiting_tasks(w.session, lead):
             await keeping.withdraw_task(w, task_id, "consent")
             await keeping.withdrawn(w, task_id, "consent")
-    if phone := await receipts.person_of(w.session, lead):
-        # The guard asks under the same lock: what it allows after this, it allows knowing of it.
-        await w.session.lock_word(phone)
+    # The guard asks under the same locks: what it allows after this, it allows knowing of it.
+    await suppressing.lock(w, vouched(await w.session.get(Contact, lead.contact_id)))
     taken = await receipts.withdraw(w.session, lead, purpose, method=method, now=w.now, agent_id=agent_id)
     if not taken:
         return False

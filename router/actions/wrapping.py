@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from router.actions import conversing, keeping, presence
+from router.actions import conversing, keeping, presence, suppressing
 from router.actions.nurturing import talked, task_closed
 from router.book import Writing
 from router.model.agents import WILLING, Agent, Wish
@@ -11,7 +11,6 @@ from router.model.calls import Call
 from router.model.campaigns import WrapMode
 from router.model.contacts import Contact
 from router.model.errors import Conflict
-from router.model.suppressions import Suppression
 from router.model.tasks import BY_AGENT, Disposition, Task, TaskKind, TaskState
 from router.store import alarms, tasks
 
@@ -81,10 +80,10 @@ async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposit
     if disposition is Disposition.do_not_call:
         # Before the number's lock: who calls holds the task first, too.
         await keeping.no_calls_to(w, task.contact_id, "asked")
-        await suppress(w, task, "asked")
+        await _suppress(w, task, "asked")
     elif disposition is Disposition.wrong_number:
         await keeping.not_wanted(w, task.contact_id, "wrong_number")
-        await suppress(w, task, "wrong_number")
+        await _suppress(w, task, "wrong_number")
     if await _must_rest(w, task):
         task.disposition = disposition
         await w.session.flush()
@@ -111,15 +110,9 @@ async def close_by_house(w: Writing, task_id: int, disposition: Disposition, *, 
     return closed
 
 
-async def suppress(w: Writing, task: Task, reason: str) -> None:
-    """From this commit on the guard denies the number, in every replica."""
+async def _suppress(w: Writing, task: Task, reason: str) -> None:
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    if not contact.phone:
-        return  # he gave no number: there is nothing to deny
-    await w.session.lock_word(contact.phone)
-    w.session.add(Suppression(phone=contact.phone, reason=reason, created_at=w.now))
-    w.fact("contact.suppressed", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=contact.id,
-           reason=reason)
+    await suppressing.suppress(w, contact, reason, lead_id=task.lead_id, agent_id=task.agent_id)
 
 
 async def wrap_up_ends(w: Writing, task_id: int) -> None:

@@ -165,10 +165,14 @@ class AnswerRate(Base):
 class Attempt(Numbered):
     """The guard's recorded answer at the moment of a try: who, by which channel, for what purpose, by which rules.
 
-    The row reserves the place in the number's caps. `refunded_at`: the try never left the house."""
+    The row reserves the place in the number's caps. `refunded_at`: the try never left the house. `receipt_id` is the
+    consent that was relied on, at `at`: it is kept as long as the law counts from its last use."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index(None, "phone", "at"),)
+    __table_args__ = (
+        Index(None, "phone", "at"),
+        Index(None, "receipt_id", postgresql_where=text("receipt_id is not null")),
+    )
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
     lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"))
     phone: Mapped[str]
@@ -179,3 +183,5 @@ class Attempt(Numbered):
     detail: Mapped[dict[str, Any]]
     at: Mapped[datetime]
     refunded_at: Mapped[datetime | None] = mapped_column(default=None)
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), default=None)
+    receipt_id: Mapped[int | None] = mapped_column(ForeignKey("receipts.id"), default=None)

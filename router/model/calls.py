@@ -58,6 +58,7 @@ class Leg(Numbered):
     __table_args__ = (
         Index(None, "call_id"),
         Index("ix_legs_customers", "created_at", postgresql_where=text("role = 'customer'")),
+        Index("ix_legs_numbers", "address", "id", postgresql_where=text("role = 'customer'")),
     )
     call_id: Mapped[int] = mapped_column(ForeignKey("calls.id"))
     role: Mapped[str]

@@ -38,8 +38,9 @@ class Wanted(msgspec.Struct, frozen=True):
     `status_token` is given by the door, so that the answer can name the link; `key` is the caller's idempotency key,
     `request_sha256` guards it, `scope` says whose keys they are. Without `work` nothing is put before an agent yet.
     `claims` is what he says about himself, `fields` and `sealed_fields` his answers to the campaign's questions.
-    `client_at` is the sender's own clock (aware). `hold` names the slot held for a promised call,
-    `continues` the SHA-256 of the status token of an earlier request, whose chat goes on with this person.
+    `client_at` is the sender's own clock (aware), `zone` (IANA) that of his browser. `hold` names the slot held for a
+    promised call, `continues` the SHA-256 of the status token of an earlier request, whose chat goes on with this
+    person.
     """
 
     line: Line
@@ -61,6 +62,7 @@ class Wanted(msgspec.Struct, frozen=True):
     page: str = ""
     client_at: datetime | None = None
     hold: str = ""
+    zone: str = ""
     continues: bytes = b""
     scope: str = ""
     key: str | None = None

@@ -82,6 +82,12 @@ def look_up(written: str, country: str | None = None) -> Number | None:
     return _looked_up(written, None if written.startswith("+") else country) if len(written) <= 40 else None
 
 
+def country_of(phone: str) -> str:
+    """The country (ISO 3166) of a number in E.164; "" for none."""
+    number = look_up(phone) if phone else None
+    return number.country if number is not None else ""
+
+
 def e164(written: str, country: str) -> str:
     """The number in E.164. `country` (ISO 3166) is assumed where none is written.
 

@@ -175,6 +175,7 @@ class Task(Numbered):
         Index("one_waiting_task_per_person", "contact_id", "kind", unique=True, postgresql_where=text(
             "kind <> 'nurture' and state in ('queued','reserved','connecting','engaged')")),
         Index("ix_tasks_lead", "lead_id"),
+        Index("ix_tasks_refused", "contact_id", postgresql_where=text("disposition = 'not_interested'")),
         Index("ix_tasks_list", "campaign_id", "id", postgresql_where=text("state = 'queued' and tier = 4")),
         Index(
             "one_voice_task_per_agent",

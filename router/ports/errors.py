@@ -8,12 +8,14 @@ class OutsideError(Exception):
 
 
 class Refused(OutsideError):
-    """The party said no and did nothing. `permanent`: asking again will not help. `code` is the party's own."""
+    """The party said no and did nothing. `permanent`: asking again will not help. `code` is the party's own. `nobody`:
+    there is nobody at this number or address, and will not be."""
 
-    def __init__(self, reason: str, *, permanent: bool, code: str = "") -> None:
+    def __init__(self, reason: str, *, permanent: bool, code: str = "", nobody: bool = False) -> None:
         super().__init__(reason)
         self.permanent = permanent
         self.code = code
+        self.nobody = nobody
 
 
 class Uncertain(OutsideError):

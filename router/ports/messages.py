@@ -34,10 +34,13 @@ class MessageStage(StrEnum):
 
 @dataclass(frozen=True)
 class MessageMoved:
+    """How far a message has come. `nobody`: there is nobody at this number who could read it."""
+
     ref: str
     carrier_id: str
     stage: MessageStage
     error_code: str = ""
+    nobody: bool = False
 
 
 _REFERENCE = re.compile(r"\[ref:\s{0,3}([A-Za-z0-9]{4,32})\s{0,3}\]", re.IGNORECASE)

@@ -1,45 +1,34 @@
-"""Attempts, suppressions and consents as queries: what the guard needs to know of a number."""
+"""Attempts and consents as queries: what the guard needs to know of a number and of its person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import select, text, update
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, bindparam, select, text
 
 from router.model.cadences import Attempt
-from router.model.suppressions import Suppression
-from router.store.db import ReadSession, WriteSession
+from router.model.registers import digest_of
+from router.store.db import ReadSession
+from router.store.registers import Listed
+from router.store.suppressions import Found
+
+LOOK_BACK = timedelta(days=90)
+"""Longer than any pack counts."""
 
 
-async def of_number(session: ReadSession, phone: str, now: datetime) -> Sequence[Attempt]:
-    """The tries to this number in the last 30 days that were allowed and not refunded."""
-    return await session.scalars(
-        select(Attempt).where(
-            Attempt.phone == phone,
-            Attempt.at > now - timedelta(days=30),
-            Attempt.verdict == "allow",
-            Attempt.refunded_at.is_(None),
-        )
-    )
+async def answers(session: ReadSession, contact_id: int, phone: str, limit: int = 20) -> Sequence[Attempt]:
+    """The guard's last answers about this number, or, for who has none, about this person; newest first."""
+    who = Attempt.phone == phone if phone else Attempt.contact_id == contact_id
+    return await session.scalars(select(Attempt).where(who).order_by(Attempt.at.desc(), Attempt.id.desc()).limit(limit))
 
 
-async def suppression(session: ReadSession, phone: str) -> str:
-    """Why this number may not be contacted; empty when it may."""
-    found = await session.scalar(
-        select(Suppression.reason)
-        .where(Suppression.phone == phone, Suppression.address == "", Suppression.lifted_at.is_(None))
-        .order_by(Suppression.created_at)
-        .limit(1)
-    )
-    return found or ""
+class Given(NamedTuple):
+    """A consent in force: its receipt, and when it was given (aware)."""
 
+    receipt_id: int
+    at: datetime
 
-_IN_FORCE = text(
-    """
-    select distinct given.purpose from receipts r, unnest(r.purposes) as given(purpose)
-    where r.contact_id = :contact_id
-      and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
-    """
-)
 
 _TAKEN_BACK = text(
     """
@@ -51,22 +40,106 @@ _TAKEN_BACK = text(
 )
 
 
-async def consents(session: ReadSession, contact_id: int) -> frozenset[str]:
-    """The purposes the person agreed to and has not taken back since."""
-    return frozenset(row[0] for row in await session.rows(_IN_FORCE, {"contact_id": contact_id}))
-
-
 async def taken_back(session: ReadSession, lead_id: int) -> frozenset[str]:
     """The purposes agreed to with this request and all taken back since."""
     return frozenset(row[0] for row in await session.rows(_TAKEN_BACK, {"lead_id": lead_id}))
 
 
-async def lift(session: WriteSession, phone: str, reason: str, now: datetime) -> int:
-    """Lifts what suppresses this number for this reason; how many there were."""
-    lifted = await session.execute(
-        update(Suppression)
-        .where(Suppression.phone == phone, Suppression.reason == reason, Suppression.lifted_at.is_(None))
-        .values(lifted_at=now)
-        .returning(Suppression.id)
+class Relation(NamedTuple):
+    """When the person last signed with us, and last said that he is not interested; None for never."""
+
+    signed_at: datetime | None
+    refused_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that is known of a person and his number, as the guard needs it. `taken_back` is about one request, `listed`
+    what the do-not-call registers we have say."""
+
+    barred: Sequence[Found]
+    tries: Sequence[tuple[datetime, str, str]]
+    consents: Mapping[str, Given]
+    taken_back: frozenset[str]
+    relation: Relation
+    listed: Sequence[Listed]
+
+
+# One statement, because the number's lock is held meanwhile and each round trip costs more than what it asks.
+# A list says on which day its persons agreed; any other sender's clock is worth what a stranger's word is worth. The
+# end of a contract is not known here; the day it was signed is its earliest. What he said to one brand of ours, he said
+# to all: whoever has his number counts for that.
+_KNOWN = text(
+    """
+    with root as (
+      select coalesce((select coalesce(merged_into, id) from contacts where id = :contact_id), :contact_id) as id
+    ), persons as materialized (
+      select c.id from contacts c, root where c.id = root.id
+      union select c.id from contacts c, root where c.merged_into = root.id
+    ), everybody as materialized (
+      select id from persons
+      union select c.id from campaigns k join contacts c on c.campaign_id = k.id and c.phone = :phone and c.phone <> ''
     )
-    return len(lifted)
+    select 'barred', s.reason, s.channel, s.until, null::bigint
+    from suppressions s
+    where s.phone = :phone and :phone <> '' and (s.contact_id is null or s.contact_id in (select id from persons))
+      and s.lifted_at is null and (s.until is null or s.until > :now)
+    union all
+    select 'barred', s.reason, s.channel, s.until, null
+    from persons p join suppressions s on s.contact_id = p.id
+    where s.phone = '' and s.lifted_at is null and (s.until is null or s.until > :now)
+    union all
+    select 'try', a.purpose, a.channel, a.at, null from attempts a
+    where a.phone = :phone and :phone <> '' and a.at > :since and a.verdict = 'allow' and a.refunded_at is null
+    union all
+    select * from (
+      select distinct on (given.purpose) 'consent', given.purpose, '',
+        case when r.method in ('list', 'import') then least(r.client_at, r.given_at) else r.given_at end as at, r.id
+      from receipts r, unnest(r.purposes) as given(purpose)
+      where r.contact_id = :contact_id
+        and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
+      order by given.purpose, r.lead_id is not distinct from :lead_id desc, at desc, r.id desc) consents
+    union all
+    select 'taken_back', given.purpose, '', null, null
+    from receipts r cross join unnest(r.purposes) as given(purpose)
+      left join withdrawals w on w.receipt_id = r.id and w.purpose = given.purpose
+    where r.lead_id = :lead_id group by given.purpose having count(*) = count(w.id)
+    union all
+    select 'signed', '', '', max(s.signed_at), null
+    from everybody e join quotes q on q.contact_id = e.id join signings s on s.quote_id = q.id
+    where s.state in ('signed', 'sealed', 'completed')
+    union all
+    select 'refused', '', '', max(t.ended_at), null
+    from everybody e join tasks t on t.contact_id = e.id and t.disposition = 'not_interested'
+    union all
+    select 'register', i.register, '', i.as_of,
+      (exists (select from register_numbers n where n.import_id = i.id and n.digest = :digest))::int
+    from register_imports i where i.state = 'current' and :phone <> ''
+    """
+).bindparams(
+    bindparam("contact_id", type_=BigInteger), bindparam("lead_id", type_=BigInteger),
+    bindparam("phone", type_=Text), bindparam("digest", type_=LargeBinary),
+    bindparam("now", type_=DateTime(timezone=True)), bindparam("since", type_=DateTime(timezone=True)),
+)  # fmt: skip
+
+
+async def known(
+    session: ReadSession, contact_id: int, phone: str, now: datetime, lead_id: int | None = None
+) -> Known:
+    """What is known of this contact, his other selves, and his number (E.164, or ""). A consent of this request comes
+    before others, a newer one before an older."""
+    rows = await session.rows(_KNOWN, {
+        "contact_id": contact_id, "phone": phone, "lead_id": lead_id, "now": now, "since": now - LOOK_BACK,
+        "digest": digest_of(phone),
+    })
+    of: dict[str, list[Any]] = {}
+    for what, *rest in rows:
+        of.setdefault(what, []).append(rest)
+    return Known(
+        barred=[Found(reason, until, channel) for reason, channel, until, _ in of.get("barred", ())],
+        tries=sorted((at, purpose, channel) for purpose, channel, at, _ in of.get("try", ())),
+        consents={purpose: Given(receipt_id, at) for purpose, _, at, receipt_id in of.get("consent", ())},
+        taken_back=frozenset(one[0] for one in of.get("taken_back", ())),
+        relation=Relation(of["signed"][0][2], of["refused"][0][2]),
+        listed=[Listed(register, as_of, bool(listed)) for register, _, as_of, listed in of.get("register", ())],
+    )

@@ -215,6 +215,13 @@ class WriteSession(ReadSession):
         """Waits for the transaction-long advisory lock on a word, e.g. a telephone number."""
         await self._run(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
 
+    async def lock_words(self, words: Sequence[str]) -> None:
+        """The same for several words, one after the other in this order."""
+        await self._run(
+            text("select pg_advisory_xact_lock(hashtextextended(word, 7)) from unnest(cast(:words as text[])) as word"),
+            {"words": list(words)},
+        )
+
     async def try_lock_word(self, word: str) -> bool:
         """Takes the transaction-long advisory lock on a word if nobody has it."""
         row = await self._run(

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, delete, select, text
 
 from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
 from router.model.imports import CHUNK, WORKING, Import, ImportRow, ImportState
-from router.model.suppressions import Suppression
+from router.model.tasks import Task
 from router.store.db import ReadSession, WriteSession, as_json
 
 _ADD = text(
@@ -95,8 +96,7 @@ _LIST_CAMPAIGNS = text(
 _PUT_OFF = text(
     """
     with chosen as (
-      select id from tasks where state = 'queued' and tier = 4 and campaign_id = :campaign_id order by id limit :most
-      for no key update skip locked
+      select id from tasks where state = 'queued' and id = any(:task_ids) order by id for no key update skip locked
     ), rested as (
       update tasks set state = 'scheduled' from chosen where tasks.id = chosen.id returning tasks.id, tasks.lead_id
     ), due as (
@@ -105,7 +105,22 @@ _PUT_OFF = text(
     )
     select id, lead_id from rested
     """
-).bindparams(bindparam("due_at", type_=DateTime(timezone=True)))
+).bindparams(bindparam("due_at", type_=DateTime(timezone=True)), bindparam("task_ids", type_=ARRAY(BigInteger)))
+
+_SUPPRESSED = text(
+    """
+    select distinct on (phone) phone, reason from (
+      select s.phone, s.reason, s.created_at from suppressions s
+      where s.phone = any(:phones) and s.contact_id is null and s.lifted_at is null and s.until is null
+        and s.channel in ('', 'call')
+      union all
+      select c.phone, s.reason, s.created_at
+      from campaigns k join contacts c on c.campaign_id = k.id and c.phone = any(:phones) and c.phone <> ''
+        join suppressions s on s.contact_id = c.id and s.phone in ('', c.phone)
+      where s.lifted_at is null and s.until is null and s.channel in ('', 'call')
+    ) found order by phone, created_at
+    """
+).bindparams(bindparam("phones", type_=ARRAY(Text)))
 
 _WAKE = text(
     """
@@ -252,14 +267,26 @@ async def list_campaigns(session: ReadSession) -> list[int]:
     return [row[0] for row in await session.rows(_LIST_CAMPAIGNS)]
 
 
-async def put_off(
-    session: WriteSession, campaign_id: int, alarm: str, due_at: datetime, most: int = CHUNK
-) -> list[tuple[int, int]]:
-    """Schedules some queued tasks of the campaign's lists, with their alarms; (task, lead) of each. Those that a round
-    is just matching are skipped."""
-    rows = await session.execute(
-        _PUT_OFF, {"campaign_id": campaign_id, "alarm": alarm, "due_at": due_at, "most": most}
+async def list_people(
+    session: ReadSession, campaign_id: int, after: int, most: int = CHUNK
+) -> list[tuple[int, Contact]]:
+    """Queued tasks of the campaign's lists behind this one, in the order of their ids, each with its person."""
+    rows = await session.rows(
+        select(Task.id, Contact)
+        .join(Contact, Contact.id == Task.contact_id)
+        .where(text("tasks.state = 'queued' and tasks.tier = 4"), Task.campaign_id == campaign_id, Task.id > after)
+        .order_by(Task.id)
+        .limit(most)
     )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def put_off(
+    session: WriteSession, task_ids: Sequence[int], alarm: str, due_at: datetime
+) -> list[tuple[int, int]]:
+    """Schedules these tasks, with their alarms, as far as they are queued; (task, lead) of each. Those that a round is
+    just matching are skipped."""
+    rows = await session.execute(_PUT_OFF, {"task_ids": list(task_ids), "alarm": alarm, "due_at": due_at})
     return [(row[0], row[1]) for row in rows]
 
 
@@ -270,12 +297,9 @@ async def wake(session: WriteSession, campaign_id: int, alarm: str, now: datetim
 
 
 async def suppressed(session: ReadSession, phones: Sequence[str]) -> dict[str, str]:
-    """Which of these numbers may not be contacted, and why."""
-    rows = await session.rows(
-        select(Suppression.phone, Suppression.reason)
-        .where(Suppression.phone.in_(phones), Suppression.lifted_at.is_(None))
-        .order_by(Suppression.created_at.desc())
-    )
+    """Which of these numbers may not be called by whomever, nor their persons in whatever campaign, and why; as far as
+    it has no end."""
+    rows = await session.rows(_SUPPRESSED, {"phones": list(phones)})
     return {row[0]: row[1] for row in rows}
 
 

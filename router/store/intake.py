@@ -21,8 +21,8 @@ _TAKE_IN = text(
     with given as (
       select *, decode(status_hex, 'hex') as status_hash from json_to_recordset(cast(:asked as json)) as a(
         n integer, campaign_id bigint, site_id bigint, queue_id bigint, pool bigint, skills text, lane text,
-        rules_id bigint, newest_first boolean, owner_seconds integer, phone text, name text, locale text, intent text,
-        claims jsonb, source jsonb, fields jsonb, sealed text, status_hex text,
+        rules_id bigint, newest_first boolean, owner_seconds integer, phone text, name text, locale text, zone text,
+        intent text, claims jsonb, source jsonb, fields jsonb, sealed text, status_hex text,
         kind text, tier bigint, due_at timestamptz, scope text, key text, request_hex text, created jsonb)
     ), known as materialized (
       select given.n, i.request_sha256, i.answer
@@ -32,15 +32,21 @@ _TAKE_IN = text(
       select given.*, nextval(pg_get_serial_sequence('contacts', 'id')) as person_id
       from given where n not in (select n from known)
     ), persons as (
-      insert into contacts (id, campaign_id, phone, name, locale, created_at)
-      select person_id, campaign_id, phone, name, locale, :now from (
+      insert into contacts (id, campaign_id, phone, name, locale, created_at, zone, zone_source)
+      select person_id, campaign_id, phone, name, locale, :now, zone, case when zone = '' then '' else 'browser' end
+      from (
         select distinct on (campaign_id, phone) * from asked where phone <> '' order by campaign_id, phone, n
       ) known
-      on conflict (campaign_id, phone) where phone <> '' do update set phone = excluded.phone
+      on conflict (campaign_id, phone) where phone <> '' do update set
+        zone = case when excluded.zone <> '' and contacts.zone_source in ('', 'browser') then excluded.zone
+          else contacts.zone end,
+        zone_source = case when excluded.zone <> '' and contacts.zone_source = '' then 'browser'
+          else contacts.zone_source end
       returning id, campaign_id || ' ' || phone as ref, agent_id
     ), strangers as (
-      insert into contacts (id, campaign_id, phone, name, locale, created_at)
-      select person_id, campaign_id, '', name, locale, :now from asked where phone = ''
+      insert into contacts (id, campaign_id, phone, name, locale, created_at, zone, zone_source)
+      select person_id, campaign_id, '', name, locale, :now, zone, case when zone = '' then '' else 'browser' end
+      from asked where phone = ''
       returning id, id::text as ref, agent_id
     ), made as (
       insert into leads (campaign_id, site_id, contact_id, intent, claims, source, fields, sealed_fields, locale,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, bindparam, select, text
@@ -11,18 +12,23 @@ from router.model.campaigns import Campaign, Site
 from router.model.consent import Receipt, Withdrawal
 from router.model.leads import Lead
 from router.model.tasks import Task, TaskState
+from router.store import suppressions
 from router.store.db import ReadSession, WriteSession
 
 FOR_THE_PERSON = "commercial"
-"""This consent is about the person, not about one request: taking it back takes it back wherever he gave it."""
+"""This consent is about the person, not about one request: taking it back takes it back wherever he gave it, also as
+somebody he was later found to be the same as."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A receipt with what was taken back of it, by purpose. `intact`: the text still has the SHA-256 it had then."""
+    """A receipt with what was taken back of it, by purpose. `intact`: the text still has the SHA-256 it had then.
+    `used_at` is when somebody was last contacted on the strength of it (aware): where the law counts from each use, as
+    in Germany, it is kept so long after it."""
 
     receipt: Receipt
     withdrawn: dict[str, Withdrawal]
+    used_at: datetime | None = None
 
     @property
     def recomputed(self) -> str:
@@ -50,6 +56,14 @@ _LEAD = (
 )
 
 
+_LAST_USED = text(
+    """
+    select receipt_id, max(at) from attempts where receipt_id = any(:receipts) and verdict = 'allow'
+    group by receipt_id
+    """
+).bindparams(bindparam("receipts", type_=ARRAY(BigInteger)))
+
+
 async def of_lead(session: ReadSession, lead_id: int) -> Agreements | None:
     """The receipts of this lead, in the order in which they were given."""
     return await _agreements(session, await session.rows(_LEAD.where(Lead.id == lead_id)))
@@ -70,9 +84,10 @@ async def _agreements(session: ReadSession, found: Any) -> Agreements | None:
         .where(Receipt.lead_id == lead.id)
         .order_by(Receipt.id, Withdrawal.id)
     )
+    used = dict(map(tuple, await session.rows(_LAST_USED, {"receipts": sorted({row[0].id for row in rows})})))
     kept: dict[int, Kept] = {}
     for receipt, withdrawal in rows:
-        one = kept.setdefault(receipt.id, Kept(receipt, {}))
+        one = kept.setdefault(receipt.id, Kept(receipt, {}, used.get(receipt.id)))
         if withdrawal is not None:
             one.withdrawn[withdrawal.purpose] = withdrawal
     return Agreements(lead, campaign, campaign.phone_for(site), list(kept.values()))
@@ -82,12 +97,14 @@ _WITHDRAW = text(
     """
     insert into withdrawals (receipt_id, purpose, method, at, agent_id)
     select id, :purpose, :method, :now, :agent_id from receipts
-    where :purpose = any(purposes) and contact_id = :contact_id and (lead_id = any(:lead_ids) or :everywhere)
+    where :purpose = any(purposes) and ((contact_id = :contact_id and lead_id = any(:lead_ids))
+      or (:everywhere and contact_id = any(:persons)))
     order by id
     on conflict (receipt_id, purpose) do nothing
     returning receipt_id
     """
-).bindparams(bindparam("lead_ids", type_=ARRAY(BigInteger)), bindparam("agent_id", type_=BigInteger))
+).bindparams(bindparam("lead_ids", type_=ARRAY(BigInteger)), bindparam("agent_id", type_=BigInteger),
+             bindparam("persons", type_=ARRAY(BigInteger)))
 
 
 _IN_FORCE = text(
@@ -110,7 +127,8 @@ async def withdraw(session: WriteSession, lead: Lead, purpose: str, **how: Any) 
     concerned = await session.execute(
         _WITHDRAW,
         {"purpose": purpose, "contact_id": lead.contact_id, "lead_ids": list(requests_of(lead)),
-         "everywhere": purpose == FOR_THE_PERSON, **how},
+         "everywhere": purpose == FOR_THE_PERSON,
+         "persons": await suppressions.persons(session, lead.contact_id), **how},
     )
     return len(concerned)
 
@@ -127,11 +145,3 @@ async def waiting_tasks(session: ReadSession, lead: Lead) -> list[int]:
         .where(Task.lead_id.in_(requests_of(lead)), Task.state.in_([TaskState.queued, TaskState.scheduled]))
         .order_by(Task.id)
     ))
-
-
-async def person_of(session: ReadSession, lead: Lead) -> str:
-    """The number (E.164, or "") by which the guard locks this person."""
-    found = await session.rows(text("select phone from contacts where id = :id"), {"id": lead.contact_id})
-    return str(found[0][0]) if found else ""
-
-

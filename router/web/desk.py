@@ -21,6 +21,7 @@ from router.actions import (
     transferring,
     wrapping,
 )
+from router.actions.guarding import lives_in
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
@@ -80,7 +81,8 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
-        modes=list(PromiseMode), questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
+        lives_in=lives_in, modes=list(PromiseMode),
+        questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
 
 

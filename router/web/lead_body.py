@@ -14,6 +14,7 @@ from router.model.forms import plain, plain_lines, read_answers
 from router.model.intake import Agreed, Wanted, Work
 from router.model.leads import Intent
 from router.model.phone import e164
+from router.model.places import inhabited
 from router.model.protection import network_of
 from router.model.tasks import TIER_FRESH, TIER_NOW, TIER_PROMISE, TaskKind
 from router.model.vault import Vault, hash_token, new_token
@@ -101,6 +102,7 @@ class LeadBody(msgspec.Struct, forbid_unknown_fields=True):
     preferred: Preferred = msgspec.field(default_factory=Preferred)
     slot: datetime | None = None
     hold: Short = ""
+    tz: Annotated[str, Meta(max_length=64)] = ""
     continues: Short = ""
     form_token: Annotated[str, Meta(max_length=400)] = ""
     proof: Annotated[str, Meta(max_length=800)] = ""
@@ -243,6 +245,7 @@ def understood(
         page=body.page,
         client_at=body.client_time if body.client_time and body.client_time.tzinfo else None,
         hold=body.hold,
+        zone=body.tz if inhabited(body.tz) else "",
         continues=hash_token(body.continues) if body.continues else b"",
         key=key,
         request_sha256=digest,

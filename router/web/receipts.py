@@ -61,7 +61,7 @@ def _as_json(kept: Kept) -> dict[str, object]:
         "text_sha256_recomputed": kept.recomputed, "intact": kept.intact, "version": receipt.version,
         "locale": receipt.locale, "method": receipt.method, "address": receipt.address,
         "user_agent": receipt.user_agent, "page": receipt.page, "given_at": receipt.given_at,
-        "client_at": receipt.client_at,
+        "client_at": receipt.client_at, "last_used_at": kept.used_at,
         "withdrawn": [
             {"purpose": purpose, "at": one.at, "method": one.method, "agent": one.agent_id}
             for purpose, one in kept.withdrawn.items()

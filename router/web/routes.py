@@ -11,6 +11,7 @@ from router.web import (
     byhand,
     cadences,
     chat,
+    contacts,
     desk,
     elsewhere,
     figures,
@@ -30,6 +31,7 @@ from router.web import (
     people,
     promised,
     receipts,
+    rules,
     short_links,
     signing,
     status,
@@ -49,7 +51,7 @@ _MODULES = (
     hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
 )
 
 

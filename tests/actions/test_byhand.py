@@ -80,7 +80,7 @@ async def test_hours_bind_what_nobody_asked_for(book: Book, queue: Queue, clock:
         campaign = await w.session.locked(Campaign, queue.campaign_id)
         assert campaign is not None
         campaign.rule_pack = "standard"
-    clock.forward(10 * 3600)
+    clock.forward(14 * 3600)
     with pytest.raises(NotAllowedNow):
         await by_hand(book, queue, byhand.dial, COMMERCIAL)
     assert await count(book, Lead) == 0

@@ -330,8 +330,10 @@ async def test_do_not_call_and_wrong_number_suppress_the_number(book: Book, disp
     async with book.writing() as w:
         await wrapping.dispose(w, line.task_id, line.agent_id, disposition)
     async with book.reading() as r:
-        found = {one.phone for one in await r.session.scalars(select(Suppression))}
-    assert found == ({PHONE} if disposition in (Disposition.do_not_call, Disposition.wrong_number) else set())
+        found = {(one.phone, one.contact_id) for one in await r.session.scalars(select(Suppression))}
+    assert found == {
+        Disposition.do_not_call: {(PHONE, None), ("", 1)}, Disposition.wrong_number: {(PHONE, 1)},
+    }.get(disposition, set())
     await line.check()
 
 

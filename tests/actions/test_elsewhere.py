@@ -242,10 +242,10 @@ async def test_old_quotes_are_looked_at_one_by_one_and_only_within_calling_hours
         campaign = await w.session.locked(Campaign, queue.campaign_id)
         assert campaign is not None
         campaign.rule_pack = "standard"
-    clock.now = datetime(2026, 11, 23, 18, 57, tzinfo=UTC)  # three minutes to eight in Madrid
+    clock.now = datetime(2026, 11, 24, 0, 57, tzinfo=UTC)  # three minutes to eight in the evening in Washington
     await taken_in(book, queue, *(row(n) for n in range(101, 104)))
     await taken_in(book, queue, row(104))
-    morning = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    morning = datetime(2026, 11, 24, 15, tzinfo=UTC)
     assert await due(book, QUOTE_CHECK) == [clock.now + PACE, morning, morning + PACE, morning + 2 * PACE]
 
 

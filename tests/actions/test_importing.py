@@ -1,18 +1,20 @@
 """Importing a list: looked at first, taken in by rows, never ringing anybody twice."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from router.actions import dispatch, importing, listing, supervising
+from router.actions import dispatch, importing, listing, supervising, suppressing
 from router.actions.importing import LISTED_AGAIN
 from router.actions.intake import take_in
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book
 from router.importer import Importer
+from router.model.agents import Agent
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign, Queue
 from router.model.consent import Receipt
@@ -245,14 +247,15 @@ async def test_who_is_on_a_list_and_asks_to_be_called_waits_as_one_who_asked(boo
     assert (task.tier, task.lane) == (TIER_NOW, f"{queue.campaign_id}/{queue.id}/0/0.0/call/")
 
 
-async def dialled(book: Book, task_id: int) -> Attempt | None:
-    """The agent takes the task and picks his telephone up; what the guard said then."""
+async def dialled(book: Book, task_id: int, until: Callable[[], object] = lambda: None) -> Attempt | None:
+    """The agent takes the task and, `until` then, picks his telephone up; what the guard said then."""
     async with book.writing() as w:
         agent = await making.agent(w, "leo")
         await dispatch.run_round(w, 1)
         call = await dispatch.accept(w, 1, agent.id)
     assert call is not None
     line = Line(book, task_id, agent.id, call.id)
+    until()
     await line.place("agent")
     await line.say("agent", LegStage.answered)
     async with book.reading() as r:
@@ -286,7 +289,7 @@ async def test_outside_calling_hours_a_list_waits_until_they_begin(book: Book, q
         await check(r.session)
     late = await taken_in(book, queue, "phone\n600123458\n")
     assert (await the(book, late)).counts == {"taken": 1}
-    clock.now = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    clock.now = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)  # a Spanish mobile may be on the Canary Islands
     await Alarms(book, ALARMS).sweep()
     await Importer(book).rest()
     async with book.reading() as r:
@@ -299,14 +302,37 @@ async def test_a_list_call_that_may_not_be_made_when_it_is_dialled_is_put_off_an
 ) -> None:
     await _standard(book, queue)
     await taken_in(book, queue, "phone\n600123456\n")
-    clock.now = datetime(2026, 11, 23, 19, 0, 1, tzinfo=UTC)
-    attempt = await dialled(book, 1)
+    clock.now = datetime(2026, 11, 23, 18, 59, 58, tzinfo=UTC)
+    attempt = await dialled(book, 1, lambda: clock.forward(3))
     assert attempt is not None
     assert attempt.verdict == "defer"
     async with book.reading() as r:
         (task,) = await r.session.scalars(select(Task))
         await check(r.session)
     assert (task.state, task.agent_id) == (TaskState.scheduled, None)
+
+
+async def test_a_list_call_that_may_not_be_made_rings_at_no_agent(book: Book, queue: Queue, clock: Clock) -> None:
+    """Whether its hour is over, or its person has said stop since."""
+    await _standard(book, queue)
+    await taken_in(book, queue, SPANISH)
+    async with book.writing() as w:
+        await making.agent(w, "leo")
+        await suppressing.suppress_number(w, "+34600123457", "stop")
+    clock.now = datetime(2026, 11, 23, 19, 0, 1, tzinfo=UTC)
+    async with book.writing() as w:
+        leo = await w.session.scalar(select(Agent).where(Agent.login == "leo"))
+        assert leo is not None
+        leo.heartbeat_at = w.now
+        await w.session.flush()
+        assert await dispatch.run_round(w, 1) == 0
+    async with book.reading() as r:
+        tasks = await r.session.scalars(select(Task).order_by(Task.id))
+        told = [row[0]["rules"] for row in await r.session.rows(text(
+            "select data from facts where kind like 'guard.%' and data->>'when' = 'offer' order by id"))]
+        await check(r.session)
+    assert [task.state for task in tasks] == [TaskState.scheduled, TaskState.withdrawn]
+    assert told == [["standard.hours"], ["suppressed.stop"]]
 
 
 async def test_a_paused_campaigns_list_rings_at_no_agent(book: Book, queue: Queue) -> None:

@@ -175,9 +175,9 @@ async def test_the_guards_later_moves_the_alarm(book: Book, clock: Clock) -> Non
         quote = await quiet_quote(w, phone="+34600000001", rule_pack="standard")
     clock.forward(STALE)
     await look(book, quote)
-    assert await due(book) == [datetime(2026, 11, 23, 9, 0, tzinfo=UTC)], "Monday, ten o'clock in Madrid"
+    assert await due(book) == [datetime(2026, 11, 23, 10, 0, tzinfo=UTC)], "ten o'clock on the Canaries too"
     assert await calls(book) == []
-    clock.now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    clock.now = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
     await look(book, quote)
     assert len(await calls(book)) == 1
 

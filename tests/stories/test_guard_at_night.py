@@ -21,7 +21,7 @@ from tests import making
 from tests.conftest import Clock
 
 SUNDAY_AT_THREE = datetime(2026, 11, 29, 3, 0, tzinfo=ZoneInfo("Europe/Madrid"))
-MONDAY_AT_TEN = datetime(2026, 11, 30, 10, 0, tzinfo=ZoneInfo("Europe/Madrid"))
+MONDAY_AT_TEN = datetime(2026, 11, 30, 10, 0, tzinfo=ZoneInfo("America/New_York"))
 
 
 async def asked(w: Writing, pack: str, purpose: Purpose) -> tuple[Attempt, Verdict]:

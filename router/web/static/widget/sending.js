@@ -74,7 +74,7 @@ export function asker({ host }) {
     if (content !== sent.content) sent = { content, key: newKey(), at: new Date().toISOString() };
     const post = async () => {
       sent.proof ??= await prove(facts.proof);
-      const body = { ...wanted, client_request_id: sent.key, client_time: sent.at, form_token: facts.form_token || "", proof: sent.proof };
+      const body = { ...wanted, client_request_id: sent.key, client_time: sent.at, tz: Intl.DateTimeFormat().resolvedOptions().timeZone || "", form_token: facts.form_token || "", proof: sent.proof };
       return send(`${host}/v1/leads`, JSON.stringify(trap ? { ...body, website: trap } : body), lang, notice);
     };
     let got = await post();
