@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import covering, keeping, nurturing, promising
+from router.actions import covering, keeping, nurturing, promising, timing
 from router.book import Writing
 from router.model import slots
 from router.model.agents import Agent
@@ -45,9 +45,10 @@ class Asked:
 
 
 async def zone_of(session: ReadSession, campaign: Campaign, contact_id: int) -> str:
-    """The zone (IANA) on whose wall this person looks, as far as it is known: what he chose a time in before, else his
-    campaign's."""
-    return await promises.last_zone(session, contact_id) or campaign.timezone
+    """The zone (IANA) on whose wall this person looks, as far as it is known: what he chose a time in before, else
+    where he seems to live."""
+    contact = vouched(await session.get(Contact, contact_id))
+    return await promises.last_zone(session, contact_id) or timing.zone_of(campaign, contact)
 
 
 def understood(campaign: Campaign, asked: Asked, now: datetime, locale: str) -> Moment:

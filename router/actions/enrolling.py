@@ -133,6 +133,8 @@ async def inside_of(w: Writing, case: Case) -> Inside:
     )  # fmt: skip
 
 
+CHANNELS = {Way.sms: "sms", Way.email: "mail", Way.whatsapp: "whatsapp", Way.call_task: "call"}
+"""What the guard calls the ways of a cadence."""
 _OF_THE_NUMBER = ("suppressed.wrong_number", "suppressed.invalid_number")
 """Nothing is left to do by telephone; by other ways there may be."""
 AFTERWARDS = ("expired_winback", "sold")
@@ -228,10 +230,12 @@ def step_plan(case: Case, step: Step) -> StepPlan:
     return vouched(case.plan.step(step.n))
 
 
-async def consult(w: Writing, case: Case, step: Step) -> Verdict:
-    """The guard's answer for this step now, told in the journal."""
+async def consult(w: Writing, case: Case, step: Step, way: Way | None = None) -> Verdict:
+    """The guard's answer for this step now, by the way it was planned or this one, told in the journal."""
     purpose = Purpose(step_plan(case, step).needs)
-    verdict = await ask_guard(w, case.campaign, case.contact, purpose, case.enrolment.lead_id)
+    verdict = await ask_guard(
+        w, case.campaign, case.contact, purpose, case.enrolment.lead_id, channel=CHANNELS[way or Way(step.way)]
+    )
     w.fact(
         f"guard.{verdict.word}", campaign_id=case.campaign.id, lead_id=case.enrolment.lead_id, subject_id=step.id,
         when="plan", purpose=purpose.value, way=step.way, rules=list(verdict.rules),
@@ -299,7 +303,7 @@ async def _call(w: Writing, case: Case, step: Step, verdict: Verdict) -> None:
     life = add(calendar, w.now, plan.life, Unit.bmin) if plan.life else add(calendar, w.now, UNWORKED_HOURS, Unit.bh)
     await w.move(
         Step, step.id, StepState.waiting, task_id=task.id, began_at=w.now, tries=step.tries + 1, reason="",
-        band=band_of(w.now, case.campaign.timezone), data={"n": step.n, "task": task.id},
+        band=band_of(w.now, timing.zone_of(case.campaign, case.contact)), data={"n": step.n, "task": task.id},
     )
     await alarms.set_alarm(w.session, STEP_UNWORKED, step.id, life)
     w.fact("task.queued", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id, tier=task.tier,

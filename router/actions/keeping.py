@@ -3,12 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from router.actions import nurturing
+from router.actions import guarding, nurturing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
-from router.model.packs import pack_of
 from router.model.promises import (
     KEPT_UNTIL,
     OWNER_FIRST,
@@ -133,7 +132,9 @@ async def legal_from(w: Writing, promise: Promise, at: datetime) -> datetime | N
     What it allows may have changed since it was promised: a rule pack, a holiday, or where the person is.
     """
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
-    return next_open(pack_of(campaign.rule_pack, campaign.country), (promise.zone,), at)
+    contact = vouched(await w.session.get(Contact, promise.contact_id))
+    pack, zones, parts = await guarding.window_of(w.session, campaign, contact)
+    return next_open(pack, zones or (promise.zone,), at, subdivisions=parts)
 
 
 async def served_by_another(w: Writing, task: Task) -> None:

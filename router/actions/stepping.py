@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from router.actions import enrolling, inviting, talking
+from router.actions import enrolling, inviting, suppressing, talking
 from router.actions.enrolling import Case
 from router.actions.guarding import ask_guard
 from router.actions.nurturing import MISSED_TEXT
@@ -77,8 +77,7 @@ async def _claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
         return None, None
     about = vouched(await w.session.get(Enrolment, found.enrolment_id))
     contact = vouched(await w.session.get(Contact, about.contact_id))
-    if contact.phone:
-        await w.session.lock_word(contact.phone)
+    await suppressing.lock(w, contact)
     if about.quote_id is not None:
         signing = await signings.live_of_quote(w.session, about.quote_id)
         if signing is not None:
@@ -94,7 +93,7 @@ async def _claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
 
 
 async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
-    verdict = await enrolling.consult(w, case, step)
+    verdict = await enrolling.consult(w, case, step, way)
     if verdict.word == "deny":
         if await enrolling.refused(w, case, step, verdict):
             await enrolling.go_on(w, case.enrolment)
@@ -197,15 +196,14 @@ async def missed_text(w: Writing, enrolment_id: int) -> None:
     if found is None:
         return
     contact = vouched(await w.session.get(Contact, found.contact_id))
-    if contact.phone:
-        await w.session.lock_word(contact.phone)
+    await suppressing.lock(w, contact)
     enrolment = vouched(await w.session.locked(Enrolment, enrolment_id))
     case = await enrolling.case_of(w, enrolment)
     if case is None or enrolment.state is not EnrolmentState.active or enrolment.messages >= MOST_MESSAGES:
         return
     if Way.sms not in await enrolling.ways_of(w, case) or not await _affordable(w, case):
         return
-    verdict = await ask_guard(w, case.campaign, contact, Purpose.commercial, enrolment.lead_id)
+    verdict = await ask_guard(w, case.campaign, contact, Purpose.commercial, enrolment.lead_id, channel="sms")
     if verdict.until is not None and verdict.until - w.now <= MISSED_WITHIN:
         await alarms.set_alarm(w.session, MISSED_TEXT, enrolment_id, verdict.until)
     if not verdict.allowed:

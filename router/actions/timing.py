@@ -3,6 +3,7 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from router.actions import guarding
 from router.book import Writing
 from router.model.best_time import HALF_LIFE, Caller, band_of, hours_of
 from router.model.calendars import calendar
@@ -11,7 +12,7 @@ from router.model.contacts import Contact
 from router.model.guard import windows
 from router.model.hours import Opening
 from router.model.pacing import Times
-from router.model.packs import pack_of
+from router.model.phone import country_of
 from router.model.protection import kind_of
 from router.model.tasks import Disposition
 from router.store import cadences
@@ -32,16 +33,24 @@ ANSWERED = {
 """Whether somebody took the telephone; what is not among them says nothing about that."""
 
 
+def zone_of(campaign: Campaign, contact: Contact) -> str:
+    """On whose wall (IANA) he looks, as far as it is known. Of several zones it is the campaign's, if that is one."""
+    zones = guarding.lives_in(contact).zones
+    return campaign.timezone if not zones or campaign.timezone in zones else zones[0]
+
+
 def calendar_of(campaign: Campaign, contact: Contact) -> Opening:
     """The person's calendar, by which delays are counted. A campaign that is always open counts every hour."""
-    return calendar(campaign.timezone, campaign.country, always=campaign.rule_pack == "demo")
+    country = contact.country or country_of(contact.phone) or campaign.country
+    part = contact.subdivision.removeprefix(f"{country}-")
+    return calendar(zone_of(campaign, contact), country, part, always=campaign.rule_pack == "demo")
 
 
 async def times_of(w: Writing, campaign: Campaign, contact: Contact) -> Times:
     """What bounds when something may be done about this person."""
-    zone = campaign.timezone
-    pack = pack_of(campaign.rule_pack, campaign.country)
-    lawful = list(windows(pack, (zone,), w.now, w.now + AHEAD))
+    zone = zone_of(campaign, contact)
+    pack, zones, parts = await guarding.window_of(w.session, campaign, contact)
+    lawful = list(windows(pack, zones, w.now, w.now + AHEAD, subdivisions=parts))
     kind = kind_of(contact.phone)
     return Times(
         calendar_of(campaign, contact), lawful,
@@ -55,11 +64,12 @@ async def times_of(w: Writing, campaign: Campaign, contact: Contact) -> Times:
 
 async def count(w: Writing, campaign: Campaign, contact: Contact, disposition: Disposition) -> None:
     """Counts a call under its country, line, weekday and part of the day, if it says whether he answers then."""
-    answered, band = ANSWERED.get(disposition), band_of(w.now, campaign.timezone)
+    zone = zone_of(campaign, contact)
+    answered, band = ANSWERED.get(disposition), band_of(w.now, zone)
     if answered is None or not band:
         return
     kind = kind_of(contact.phone)
-    weekday = w.now.astimezone(ZoneInfo(campaign.timezone)).weekday()
+    weekday = w.now.astimezone(ZoneInfo(zone)).weekday()
     await cadences.count_answer(
         w.session, cadences.Place(kind.country, str(kind.type), weekday, band), answered, w.now,
         HALF_LIFE.total_seconds(),
