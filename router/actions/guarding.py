@@ -1,5 +1,7 @@
 """Guarding: may this person be contacted now? Asked when planned, when reserved, and recorded when it is done."""
 
+from datetime import datetime
+
 from router.book import Writing
 from router.model.base import vouched
 from router.model.budgets import LEG_COST, MESSAGE_COST
@@ -9,29 +11,37 @@ from router.model.contacts import Contact
 from router.model.guard import Barred, Purpose, Snapshot, Try, Verdict, may_contact
 from router.model.packs import pack_of
 from router.store import attempts, budgets
+from router.store.db import ReadSession
 
 
-async def ask_guard(
-    w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None
-) -> Verdict:
-    """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
-    the request it is about: what was agreed to with it may have been taken back since."""
-    tries = await attempts.of_number(w.session, contact.phone, w.now)
-    reason = await attempts.suppression(w.session, contact.phone)
-    snapshot = Snapshot(
+async def look(
+    session: ReadSession, campaign: Campaign, contact: Contact, purpose: Purpose, now: datetime, *,
+    lead_id: int | None = None,
+) -> Snapshot:
+    """All that the guard looks at, as it stands in this transaction. `lead_id` is the request it is about: what was
+    agreed to with it may have been taken back since."""
+    tries = await attempts.of_number(session, contact.phone, now)
+    reason = await attempts.suppression(session, contact.phone)
+    return Snapshot(
         pack=pack_of(campaign.rule_pack, campaign.country),
         phone=contact.phone,
         zones=(campaign.timezone,),
         purpose=purpose,
         barred=(Barred(reason),) if reason else (),
         paused=campaign.paused and purpose is Purpose.commercial,
-        consents=await attempts.consents(w.session, contact.id),
+        consents=await attempts.consents(session, contact.id),
         countries=frozenset(campaign.countries or [campaign.country]),
-        taken_back=await attempts.taken_back(w.session, lead_id) if lead_id else frozenset(),
+        taken_back=await attempts.taken_back(session, lead_id) if lead_id else frozenset(),
         tries=[Try(one.at, Purpose(one.purpose), one.channel) for one in tries],
         caller_id=campaign.caller_id,
     )
-    return may_contact(snapshot, w.now)
+
+
+async def ask_guard(
+    w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None
+) -> Verdict:
+    """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done."""
+    return may_contact(await look(w.session, campaign, contact, purpose, w.now, lead_id=lead_id), w.now)
 
 
 async def permit(
