@@ -263,12 +263,20 @@ class _Play:
             known = person.promised_at if hold is Hold.promise else until
             self._block(f"holds.{hold.value}", person.id, quote.id, known)
 
-    def _block(self, rule: str, person_id: int, quote_id: int | None, until: datetime | None) -> None:
+    def _block(
+        self, rule: str, person_id: int, quote_id: int | None, until: datetime | None, verdict: Verdict | None = None
+    ) -> None:
         """Told once of a person and a rule."""
         person = self._persons[person_id]
         if rule not in person.seen:
             person.seen.add(rule)
-            self.blocks.append(Block(rule, person_id, quote_id, self.now, until))
+            detail = verdict.detail.get(rule, {}) if verdict is not None else {}
+            self.blocks.append(Block(rule, person_id, quote_id, self.now, until, detail))
+
+    def _stopped(self, verdict: Verdict, person_id: int, quote_id: int | None) -> None:
+        """The guard's answer is in the way; the rule that decides when it may be again is the last of a deferral."""
+        rule = verdict.rules[-1] if verdict.word == "defer" else verdict.rules[0]
+        self._block(rule, person_id, quote_id, verdict.until, verdict)
 
     # The guard and the windows
 
@@ -359,7 +367,7 @@ class _Play:
             return
         verdict = self._ask(person, quote.known.lead_id)
         if not verdict.allowed:
-            self._block(verdict.rules[0], person.known.id, quote.known.id, verdict.until)
+            self._stopped(verdict, person.known.id, quote.known.id)
         if verdict.until is not None:
             self._alarm("check", quote.known.id, verdict.until)
             return
@@ -484,7 +492,7 @@ class _Play:
         if verdict.word == "deny":
             return self._refused(enrolment, step, verdict)
         if verdict.until is not None and verdict.until > step.due_at:
-            self._put_off(enrolment, step, verdict.until, verdict.rules[0])
+            self._put_off(enrolment, step, verdict.until, verdict)
         elif is_call and step.due_at <= self.now:
             self._call(enrolment, step)
         else:
@@ -498,7 +506,7 @@ class _Play:
 
     def _refused(self, enrolment: _Enrolment, step: _Step, verdict: Verdict) -> bool:
         rule = verdict.rules[0]
-        self._block(rule, enrolment.known.person_id, enrolment.known.quote_id, None)
+        self._stopped(verdict, enrolment.known.person_id, enrolment.known.quote_id)
         if rule == "campaign.paused":
             return False  # as long as nobody lets it go on
         if rule.startswith(enrolling.ENDING) and rule not in enrolling.OF_THE_NUMBER:
@@ -507,13 +515,13 @@ class _Play:
         self._skip(step)
         return True
 
-    def _put_off(self, enrolment: _Enrolment, step: _Step, until: datetime, reason: str) -> None:
+    def _put_off(self, enrolment: _Enrolment, step: _Step, until: datetime, verdict: Verdict | None = None) -> None:
         known = enrolment.known
         plan = known.plan.step(step.n)
         calendar = self._persons[known.person_id].known.calendar
         step.due_at, step.not_after = until, add(calendar, until, plan.not_after if plan else 480, Unit.bmin)
-        if reason not in ("with_us", "late"):
-            self._block(reason, known.person_id, known.quote_id, until)
+        if verdict is not None:
+            self._stopped(verdict, known.person_id, known.quote_id)
         self._alarm("step", known.id, until, step.n)
 
     def _step_due(self, enrolment: _Enrolment, step: _Step) -> None:
@@ -545,7 +553,7 @@ class _Play:
             if self._refused(enrolment, step, verdict):
                 self._go_on(enrolment)
         elif verdict.until is not None:
-            self._put_off(enrolment, step, verdict.until, verdict.rules[0])
+            self._put_off(enrolment, step, verdict.until, verdict)
         elif way is Way.call_task:
             self._call(enrolment, step)
         else:
@@ -559,7 +567,7 @@ class _Play:
             if self._refused(enrolment, step, verdict):
                 self._go_on(enrolment)
             return
-        self._put_off(enrolment, step, max(at, verdict.until or at), "late")
+        self._put_off(enrolment, step, max(at, verdict.until or at))
 
     def _text(self, enrolment: _Enrolment, step: _Step, way: Way, template: str) -> None:
         if not self._has_link(enrolment, template):
@@ -602,7 +610,7 @@ class _Play:
         known = enrolment.known
         person, plan = self._persons[known.person_id], known.plan.step(step.n)
         if person.busy:
-            self._put_off(enrolment, step, self.now + enrolling.WITH_US_REST, "with_us")
+            self._put_off(enrolment, step, self.now + enrolling.WITH_US_REST)
             return
         if known.line_id is None or plan is None:
             self._skip(step)
@@ -649,7 +657,7 @@ class _Play:
         verdict = self._ask(person, known.lead_id)
         step.dialled = True
         if not verdict.allowed:
-            self._block(verdict.rules[0], known.person_id, known.quote_id, verdict.until)
+            self._stopped(verdict, known.person_id, known.quote_id)
             self._end_call(enrolment, step, Disposition.not_permitted)
             return
         outcome = self._outcome(person, known.key, step.n, step.tries)
@@ -833,11 +841,11 @@ class _Play:
         purpose = Purpose.commercial if booked.commercial else Purpose.requested
         verdict = self._ask(person, booked.lead_id, purpose=purpose)
         if verdict.until is not None:
-            self._block(verdict.rules[0], booked.person_id, None, verdict.until)
+            self._stopped(verdict, booked.person_id, None)
             self._alarm("booked", booked.task_id, verdict.until)
             return
         if not verdict.allowed:
-            self._block(verdict.rules[0], booked.person_id, None, None)
+            self._stopped(verdict, booked.person_id, None)
             return
         at = self.ahead.there(booked.line_id, self.now)
         if at is None or at > self.now:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import ceil, exp, sqrt
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from router.model.best_time import Rates
@@ -217,13 +218,15 @@ class Contacted:
 
 @dataclass(frozen=True)
 class Block:
-    """Why somebody is not contacted, from when on, and until when, where that is known."""
+    """Why somebody is not contacted, since when, and until when, where it is known. `detail` is what a sentence about a
+    rule of the guard needs (`router.model.guard.Verdict`)."""
 
     rule: str
     person_id: int
     quote_id: int | None
     since: datetime
     until: datetime | None
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
