@@ -171,11 +171,11 @@ def _reckoned(plan: Forecast) -> list[str]:
 
 def picture(plan: Forecast) -> str:
     """The plan's picture in English."""
-    days = [f"{day:%a %d %b}" for day, _ in planned_pictures.by_day(plan)]
-    return planned_pictures.planned(
-        headline(plan), "by the hour: calls, below them texts and mails; the colour is that of the calls", plan, days,
-        ("calls", "agents"),
-    )
+    rows = planned_pictures.by_day(plan)
+    title = (f"{plan.total('calls'):.0f} calls and {plan.total('texts') + plan.total('mails'):.0f} messages "
+             f"about {plan.quotes} quotes in {len(rows)} days")
+    legend = f"by the hour in {plan.zone}: calls, below them texts and mails; the mean of {plan.plays} plays"
+    return planned_pictures.planned(title, legend, plan, [f"{day:%a %d %b}" for day, _ in rows], ("calls", "agents"))
 
 
 def _draw(file: Path, plan: Forecast) -> None:

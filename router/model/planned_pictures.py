@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from router.model.planning import Count, Forecast, Hour
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720, 84, 96, 84, 40
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720, 104, 110, 84, 16
 ROW = 34
 DEEPEST = 0.5
 """How much colour the fullest hour has: figures stay readable on it."""
@@ -50,17 +50,17 @@ def planned(title: str, legend: str, forecast: Forecast, days: Sequence[str], co
     for number in range(first, last):
         parts.append(_text("soft", LEFT + wide * (number - first + 0.5), TOP - 10, f"{number:02d}"))
     for place, one in enumerate(columns):
-        parts.append(_text("soft", WIDTH - RIGHT + 26 + 44 * place, TOP - 10, one))
+        parts.append(_text("soft", WIDTH - RIGHT + 28 + 54 * place, TOP - 10, one))
     for place, ((_, hours), name) in enumerate(zip(rows, days, strict=True)):
         y = TOP + ROW * place
         parts.append(f'<line class="grid" x1="16" x2="{WIDTH - 12}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="16" y="{y + 21}">{escape(name)}</text>')
         for at, hour in hours:
             parts += _field(hour, LEFT + wide * (at - first), y, wide, hour.calls.mean / fullest)
-        calls = sum(hour.calls.mean for _, hour in hours)
+        calls = Count(sum(hour.calls.mean for _, hour in hours))
         needed = max(hour.needed for _, hour in hours)
-        parts.append(_text("", WIDTH - RIGHT + 26, y + 21, f"{calls:.0f}"))
-        parts.append(_text("", WIDTH - RIGHT + 70, y + 21, str(needed)))
+        parts.append(_text("", WIDTH - RIGHT + 28, y + 21, shown(calls)))
+        parts.append(_text("", WIDTH - RIGHT + 82, y + 21, str(needed or "")))
     return "\n".join([*parts, "</svg>"])
 
 

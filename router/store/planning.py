@@ -11,6 +11,7 @@ from router.model.agents import Agent, Role
 from router.model.alarms import Alarm, AlarmState
 from router.model.cadences import Cadence, CadenceVersion, Enrolment, EnrolmentState, Step
 from router.model.campaigns import Campaign, Queue, Switch
+from router.model.contacts import Contact
 from router.model.promises import OPEN as OPEN_PROMISE
 from router.model.promises import Promise
 from router.model.quotes import OPEN, Quote, QuoteState
@@ -173,6 +174,18 @@ async def workers(session: ReadSession, pools: Sequence[int]) -> Sequence[Agent]
             or_(Agent.role == Role.agent, Agent.shifts != text("'{}'::jsonb")),
         ).order_by(Agent.id)
     )
+
+
+async def names(session: ReadSession, contact_ids: Sequence[int]) -> Mapping[int, str]:
+    """What these persons are called; "" for whom nobody has asked."""
+    rows = await session.rows(select(Contact.id, Contact.name).where(Contact.id.in_(contact_ids)))
+    return {row[0]: row[1] for row in rows}
+
+
+async def numbers(session: ReadSession, quote_ids: Sequence[int]) -> Mapping[int, str]:
+    """What stands on these quotes."""
+    rows = await session.rows(select(Quote.id, Quote.number).where(Quote.id.in_(quote_ids)))
+    return {row[0]: row[1] for row in rows}
 
 
 async def is_off(session: ReadSession, name: str) -> bool:
