@@ -436,7 +436,7 @@ class _OnlyLooking(Exception):
 
 
 async def _moves(
-    book: Book, apply: Callable[[Writing], Awaitable[list[configuring.Change]]]
+    book: Book, can_mail: bool, apply: Callable[[Writing], Awaitable[list[configuring.Change]]]
 ) -> tuple[list[configuring.Change], list[str]]:
     """What a change changes, and what it would move of what is planned. Nothing of it stays."""
     changes: list[configuring.Change] = []
@@ -444,11 +444,11 @@ async def _moves(
     after: Ahead | None = None
     with contextlib.suppress(_OnlyLooking):
         async with book.writing() as w:
-            before = await planned.of_all(w.session, w.now)
+            before = await planned.of_all(w.session, w.now, can_mail=can_mail)
             changes = await apply(w)
             if any(change.thing.startswith(planned.MOVERS) for change in changes):
                 await w.session.flush()
-                after = await planned.of_all(w.session, w.now)
+                after = await planned.of_all(w.session, w.now, can_mail=can_mail)
             raise _OnlyLooking
     if before is None or after is None or not before.quotes:
         return changes, []
@@ -461,7 +461,7 @@ async def apply_text(settings: Settings, text: str, agree: Callable[[Sequence[ob
     plan = read(text)
     async with _opened(settings) as book:
         hashes = await _hashes(plan)
-        changes, moves = await _moves(book, lambda w: configuring.apply(w, plan, hashes))
+        changes, moves = await _moves(book, settings.smtp_url is not None, lambda w: configuring.apply(w, plan, hashes))
         if not changes:
             print("Nothing to change.")
             return 0
@@ -523,7 +523,7 @@ async def plan(settings: Settings, options: argparse.Namespace) -> int:
     """`hablemos plan`: what is ahead is read by connections that cannot write. Raises WrongInput, Refusal."""
     wanted = planned.wanted(options)
     async with _looking(settings) as (session, now):
-        ahead = await planned.read(wanted, session, now)
+        ahead = await planned.read(wanted, session, now, can_mail=settings.smtp_url is not None)
     return planned.tell(wanted, ahead)
 
 

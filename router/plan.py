@@ -57,18 +57,20 @@ def wanted(asked: argparse.Namespace) -> Wanted:
     return Wanted(asked.days, asked.campaign, asked.svg, asked.plays, asked.seed, asked.json)
 
 
-async def read(asked: Wanted, session: ReadSession, now: datetime) -> Ahead:
-    """What is known at `now` (aware). Raises WrongInput."""
+async def read(asked: Wanted, session: ReadSession, now: datetime, *, can_mail: bool) -> Ahead:
+    """What is known at `now` (aware). `can_mail`: the house has a mail server. Raises WrongInput."""
     found = [one for one in await rows.campaigns(session) if asked.campaign in (None, one.key)]
     if not found:
         raise WrongInput(f"There is no campaign {asked.campaign}." if asked.campaign else "There are no campaigns yet.")
-    return await planning.read(session, now, asked.days, found)
+    return await planning.read(session, now, asked.days, found, can_mail=can_mail)
 
 
-async def of_all(session: ReadSession, now: datetime) -> Ahead | None:
+async def of_all(session: ReadSession, now: datetime, *, can_mail: bool) -> Ahead | None:
     """The same of every campaign, for a comparison; None before there is any."""
     campaigns = await rows.campaigns(session)
-    return await planning.read(session, now, DAYS, campaigns, most=MOST_COMPARED) if campaigns else None
+    if not campaigns:
+        return None
+    return await planning.read(session, now, DAYS, campaigns, can_mail=can_mail, most=MOST_COMPARED)
 
 
 def tell(asked: Wanted, ahead: Ahead) -> int:

@@ -110,6 +110,7 @@ class _Quote:
     watched: Watched
     reached: int
     began: set[tuple[str, datetime]]
+    last_word: bool
 
     @property
     def is_open(self) -> bool:
@@ -150,7 +151,7 @@ class _Play:
             for one in ahead.persons.values()
         }
         self._quotes = {
-            one.id: _Quote(one, one.watched, one.reached, set(one.began)) for one in ahead.quotes
+            one.id: _Quote(one, one.watched, one.reached, set(one.began), one.last_word) for one in ahead.quotes
         }
         self._enrolments = {one.id: _Enrolment.of(one) for one in ahead.enrolments}
         self._next_id = max(self._enrolments, default=0) + 1
@@ -415,7 +416,8 @@ class _Play:
         live = self._live_of(quote.known.person_id)
         if live is not None and live.known.quote_id == quote.known.id:
             self._leave(live, "expired")
-        self._alarm("check", quote.known.id, self.now)
+        if not quote.last_word:
+            self._alarm("check", quote.known.id, self.now)
 
     def _moved_by_person(self, person_id: int) -> None:
         for quote in self._open_of.get(person_id, ()):
@@ -696,6 +698,7 @@ class _Play:
             return
         if outcome not in nurturing.UNREACHED:
             self._new_base(quote)
+        quote.last_word = quote.last_word or outcome in FINAL
         if outcome in FINAL or outcome in nurturing.NOT_HIS:
             self._cancel("check", quote.known.id)
             return

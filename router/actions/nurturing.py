@@ -302,7 +302,7 @@ async def lead_ended(w: Writing, lead_id: int, reason: str) -> None:
 async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
     """The quote is signed, declined, expired or void: nothing is done about its being quiet, and a waiting call is
     withdrawn. A call that already rings at an agent, or is being held, goes on. Who has signed is left alone about his
-    other quotes too; who let it expire may be asked once more."""
+    other quotes too; who let it expire may be asked once more, unless he has said his last word about it."""
     await alarms.cancel(w.session, QUOTE_CHECK, quote_id, w.now)
     enrolment = await cadences.live_of_quote(w.session, quote_id)
     if enrolment is not None:
@@ -314,7 +314,7 @@ async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
         sibling = await cadences.live_of_contact(w.session, quote.contact_id)
         if sibling is not None:
             await enrolling.leave(w, sibling, reason)
-    elif reason == "expired":
+    elif reason == "expired" and not await cadences.has_last_word(w.session, quote_id, FINAL):
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote_id, w.now)
 
 

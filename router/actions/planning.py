@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from router.actions import enrolling, guarding, nurturing, signing, timing
+from router.actions import elsewhere, enrolling, guarding, nurturing, signing, timing
 from router.actions.keeping import TASK_DUE
 from router.model.base import vouched
 from router.model.best_time import Rates, hours_of
@@ -15,6 +15,7 @@ from router.model.campaigns import NURTURE, Campaign, Queue
 from router.model.contacts import Contact
 from router.model.guard import Purpose
 from router.model.hours import Opening, opening, spans_from, week_of
+from router.model.outcomes import FINAL
 from router.model.planning import (
     Ahead,
     Booked,
@@ -31,22 +32,24 @@ from router.model.protection import kind_of
 from router.model.quotes import Quote
 from router.model.signings import OPENABLE
 from router.model.tasks import Disposition, Task
-from router.store import attempts, cadences, planning, signings, tasks
+from router.store import attempts, cadences, planning, signings, staffing, tasks
 from router.store.db import ReadSession
 
 _CHECK, _STEP, _UNWORKED, _RESUME = (
     enrolling.QUOTE_CHECK, enrolling.STEP_DUE, enrolling.STEP_UNWORKED, enrolling.ENROLMENT_RESUME
 )
-_KINDS = (_CHECK, _STEP, _UNWORKED, _RESUME, nurturing.MISSED_TEXT, signing.EXPIRE, TASK_DUE)
+_KINDS = (_CHECK, _STEP, _UNWORKED, _RESUME, nurturing.MISSED_TEXT, signing.EXPIRE, elsewhere.QUOTE_LAPSE, TASK_DUE)
 
 Alarms = Mapping[tuple[str, int], tuple[datetime, int]]
 
 
 async def read(
-    session: ReadSession, now: datetime, days: int, campaigns: Sequence[Campaign], *, most: int | None = None
+    session: ReadSession, now: datetime, days: int, campaigns: Sequence[Campaign], *, can_mail: bool = False,
+    most: int | None = None,
 ) -> Ahead:
     """What is known at `now` of so many days of these campaigns; at least one. `most`: quotes looked at, those that are
-    looked at next; the others are counted only. Hours are those of the first campaign's zone."""
+    looked at next; the others are counted only. `can_mail`: the house has a mail server. Hours are those of the first
+    campaign's zone."""
     ids = [campaign.id for campaign in campaigns]
     set_ = await planning.alarms_of(session, _KINDS)
     checked = [subject for kind, subject in set_ if kind == _CHECK]
@@ -59,7 +62,7 @@ async def read(
     lines = await planning.lines_of(session, sorted({lead for leads in about.values() for lead in leads}))
     until = now + timedelta(days=days)
     queues = await planning.queues(session, ids)
-    persons = await _persons(session, now, contacts, about)
+    persons = await _persons(session, now, contacts, about, can_mail=can_mail)
     return Ahead(
         now, until, campaigns[0].timezone, persons,
         await _quotes(session, some, set_, lines, {one.id: one for one in campaigns}),
@@ -86,7 +89,7 @@ def _leads_of(*groups: Sequence[Any]) -> Mapping[int, set[int]]:
 
 
 async def _persons(
-    session: ReadSession, now: datetime, contact_ids: Collection[int], leads: Mapping[int, set[int]]
+    session: ReadSession, now: datetime, contact_ids: Collection[int], leads: Mapping[int, set[int]], *, can_mail: bool
 ) -> dict[int, Person]:
     ordered = sorted(contact_ids)
     tried = await planning.tried(session, ordered, now - cadences.TRIED_WITHIN)
@@ -95,7 +98,7 @@ async def _persons(
     for contact_id in ordered:
         contact = vouched(await session.get(Contact, contact_id))
         campaign = vouched(await session.get(Campaign, contact.campaign_id))
-        ways = await enrolling.ways_to(session, campaign, contact, now)
+        ways = await enrolling.ways_to(session, campaign, contact, now, can_mail=can_mail)
         found[contact_id] = Person(
             contact_id, campaign.id, await guarding.look(session, campaign, contact, Purpose.commercial, now),
             timing.calendar_of(campaign, contact), campaign.timezone, _line(contact),
@@ -125,10 +128,13 @@ async def _quotes(
     for quote in quotes:
         live = await signings.live_of_quote(session, quote.id)
         found.append(QuoteAhead(
-            quote.id, quote.contact_id, quote.lead_id, lines.get(quote.lead_id), await nurturing.see(session, quote),
+            quote.id, quote.contact_id, quote.lead_id, quote.queue_id or lines.get(quote.lead_id),
+            await nurturing.see(session, quote),
             campaigns[quote.campaign_id].stale_seconds, _at(set_, _CHECK, quote.id),
-            _at(set_, signing.EXPIRE, live.id) if live is not None else None, reached[quote.id],
+            _at(set_, signing.EXPIRE, live.id) if live is not None else _at(set_, elsewhere.QUOTE_LAPSE, quote.id),
+            reached[quote.id],
             frozenset(began[quote.id]), live is not None and live.state in OPENABLE,
+            await cadences.has_last_word(session, quote.id, FINAL),
         ))
     return found
 
@@ -173,8 +179,9 @@ async def _booked(
 async def _lines(
     session: ReadSession, queues: Sequence[Queue], campaigns: Mapping[int, Campaign], now: datetime, until: datetime
 ) -> dict[int, LineAhead]:
-    """Agents without hours of their own work whenever the queue is open."""
+    """Agents without hours of their own work whenever the queue is open; who is known to be away is not there."""
     workers = await planning.workers(session, sorted({queue.pool for queue in queues}))
+    away = await staffing.absences(session, [agent.id for agent in workers], now)
     found = {}
     for queue in queues:
         zone = campaigns[queue.campaign_id].timezone
@@ -183,7 +190,9 @@ async def _lines(
             for one in spans_from(opening(zone, queue.hours, queue.holidays, queue.closures), now, until)
         ]
         staff = {
-            agent.id: _meet(open_, [(one.start, one.end) for one in spans_from(shift, now, until)])
+            agent.id: _without(
+                _meet(open_, [(one.start, one.end) for one in spans_from(shift, now, until)]), away.get(agent.id, ())
+            )
             for agent in workers if agent.pool == queue.pool and set(queue.skills) <= set(agent.skills)
             for shift in (Opening(zone, week_of(agent.shifts)),)
         }
@@ -204,6 +213,17 @@ def _meet(
                 found.append(both)
             place += 1
     return tuple(found)
+
+
+def _without(
+    spans: Sequence[tuple[datetime, datetime]], away: Sequence[tuple[datetime, datetime]]
+) -> tuple[tuple[datetime, datetime], ...]:
+    """What is left of the spans."""
+    left = list(spans)
+    for gone, back in away:
+        pieces = [piece for start, end in left for piece in ((start, min(end, gone)), (max(start, back), end))]
+        left = [(start, end) for start, end in pieces if start < end]
+    return tuple(left)
 
 
 async def _cadences(session: ReadSession, campaign_id: int) -> dict[Start, tuple[str, CadencePlan]]:

@@ -88,7 +88,8 @@ class Person:
 class QuoteAhead:
     """A quote whose quiet is watched. It is looked at at `check_at`, its time is over at `ends_at`. `reached` are the
     talks in vain, `began` the cadences (by key) that began in which quiet. `line_id` is its queue, None where its lead
-    never had a task. `can_send`: its offer still has a link."""
+    never had a task. `can_send`: its offer still has a link. `last_word`: a call
+    about it has ended for good."""
 
     id: int
     person_id: int
@@ -101,6 +102,7 @@ class QuoteAhead:
     reached: int = 0
     began: frozenset[tuple[str, datetime]] = frozenset()
     can_send: bool = True
+    last_word: bool = False
 
 
 @dataclass(frozen=True)

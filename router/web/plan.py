@@ -92,7 +92,9 @@ async def _plan(request: web.Request) -> tuple[Asked, Forecast | None]:
             chosen = [asked.campaign] if asked.campaign else list(asked.campaigns)
             if not chosen:
                 return asked, None
-            ahead = await planning.read(r.session, now, asked.days, chosen, most=MOST_QUOTES)
+            ahead = await planning.read(
+                r.session, now, asked.days, chosen, can_mail=book.can_mail, most=MOST_QUOTES
+            )
         plays = max(2, min(PLAYS, MOST_PLAYED // max(1, len(ahead.quotes))))
         made = await asyncio.to_thread(forecast, ahead, play, plays=plays, seed=SEED)
         plans.made = {one: old for one, old in plans.made.items() if now - old[0] < KEPT}

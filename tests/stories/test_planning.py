@@ -1,6 +1,6 @@
 """The plan and what then happens: the house lives through the fortnight that was planned, and is counted hour by hour.
 
-HABLEMOS_PLANNED_QUOTES makes the house greater than the ten quotes it has otherwise.
+HABLEMOS_PLANNED_QUOTES makes the house greater than the eight quotes it has otherwise.
 """
 
 import os
@@ -21,9 +21,9 @@ from tests import making
 from tests.conftest import Clock
 from tests.stories.virtual_house import VirtualHouse, quotes
 
-MANY = int(os.environ.get("HABLEMOS_PLANNED_QUOTES", "10"))
+MANY = int(os.environ.get("HABLEMOS_PLANNED_QUOTES", "8"))
 DAYS = 14
-PLAYS = 50
+PLAYS = 40
 WHAT = {"call": "calls", "text": "texts", "mail": "mails"}
 
 
@@ -59,6 +59,19 @@ async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_conta
     await house.live(ahead.until)
     seen = await house.contacts()
     assert len([one for one in seen if one.what == "call"]) > 2 * many
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_whoever_said_no_is_left_alone_when_his_offer_has_expired_too_in_the_plan_and_after(
+    book: Book, clock: Clock
+) -> None:
+    ahead = await a_house(book, 3, quote_days=8)
+    certain = {Disposition.not_interested: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.not_interested)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert len([one for one in seen if one.what == "call"]) == 3
     assert differing(ahead, planned.contacts, seen) == []
 
 
