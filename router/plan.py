@@ -175,7 +175,7 @@ def picture(plan: Forecast) -> str:
     """The plan's picture in English."""
     rows = planned_pictures.by_day(plan)
     title = (f"{plan.total('calls'):.0f} calls and {plan.total('texts') + plan.total('mails'):.0f} messages "
-             f"about {plan.quotes} quotes in {len(rows)} days")
+             f"about {plan.quotes} quotes in {round(len(plan.hours) / 24)} days")
     legend = f"by the hour in {plan.zone}: calls, below them texts and mails; the mean of {plan.plays} plays"
     return planned_pictures.planned(title, legend, plan, [f"{day:%a %d %b}" for day, _ in rows], ("calls", "agents"))
 
