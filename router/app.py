@@ -61,7 +61,7 @@ from router.actions import (
     wrapping,
 )
 from router.alarms import Alarms, Handler, Late
-from router.book import Batcher, Book
+from router.book import Batcher, Book, Writing
 from router.canary import Canary
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
