@@ -117,6 +117,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
     consulting.CONSULTATION_ANSWER: consulting.unanswered,
+    consulting.ASKER_GONE: calling.asker_gone,
     wrapping.TASK_WRAP: wrapping.wrap_up_ends,
     wrapping.WRAP_OVERRUN: wrapping.overruns,
     enrolling.QUOTE_CHECK: nurturing.check_quote,

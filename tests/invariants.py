@@ -51,6 +51,11 @@ RULES = {
         select n.id from consultations n join calls c on c.id = n.call_id
         where n.state = 'ringing' and (not c.on_hold or not exists (select from alarms a
           where a.kind = 'consultation.answer' and a.subject_id = n.id and a.state = 'pending'))""",
+    "who has hung up while he asked a colleague is replaced by an alarm": """
+        select c.id from calls c join consultations n on n.call_id = c.id and n.state in ('ringing', 'joined')
+        where not exists (select from legs l where l.call_id = c.id and l.role = 'agent' and l.ended_at is null)
+        and not exists (select from alarms a
+          where a.kind = 'consultation.asker_gone' and a.subject_id = c.id and a.state = 'pending')""",
     "a colleague's telephone is in the call as long as he is asked": """
         select l.id from legs l where l.role = 'colleague' and (l.ended_at is null) <> exists (
           select from consultations n where n.leg_id = l.id and n.state in ('ringing', 'joined'))""",

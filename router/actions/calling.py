@@ -215,7 +215,7 @@ async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
         leg.joined_at = leg.joined_at or w.now
         await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
     if call.state is CallState.talking:
-        if leg.role != "agent" or not await consulting.asker_left(w, call):
+        if leg.role != "agent" or not await consulting.asker_hung_up(w, call):
             await end_call(w, call.id, Ended("completed"))
         return
     legs = await calls.legs_of(w.session, call.id)
@@ -315,6 +315,17 @@ async def connect_timeout(w: Writing, call_id: int) -> None:
         await end_call(w, call_id, Ended("agent_timeout", requeue_without=call.agent_id))
     else:
         await end_call(w, call_id, _not_reached(call, await calls.legs_of(w.session, call_id), "timeout"))
+
+
+async def asker_gone(w: Writing, call_id: int) -> None:
+    """The agent hung up while he asked a colleague, and it was not because of the customer (an alarm's handler). Has
+    the colleague gone too in this moment, the customer is with nobody, and the call is over."""
+    call = await w.session.locked(Call, call_id)
+    if call is None or call.state is not CallState.talking:
+        return
+    mine = [leg for leg in await calls.legs_of(w.session, call_id) if leg.role == "agent"]
+    if mine[-1].ended_at is not None and not await consulting.asker_left(w, call):
+        await end_call(w, call_id, Ended("completed"))
 
 
 async def _own_call(w: Writing, call_id: int, agent_id: int) -> Call:

@@ -25,6 +25,11 @@ CONSULTATION_ANSWER = "consultation.answer"
 """The alarm of a colleague who has not come in time."""
 ANSWER_WITHIN = timedelta(seconds=AGENT_RING_SECONDS + 15)
 """As long as his telephone rings, and what it takes until it does and until we hear of it."""
+ASKER_GONE = "consultation.asker_gone"
+"""The alarm of a call whose agent has hung up while he asked a colleague."""
+SURELY_GONE = timedelta(seconds=2)
+"""When the customer hangs up the carrier ends the agent's line too, and may tell of that first: so long we listen
+whether it was the customer."""
 OVER = "This call is over, or somebody else has it."
 LEFT = "left"
 DECLINED = "declined"
@@ -172,8 +177,18 @@ async def asker_left(w: Writing, call: Call) -> bool:
     return True
 
 
+async def asker_hung_up(w: Writing, call: Call) -> bool:
+    """The line of who asks is over: who is left with whom is decided when it is sure that the customer is still there.
+    False when nobody is asked."""
+    if await consultations.live_of_call(w.session, call.id) is None:
+        return False
+    await alarms.set_alarm(w.session, ASKER_GONE, call.id, w.now + SURELY_GONE)
+    return True
+
+
 async def call_over(w: Writing, call: Call) -> None:
     """The call has ended, whyever: nobody is asked about it any more."""
+    await alarms.cancel(w.session, ASKER_GONE, call.id, w.now)
     asked = await consultations.live_of_call(w.session, call.id)
     if asked is not None:
         await _end(w, call, asked, CALL_ENDED, unhold=False)
