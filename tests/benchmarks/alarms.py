@@ -263,8 +263,8 @@ class Course:
         await self.connection.execute(f"vacuum analyze {self.stores[name].table}")
 
     async def _fall_due(self, name: str, count: int, every: float) -> Any:
-        """Puts in so many, by what notices their tables give, and watches until they are done or the patience ends; when
-        the first of them was due."""
+        """Puts in so many, and watches until they are done or the patience ends; when the first of them was due. Their
+        tables give notice of it, to whoever listens."""
         await self.connection.execute("truncate facts")
         first = self.stores[name].last + 1
         async with self.connection.transaction():
