@@ -63,7 +63,8 @@ def _enter(answer: Any, room: str, back: str, told: str, ends_room: bool = True)
     dial = answer.dial(action=back, method="POST")
     dial.conference(
         room, participant_label="customer", beep="false", start_conference_on_enter=True,
-        end_conference_on_exit=ends_room, jitter_buffer_size="small", wait_url="", status_callback=told, status_callback_event=" ".join(ROOM_EVENTS),
+        end_conference_on_exit=ends_room, jitter_buffer_size="small", wait_url="", status_callback=told,
+        status_callback_event=" ".join(ROOM_EVENTS),
     )  # fmt: skip
 
 
