@@ -56,6 +56,7 @@ from router.actions import (
     rescuing,
     sealing,
     signing,
+    stationing,
     stepping,
     telling,
     wrapping,
@@ -116,6 +117,9 @@ LEG_SECONDS = 5.0
 ALARMS: Mapping[str, Handler | Late] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
+    stationing.STATION_ANSWER: stationing.unanswered,
+    stationing.STATION_ENDS: stationing.time_is_up,
+    stationing.STATION_DIAL: calling.station_dials,
     consulting.CONSULTATION_ANSWER: consulting.unanswered,
     consulting.ASKER_GONE: calling.asker_gone,
     wrapping.TASK_WRAP: wrapping.wrap_up_ends,
@@ -301,6 +305,7 @@ async def _working(
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),
+            Sweep("stations", lambda: _close_unwanted(book), every=2.0),
             Sweep("aging", rounds.age),
             Sweep("forecast", rounds.foresee, every=30.0),
             Sweep("clock", rounds.set_right),
@@ -370,6 +375,11 @@ async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[Callab
         yield stop
     finally:
         await stop()
+
+
+async def _close_unwanted(book: Book) -> None:
+    async with book.writing() as w:
+        await stationing.close_unwanted(w)
 
 
 async def _roll(book: Book) -> None:

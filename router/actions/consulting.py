@@ -7,7 +7,7 @@ agents by rising number.
 
 from datetime import timedelta
 
-from router.actions import outgoing, presence, transferring
+from router.actions import outgoing, presence, stationing, transferring
 from router.actions.dispatch import AGENT_RING_SECONDS
 from router.book import Writing
 from router.model.agents import Agent
@@ -19,7 +19,7 @@ from router.model.contacts import Contact
 from router.model.errors import Conflict
 from router.model.tasks import Task, TaskState
 from router.ports import LegOutcome, LegRole, LegStage
-from router.store import agents, alarms, calls, consultations
+from router.store import agents, alarms, calls, consultations, stations
 
 CONSULTATION_ANSWER = "consultation.answer"
 """The alarm of a colleague who has not come in time."""
@@ -53,6 +53,8 @@ async def ask(w: Writing, call_id: int, agent_id: int, colleague_id: int) -> Con
     colleague = await transferring.free_colleague(w, task, agent_id, colleague_id)
     if await agents.rung(w.session, colleague.id):
         raise Conflict("This colleague is not free at the moment.")
+    if await stations.live_of(w.session, colleague.id) is not None:
+        raise Conflict("This colleague stays on the line and has no telephone free. Hand on without asking.")
     await presence.occupy(w, colleague, task.kind)
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     leg = await outgoing.place_leg(
@@ -229,6 +231,7 @@ async def _hand_over(w: Writing, call: Call, asked: Consultation) -> None:
             leg.role = LegRole.agent.value
         elif leg.role == LegRole.agent.value:
             await _dismiss(w, call, leg)
+    await stationing.handed_over(w, call.station_id)
     call.agent_id = task.agent_id = colleague.id
     vouched(await w.session.get(Contact, task.contact_id)).agent_id = colleague.id
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from router.actions import guarding, signing, wrapping
+from router.actions import guarding, signing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
 from router.actions.timing import ANSWERED
 from router.alarms import Alarms
@@ -133,7 +133,7 @@ class VirtualHouse:
             rates = await cadences.rates(w.session, kind.country, str(kind.type))
         outcome, seconds = Disposition.not_permitted, 0
         if verdict.allowed:
-            chance = Caller(campaign.timezone, rates=rates).chance(self.clock.now)
+            chance = Caller(timing.zone_of(campaign, contact), rates=rates).chance(self.clock.now)
             outcome = self.outcome(contact.id, key, n, tries, chance)
             seconds = queue.handle_seconds if ANSWERED.get(outcome) else UNANSWERED_SECONDS
         heapq.heappush(self.over, (self.clock.now + timedelta(seconds=seconds), task_id, outcome))
