@@ -235,7 +235,7 @@ async def test_the_guards_later_puts_a_step_off_with_its_reason(book: Book, cloc
             campaign_id=1, contact_id=quote.contact_id, lead_id=quote.lead_id, purposes=["commercial"], text="",
             text_sha256="", version="1", method="x", address="", user_agent="", page="", given_at=w.now,
         ))
-    clock.now = datetime.fromisoformat("2026-11-26T20:30+00:00")
+    clock.now = datetime.fromisoformat("2026-11-27T01:30+00:00")
     await ring(book)
     assert await texts(book) == []
 
