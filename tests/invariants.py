@@ -56,6 +56,7 @@ RULES = {
     "who has hung up while he asked a colleague is replaced by an alarm": """
         select c.id from calls c join consultations n on n.call_id = c.id and n.state in ('ringing', 'joined')
         where not exists (select from legs l where l.call_id = c.id and l.role = 'agent' and l.ended_at is null)
+        and not exists (select from stations s where s.id = c.station_id and s.ended_at is null)
         and not exists (select from alarms a
           where a.kind = 'consultation.asker_gone' and a.subject_id = c.id and a.state = 'pending')""",
     "a colleague's telephone is in the call as long as he is asked": """

@@ -249,7 +249,7 @@ async def test_who_answers_and_finds_nobody_in_her_room_is_left_alone_for_a_whil
     await ana.carried()
     answered = await ana.theirs(LegStage.answered)
     await ana.tell(await ana.own(*GONE), answered)
-    assert [one.reason for one in await ana.all(Suppression)] == ["dropped"]
+    assert [one.reason for one in await ana.all(Suppression)] == ["dropped_call"]
 
 
 async def test_her_telephone_drops_before_the_customer_is_called(ana: Standing) -> None:
