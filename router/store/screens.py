@@ -33,10 +33,11 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, promises, rooms, why
+from router.store import consultations, conversations, figures, occasions, promises, rooms, why
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.occasions import Occasion
 from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
 
@@ -114,7 +115,7 @@ class QuoteView:
 @dataclass(frozen=True)
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
-    was one, `quote` when the task is about a quiet one."""
+    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it."""
 
     task: Task
     lead: Lead
@@ -130,6 +131,7 @@ class Work:
     threads: Sequence[ThreadView] = ()
     earlier: Sequence[ThreadView] = ()
     room: Room | None = None
+    occasion: Occasion | None = None
 
     @property
     def thread(self) -> ThreadView | None:
@@ -342,7 +344,10 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     receipts = await session.scalars(_RECEIPTS, of_contact)
     quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
-    work = Work(task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline)
+    occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None
+    work = Work(
+        task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline, occasion=occasion
+    )
     # A ringing call is not to wait for what is only read when it is answered.
     if task.state is TaskState.reserved and task.kind not in WITHOUT_TELEPHONE:
         return work
