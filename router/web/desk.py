@@ -1,7 +1,7 @@
 """The agent's desk: three zones that never move, and the buttons in them."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from router.actions import (
+    barring,
     calling,
     consulting,
     dispatch,
@@ -30,7 +31,7 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.tasks import BY_AGENT, Disposition, Reservation, ReservationState, Task
+from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -48,6 +49,14 @@ WRITTEN_IN = frozenset({"offer", "reply"})
 """Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
 
 WISHES = (Wish.ready, Wish.ready_once, Wish.paused, Wish.off)
+
+
+OUTCOMES: Mapping[str, Sequence[tuple[Disposition, str]]] = {
+    "talked": list(zip(TALKED, "1234567", strict=True)),
+    "not_reached": list(zip(NOT_REACHED, "t890", strict=True)),
+    "never_again": list(zip(NEVER_AGAIN, "wx", strict=True)),
+}
+"""The outcomes an agent can give, in groups, each with its key: always the same one."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
-        dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
+        outcomes=OUTCOMES, steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
@@ -223,6 +232,12 @@ async def leave(request: web.Request) -> web.Response:
 async def dispose(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: wrapping.dispose(
         w, row_id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/never")
+async def never_again(request: web.Request) -> web.Response:
+    """The person is not to be called any more, at whatever point the task is."""
+    return await _act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")
