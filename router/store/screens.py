@@ -52,7 +52,7 @@ MOST_FACTS = 60
 TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
-    "quote.imported", "quote.signed_elsewhere",
+    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
     "guard.defer", "conversation.opened", "conversation.closed",

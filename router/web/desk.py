@@ -18,6 +18,7 @@ from router.actions import (
     presence,
     quoting,
     replying,
+    snoozing,
     supervising,
     transferring,
     wrapping,
@@ -31,6 +32,7 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
+from router.model.quotes import OPEN
 from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
@@ -88,7 +90,8 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
-        outcomes=OUTCOMES, steps=screens.STEPS, reached=screens.reached, international=international,
+        outcomes=OUTCOMES, open_quotes=OPEN, snoozes=(snoozing.DAYS, snoozing.REASONS),
+        steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
@@ -238,6 +241,18 @@ async def dispose(request: web.Request) -> web.Response:
 async def never_again(request: web.Request) -> web.Response:
     """The person is not to be called any more, at whatever point the task is."""
     return await _act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/quotes/{id:\d{1,19}}/snooze")
+async def snooze(request: web.Request) -> web.Response:
+    """A quote of the person in the agent's hands is left alone for `days` business days."""
+    return await _act(request, lambda w, signed: snoozing.snooze(
+        w, row_id(request), signed.agent.id, _number(signed.form, "days"), signed.form.get("reason", "")))
+
+
+@routes.post(r"/desk/quotes/{id:\d{1,19}}/wake")
+async def wake(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")
