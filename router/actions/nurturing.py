@@ -333,9 +333,10 @@ async def sold(w: Writing, quote: Quote) -> None:
 # What the agent and the house do
 
 
-async def snooze(w: Writing, quote_id: int, until: datetime, agent_id: int) -> datetime:
-    """The agent asks that nobody bothers about this quote until then (aware); how long that is granted: ten business
-    days at most. Raises Conflict when the quote is not open, Invalid for a time that has passed."""
+async def snooze(w: Writing, quote_id: int, until: datetime, agent_id: int, *, reason: str = "") -> datetime:
+    """The agent asks that nobody bothers about this quote until then (aware), for a coded reason; how long that is
+    granted: ten business days at most. Raises Conflict when the quote is not open, Invalid for a time that has
+    passed."""
     quote = await w.session.locked(Quote, quote_id)
     if quote is None or quote.state not in OPEN:
         raise Conflict("This quote is not open any more.")
@@ -347,12 +348,29 @@ async def snooze(w: Writing, quote_id: int, until: datetime, agent_id: int) -> d
     quote.snoozed_until = granted
     await w.session.flush()
     w.fact("quote.snoozed", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id,
-           agent_id=agent_id, until=granted.isoformat())
+           agent_id=agent_id, until=granted.isoformat(), reason=reason)
     enrolment = await cadences.live_of_quote(w.session, quote.id)
     if enrolment is not None:
         await enrolling.rest(w, enrolment, "snooze", granted)
     await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, granted)
     return granted
+
+
+async def wake(w: Writing, quote_id: int, agent_id: int) -> None:
+    """The quote is not left alone any longer: it is looked at, and its cadence goes on. Raises Conflict when the quote
+    is not open; one that is awake stays so."""
+    quote = await w.session.locked(Quote, quote_id)
+    if quote is None or quote.state not in OPEN:
+        raise Conflict("This quote is not open any more.")
+    if quote.snoozed_until is None or quote.snoozed_until <= w.now:
+        return
+    quote.snoozed_until = None
+    await w.session.flush()
+    w.fact("quote.woken", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id, agent_id=agent_id)
+    enrolment = await cadences.live_of_quote(w.session, quote.id)
+    if enrolment is not None:
+        await enrolling.resume(w, enrolment, ("snooze",))
+    await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now)
 
 
 async def information_sent(w: Writing, contact_id: int) -> None:

@@ -25,14 +25,15 @@ async def begin(w: Writing, call: Call) -> None:
 
 
 async def begin_task(w: Writing, task: Task) -> None:
-    """The same for any task somebody was engaged in. Who still writes meanwhile gets another agent."""
+    """The same for any task somebody was engaged in. Who still writes meanwhile gets another agent. How it went may be
+    known already: then there is nothing to wait for."""
     queue = await tasks.queue_of(w.session, task)
     hard_end = w.now + timedelta(seconds=queue.wrap_most_seconds)
     until = hard_end if queue.wrap_mode is WrapMode.until_done else w.now + timedelta(seconds=queue.wrap_seconds)
     if not await _talked(w, task, until):
         return
-    if queue.wrap_mode is WrapMode.none:
-        await _end(w, task, Disposition.unclassified)
+    if queue.wrap_mode is WrapMode.none or task.disposition is not None:
+        await _end(w, task, task.disposition or Disposition.unclassified)
         return
     if queue.wrap_mode is not WrapMode.until_done:
         await alarms.set_alarm(w.session, TASK_WRAP, task.id, until)

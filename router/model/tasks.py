@@ -114,6 +114,13 @@ BY_AGENT = (
     Disposition.do_not_call,
 )
 
+NOT_REACHED = (
+    Disposition.third_person, Disposition.voicemail, Disposition.voicemail_left, Disposition.hung_up,
+)
+NEVER_AGAIN = (Disposition.wrong_number, Disposition.do_not_call)
+TALKED = tuple(one for one in BY_AGENT if one not in (*NOT_REACHED, *NEVER_AGAIN))
+"""What an agent can say, in the groups in which he is asked."""
+
 NOBODY_ELSE = datetime(9999, 1, 1, tzinfo=UTC)
 """Until when a task is kept that only its owner may take, be he there or not."""
 

@@ -73,3 +73,20 @@ async def moved_by_person(session: WriteSession, contact_id: int, now: datetime)
         .where(Quote.contact_id == contact_id, Quote.state.in_(OPEN), Quote.idle_base < now)
         .values(idle_base=now)
     )
+
+
+_IN_HANDS = text(
+    """
+    select exists (
+      select from quotes q join contacts his on his.id = q.contact_id
+        join tasks t on t.agent_id = :agent and t.state in ('reserved', 'connecting', 'engaged', 'wrapping')
+        join contacts held on held.id = t.contact_id
+      where q.id = :quote and coalesce(held.merged_into, held.id) = coalesce(his.merged_into, his.id)
+    )
+    """
+)
+
+
+async def in_hands_of(session: ReadSession, quote_id: int, agent_id: int) -> bool:
+    """Whether the agent holds a task of this quote's person."""
+    return bool((await session.rows(_IN_HANDS, {"quote": quote_id, "agent": agent_id}))[0][0])

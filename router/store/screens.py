@@ -34,10 +34,11 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, promises, rooms, stations, why
+from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, why
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.occasions import Occasion
 from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
 
@@ -52,7 +53,7 @@ MOST_FACTS = 60
 TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
-    "quote.imported", "quote.signed_elsewhere",
+    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
     "guard.defer", "conversation.opened", "conversation.closed",
@@ -115,7 +116,7 @@ class QuoteView:
 @dataclass(frozen=True)
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
-    was one, `quote` when the task is about a quiet one."""
+    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it."""
 
     task: Task
     lead: Lead
@@ -131,6 +132,7 @@ class Work:
     threads: Sequence[ThreadView] = ()
     earlier: Sequence[ThreadView] = ()
     room: Room | None = None
+    occasion: Occasion | None = None
 
     @property
     def thread(self) -> ThreadView | None:
@@ -350,7 +352,10 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     receipts = await session.scalars(_RECEIPTS, of_contact)
     quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
-    work = Work(task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline)
+    occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None
+    work = Work(
+        task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline, occasion=occasion
+    )
     # A ringing call is not to wait for what is only read when it is answered.
     if task.state is TaskState.reserved and task.kind not in WITHOUT_TELEPHONE:
         return work

@@ -1,7 +1,7 @@
 """The agent's desk: three zones that never move, and the buttons in them."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -11,12 +11,14 @@ from aiohttp import web
 from markupsafe import Markup
 
 from router.actions import (
+    barring,
     calling,
     consulting,
     dispatch,
     presence,
     quoting,
     replying,
+    snoozing,
     stationing,
     supervising,
     transferring,
@@ -31,7 +33,8 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.tasks import BY_AGENT, Disposition, Reservation, ReservationState, Task
+from router.model.quotes import OPEN
+from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -49,6 +52,14 @@ WRITTEN_IN = frozenset({"offer", "reply"})
 """Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
 
 WISHES = (Wish.ready, Wish.ready_once, Wish.paused, Wish.off)
+
+
+OUTCOMES: Mapping[str, Sequence[tuple[Disposition, str]]] = {
+    "talked": list(zip(TALKED, "1234567", strict=True)),
+    "not_reached": list(zip(NOT_REACHED, "t890", strict=True)),
+    "never_again": list(zip(NEVER_AGAIN, "wx", strict=True)),
+}
+"""The outcomes an agent can give, in groups, each with its key: always the same one."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,8 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
-        dispositions=BY_AGENT, steps=screens.STEPS, reached=screens.reached, international=international,
+        outcomes=OUTCOMES, open_quotes=OPEN, snoozes=(snoozing.DAYS, snoozing.REASONS),
+        steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
@@ -234,6 +246,24 @@ async def leave(request: web.Request) -> web.Response:
 async def dispose(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: wrapping.dispose(
         w, row_id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
+
+
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/never")
+async def never_again(request: web.Request) -> web.Response:
+    """The person is not to be called any more, at whatever point the task is."""
+    return await _act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/quotes/{id:\d{1,19}}/snooze")
+async def snooze(request: web.Request) -> web.Response:
+    """A quote of the person in the agent's hands is left alone for `days` business days."""
+    return await _act(request, lambda w, signed: snoozing.snooze(
+        w, row_id(request), signed.agent.id, _number(signed.form, "days"), signed.form.get("reason", "")))
+
+
+@routes.post(r"/desk/quotes/{id:\d{1,19}}/wake")
+async def wake(request: web.Request) -> web.Response:
+    return await _act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from sqlalchemy import select
 
 from router.actions import dispatch
 from router.book import Book
 from router.model.agents import Agent
 from router.model.campaigns import Campaign
-from router.model.tasks import Reservation, ReservationState, Task, TaskState
+from router.model.suppressions import Suppression
+from router.model.tasks import Disposition, Reservation, ReservationState, Task, TaskState
 from router.web import streams
 from tests import making
 from tests.conftest import until
@@ -191,3 +193,66 @@ async def test_why_it_rings_here_is_fetched_when_somebody_wants_to_know(house: H
         await dispatch.run_round(w, 1)
     await page.get_by_text("Why me?").click()
     await expect(page.get_by_text("First in its class (waits to be called now)")).to_be_visible()
+
+
+async def _wrapping(house: House, page: Page, ana: Agent) -> Reservation:
+    held = await _talking(house, ana)
+    async with house.book.writing() as w:
+        await w.move(Task, held.task_id, TaskState.wrapping)
+        w.hint(f"agent:{ana.id}")
+    await expect(page.locator("#work")).to_contain_text("How did it go?")
+    return held
+
+
+async def _outcome(house: House) -> Disposition | None:
+    async with house.book.reading() as r:
+        task = await r.session.get(Task, 1)
+    assert task is not None
+    return task.disposition
+
+
+async def test_an_outcome_is_given_by_its_key_but_not_while_somebody_writes(
+    house: House, page: Page, ana: Agent
+) -> None:
+    await _wrapping(house, page, ana)
+    await page.click("[name='label.0']")
+    await page.keyboard.press("5")
+    await expect(page.locator("[name='label.0']")).to_have_value("5")
+    await page.locator("#work").focus()
+    await page.click("#keys")
+    await expect(page.locator("#keys")).to_have_attribute("aria-pressed", "false")
+    await page.locator("#work").focus()
+    await page.keyboard.press("5")
+    await expect(page.locator("#outcome-not_interested kbd")).to_be_hidden()
+    await page.reload()
+    await expect(page.locator("#keys")).to_have_attribute("aria-pressed", "false")
+    await page.keyboard.press("5")
+    assert await _outcome(house) is None, "single keys are off, also after the page is loaded anew"
+    await page.click("#keys")
+    await page.locator("#work").focus()
+    await page.keyboard.press("5")
+    await expect(page.locator("#work")).not_to_contain_text("How did it go?")
+    assert await _outcome(house) is Disposition.not_interested
+
+
+async def test_call_again_opens_the_form_of_the_promise(house: House, page: Page, ana: Agent) -> None:
+    await _wrapping(house, page, ana)
+    await page.locator("#work").focus()
+    await page.keyboard.press("3")
+    await expect(page.locator("#callback-day")).to_be_focused()
+    assert await _outcome(house) is None
+    await page.click("#outcome-no-time")
+    await expect(page.locator("#work")).not_to_contain_text("How did it go?")
+    assert await _outcome(house) is Disposition.callback
+
+
+async def test_never_again_is_one_press_whatever_alphabet_the_keyboard_writes(
+    house: House, page: Page, ana: Agent
+) -> None:
+    await ring(house, ana)
+    await expect(page.locator("#never")).to_be_visible()
+    await page.evaluate('''() => document.body.dispatchEvent(new KeyboardEvent("keydown", {
+        key: "\u0447", code: "KeyX", bubbles: true, cancelable: true }))''')
+    await expect(page.locator("#work")).not_to_contain_text("Carmen Ruiz")
+    async with house.book.reading() as r:
+        assert await r.session.scalar(select(Suppression.reason).where(Suppression.phone != "")) == "asked"

@@ -76,10 +76,29 @@
   });
 
   // -- keys -----------------------------------------------------------------------------------------------------------
+  // Whoever speaks to his computer, or hits keys by accident, turns single keys off; this browser remembers it.
+  const keys = document.getElementById("keys");
+  const withKeys = () => localStorage.getItem("keys") !== "off";
+  const showKeys = () => {
+    keys.hidden = false;
+    keys.setAttribute("aria-pressed", String(withKeys()));
+    document.documentElement.classList.toggle("no-keys", !withKeys());
+  };
+  keys.addEventListener("click", () => { localStorage.setItem("keys", withKeys() ? "off" : "on"); showKeys(); });
+  showKeys();
+  // Where the alphabet is another one, the key's place on the keyboard counts.
+  const pressed = ({ key, code }) => /^[a-z0-9]$/i.test(key) ? key.toLowerCase() : (/^(?:Key|Digit)([A-Z0-9])$/.exec(code)?.[1] ?? key).toLowerCase();
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest("input, select, textarea")) return;
-    const button = document.querySelector(`button[data-key="${CSS.escape(event.key.toLowerCase())}"]:not(:disabled)`);
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !withKeys()) return;
+    if (event.target.closest("input, select, textarea, [contenteditable]")) return;
+    const button = document.querySelector(`button[data-key="${CSS.escape(pressed(event))}"]:not(:disabled)`);
     if (button) { event.preventDefault(); button.click(); }
+  });
+  document.addEventListener("click", (event) => {
+    const opened = document.getElementById(event.target.closest("[data-opens]")?.dataset.opens ?? "");
+    if (!opened) return;
+    opened.open = true;
+    opened.querySelector("input")?.focus();
   });
 
   document.addEventListener("click", (event) => {

@@ -1,0 +1,139 @@
+"""Why this call now: what the desk says of a call that nobody has asked for this minute."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from router.actions import dispatch, nurturing
+from router.book import Book
+from router.model.agents import Agent, Wish
+from router.model.conversations import Channel, Conversation, ConversationState, Direction, Message
+from router.model.promises import Promise, PromiseMode, PromiseState
+from router.model.tasks import TIER_PROMISE, Task, TaskKind, TaskState
+from tests import making
+from tests.actions.test_cadences import STALE, quiet
+from tests.conftest import Clock
+from tests.web.desking import Browser, House, browsing, working
+
+HOSTILE = "<b>¿Es definitivo?</b> {{7*7}}"
+
+
+@pytest.fixture
+async def house(book: Book) -> AsyncIterator[House]:
+    async with working(book) as house:
+        yield house
+
+
+@pytest.fixture
+async def ana(house: House) -> Agent:
+    return await house.agent("ana", locale="en", ready=False)
+
+
+@pytest.fixture
+async def browser(house: House, ana: Agent) -> AsyncIterator[Browser]:
+    async with browsing(house) as browser:
+        await browser.sign_in()
+        yield browser
+
+
+async def rings(house: House, ana: Agent) -> Task:
+    """What waits rings at Ana."""
+    async with house.book.writing() as w:
+        locked = await w.session.locked(Agent, ana.id)
+        assert locked is not None
+        locked.wish, locked.idle_since, locked.heartbeat_at = Wish.ready, w.now, w.now
+        await w.session.flush()
+        await dispatch.run_round(w, 1)
+    async with house.book.reading() as r:
+        held = await r.session.scalar(select(Task).where(Task.agent_id == ana.id))
+    assert held is not None
+    assert held.state is TaskState.reserved
+    return held
+
+
+async def wrote(house: House, task: Task, text: str, channel: Channel = Channel.sms, lead_id: int = 0) -> None:
+    async with house.book.writing() as w:
+        thread = Conversation(
+            campaign_id=task.campaign_id, contact_id=task.contact_id, lead_id=lead_id or task.lead_id, channel=channel,
+            state=ConversationState.closed, created_at=w.now, last_at=w.now, address="+12025550155",
+        )
+        w.session.add(thread)
+        await w.session.flush()
+        w.session.add(Message(conversation_id=thread.id, direction=Direction.incoming, text=text, at=w.now))
+
+
+async def test_a_quiet_quote_rings_with_its_reason_its_amount_and_the_last_words(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    async with house.book.writing() as w:
+        quote = await quiet(w, {}, {"delay": 2}, key="sol")
+        quote.last_open_at = quote.idle_base = w.now - timedelta(hours=30)
+        number = quote.known_as
+        before = await w.session.locked(Task, 1)
+        assert before is not None
+        before.ended_at = w.now
+        await w.session.flush()
+    clock.forward(STALE)
+    async with house.book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    task = await rings(house, ana)
+    await wrote(house, task, HOSTILE)
+    _, page = await browser.get("/desk")
+    because = page[page.index('class="because"'):page.index("</dl>", page.index('class="because"'))]
+    assert "Why this call now" in because
+    assert "The offer was read and not signed" in because
+    assert "Ours, step 1 of 2" in because
+    assert f"Quote {number}" in because
+    assert "valid until" in because
+    assert "Sun 22 Nov, 07:00 CET" in because, "when he opened it"
+    assert "Quote sent" in because, "how the last task ended"
+    assert "&lt;b&gt;¿Es definitivo?&lt;/b&gt; {{7*7}}" in because
+    assert "May be called:" in because
+    assert "agreed to offers" in because
+    assert "<a " not in because
+    assert "/q/" not in because
+    await browser.post("/desk/reservations/1/accept")
+    _, page = await browser.get("/desk")
+    assert "The offer was read and not signed" in page, "and while it is being made"
+
+
+async def test_a_promised_call_says_for_when_it_was_promised(house: House, browser: Browser, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        lead = await making.lead(w, house.queue)
+        task = await making.task(w, house.queue, lead, tier=TIER_PROMISE)
+        w.session.add(Promise(
+            campaign_id=task.campaign_id, queue_id=task.queue_id, state=PromiseState.offered, starts_at=w.now,
+            wall="2026-11-23T12:00", zone="Atlantic/Canary", tzdata="2026a", created_at=w.now,
+            contact_id=task.contact_id, lead_id=lead.id, task_id=task.id, mode=PromiseMode.team,
+        ))
+    await rings(house, ana)
+    _, page = await browser.get("/desk")
+    assert "Promised for Mon 23 Nov, 12:00 WET" in page
+    assert "the team" in page
+
+
+async def test_what_was_written_in_a_chat_of_another_request_is_not_his_last_word(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        lead = await making.lead(w, house.queue)
+        other = await making.lead(w, house.queue, "+12025550109")
+        task = await making.task(w, house.queue, lead, kind=TaskKind.nurture)
+    await wrote(house, task, "Typed by a stranger", Channel.web_chat, other.id)
+    await rings(house, ana)
+    _, page = await browser.get("/desk")
+    assert "Why this call now" in page
+    assert "Typed by a stranger" not in page
+    await wrote(house, task, "x" * 500, Channel.whatsapp)
+    _, page = await browser.get("/desk")
+    assert "x" * 280 + "…</q>" in page
+
+
+async def test_who_waits_at_the_telephone_is_asked_for_no_reason(house: House, browser: Browser, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        await making.task(w, house.queue, await making.lead(w, house.queue))
+    await rings(house, ana)
+    _, page = await browser.get("/desk")
+    assert "Why this call now" not in page
