@@ -29,6 +29,7 @@ from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
 from router import failpoints, logs
+from router import plan as planned
 from router import replay as replaying
 from router.actions import (
     admitting,
@@ -55,12 +56,13 @@ from router.actions import (
     rescuing,
     sealing,
     signing,
+    stationing,
     stepping,
     telling,
     wrapping,
 )
 from router.alarms import Alarms, Handler, Late
-from router.book import Batcher, Book
+from router.book import Batcher, Book, Writing
 from router.canary import Canary
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
@@ -73,6 +75,7 @@ from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
 from router.model.packs import WrongPack
+from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
@@ -114,7 +117,11 @@ LEG_SECONDS = 5.0
 ALARMS: Mapping[str, Handler | Late] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
     dispatch.CALL_CONNECT: calling.connect_timeout,
+    stationing.STATION_ANSWER: stationing.unanswered,
+    stationing.STATION_ENDS: stationing.time_is_up,
+    stationing.STATION_DIAL: calling.station_dials,
     consulting.CONSULTATION_ANSWER: consulting.unanswered,
+    consulting.ASKER_GONE: calling.asker_gone,
     wrapping.TASK_WRAP: wrapping.wrap_up_ends,
     wrapping.WRAP_OVERRUN: wrapping.overruns,
     enrolling.QUOTE_CHECK: nurturing.check_quote,
@@ -298,6 +305,7 @@ async def _working(
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),
+            Sweep("stations", lambda: _close_unwanted(book), every=2.0),
             Sweep("aging", rounds.age),
             Sweep("forecast", rounds.foresee, every=30.0),
             Sweep("clock", rounds.set_right),
@@ -367,6 +375,11 @@ async def _background(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[Callab
         yield stop
     finally:
         await stop()
+
+
+async def _close_unwanted(book: Book) -> None:
+    async with book.writing() as w:
+        await stationing.close_unwanted(w)
 
 
 async def _roll(book: Book) -> None:
@@ -492,23 +505,39 @@ async def take_register(settings: Settings, file: Path, register: str, as_of: da
     return 0
 
 
+async def _moves(
+    book: Book, can_mail: bool, apply: Callable[[Writing], Awaitable[list[configuring.Change]]]
+) -> tuple[list[configuring.Change], list[str]]:
+    """What a change changes, and what it would move of what is planned. Nothing of it stays."""
+    changes: list[configuring.Change] = []
+    before: Ahead | None = None
+    after: Ahead | None = None
+    with contextlib.suppress(_OnlyLooking):
+        async with book.writing() as w:
+            before = await planned.of_all(w.session, w.now, can_mail=can_mail)
+            changes = await apply(w)
+            if any(change.thing.startswith(planned.MOVERS) for change in changes):
+                await w.session.flush()
+                after = await planned.of_all(w.session, w.now, can_mail=can_mail)
+            raise _OnlyLooking
+    if before is None or after is None or not before.quotes:
+        return changes, []
+    return changes, await asyncio.to_thread(planned.would_move, before, after)
+
+
 async def apply_text(settings: Settings, text: str, agree: Callable[[Sequence[object]], bool]) -> int:
-    """`hablemos apply FILE.toml`, a configuration or a pack: `agree` is shown the difference, and asked. Raises
-    WrongFile, Refusal."""
+    """`hablemos apply FILE.toml`, a configuration or a pack: `agree` is shown the difference and what it would move,
+    and asked. Raises WrongFile, Refusal."""
     if publishing.is_pack(text):
         return await _apply_pack(settings, text, agree)
     plan = read(text)
     async with _opened(settings) as book:
-        changes: list[configuring.Change] = []
         hashes = await _hashes(plan)
-        with contextlib.suppress(_OnlyLooking):
-            async with book.writing() as w:
-                changes = await configuring.apply(w, plan, hashes)
-                raise _OnlyLooking
+        changes, moves = await _moves(book, settings.smtp_url is not None, lambda w: configuring.apply(w, plan, hashes))
         if not changes:
             print("Nothing to change.")
             return 0
-        if not await asyncio.to_thread(agree, changes):
+        if not await asyncio.to_thread(agree, [*changes, *moves]):
             print("Nothing was changed.")
             return 1
         async with book.writing() as w:
@@ -557,11 +586,31 @@ async def replay(settings: Settings, options: argparse.Namespace) -> int:
     """`hablemos replay`: what is on record is read by connections that cannot write. Raises WrongInput, WrongFile,
     Refusal."""
     wanted = replaying.wanted(options)
+    async with _looking(settings) as (session, now):
+        seen = await replaying.read(wanted, session, now)
+    return replaying.tell(wanted, seen)
+
+
+async def plan(settings: Settings, options: argparse.Namespace) -> int:
+    """`hablemos plan`: what is ahead is read by connections that cannot write. Raises WrongInput, Refusal."""
+    wanted = planned.wanted(options)
+    async with _looking(settings) as (session, now):
+        ahead = await planned.read(wanted, session, now, can_mail=settings.smtp_url is not None)
+    return planned.tell(wanted, ahead)
+
+
+@asynccontextmanager
+async def _looking(settings: Settings) -> AsyncIterator[tuple[ReadSession, datetime]]:
+    """The database by a connection that cannot write, and its time. Raises Refusal."""
     async with database(settings) as url:
         engine = make_reading_engine(url, connections=1, statement_seconds=600)
         try:
             async with engine.connect() as connection:
-                seen = await replaying.read(wanted, ReadSession(connection), await DatabaseClock().now(connection))
+                session = ReadSession(connection)
+                try:
+                    yield session, await DatabaseClock().now(connection)
+                finally:
+                    await session.close()
         except Exception as error:
             if lost_connection(error):
                 raise Refusal("the database does not answer") from error
@@ -570,7 +619,6 @@ async def replay(settings: Settings, options: argparse.Namespace) -> int:
             raise
         finally:
             await engine.dispose()
-    return replaying.tell(wanted, seen)
 
 
 async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 
 def _parser() -> argparse.ArgumentParser:
+    from router.plan import options as planning
     from router.replay import options as replaying
     from router.whatif import options
 
@@ -63,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     _serving(replay)
     replaying(replay)
+    plan = commands.add_parser(
+        "plan", help="what the next days will bring: calls and messages by the hour, what is in the way, who is needed",
+        description="Plays the next days forward with the very rules that call and write. "
+        "Example: hablemos plan --days 14 --campaign luz --svg plan.svg",
+    )
+    _serving(plan)
+    planning(plan)
     phonebox = commands.add_parser("phonebox", help="the local carrier alone")
     phonebox.add_argument("--port", type=int, default=8081)
     phonebox.add_argument("--account", required=True)
@@ -98,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _run(options: argparse.Namespace) -> int:
     commands = {
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
-        "phonebox": _phonebox, "simulate": _simulate, "replay": _replay, "register": _register,
+        "phonebox": _phonebox, "simulate": _simulate, "replay": _replay, "register": _register, "plan": _plan,
     }
     return await commands[options.command](options)
 
@@ -188,6 +196,12 @@ async def _replay(options: argparse.Namespace) -> int:
     from router.app import replay
 
     return await replay(_settings(options), options)
+
+
+async def _plan(options: argparse.Namespace) -> int:
+    from router.app import plan
+
+    return await plan(_settings(options), options)
 
 
 async def _phonebox(options: argparse.Namespace) -> int:

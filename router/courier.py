@@ -318,7 +318,10 @@ class Courier:
 
 def join_order(order: Mapping[str, object]) -> JoinOrder:
     """The port's order from the row's. Raises KeyError when it is not one."""
-    return JoinOrder(*(str(order[name]) for name in ("carrier_id", "ref", "room", "room_ref")))
+    return JoinOrder(
+        carrier_id=str(order["carrier_id"]), ref=str(order["ref"]), room=str(order["room"]),
+        room_ref=str(order["room_ref"]), ends_room=bool(order.get("ends_room", True)),
+    )  # fmt: skip
 
 
 def prompt_order(order: Mapping[str, Any]) -> Prompt:
@@ -332,4 +335,6 @@ def leg_order(order: Mapping[str, object]) -> LegOrder:
         ref=str(order["ref"]), room=str(order["room"]), room_ref=str(order["room_ref"]),
         role=LegRole(str(order["role"])), to=str(order["to"]), caller_id=str(order["caller_id"]),
         ring_seconds=int(str(order["ring_seconds"])), ends_room=bool(order["ends_room"]),
+        longest_seconds=int(str(order.get("longest_seconds", LegOrder.longest_seconds))),
+        shared_room=bool(order.get("shared_room")),
     )  # fmt: skip

@@ -186,7 +186,7 @@ async def end(w: Writing, after: Delivery, kind: DeliveryKind, order: dict[str, 
     """Queues the end of a room or a leg because of what became of `after`; once for each."""
     await outgoing.post(
         w, kind, f"{kind.value}-after:{after.id}", order, campaign_id=after.campaign_id, lead_id=after.lead_id,
-        call_id=after.call_id,
+        call_id=after.call_id, station_id=after.station_id,
     )
 
 

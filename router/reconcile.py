@@ -11,6 +11,7 @@ from router.actions import answering, calling
 from router.book import Book
 from router.model.arrivals import ASK_AGAIN, Arrival
 from router.model.calls import Call, CallState, Leg
+from router.model.stations import Station, StationState
 from router.ports import (
     Carrier,
     LegFound,
@@ -23,7 +24,7 @@ from router.ports import (
     RoomChange,
     RoomMoved,
 )
-from router.store import arrivals, calls
+from router.store import arrivals, calls, stations
 
 QUIET = timedelta(seconds=6)
 """A leg younger than this is not asked about: its own messages are still on their way."""
@@ -41,9 +42,37 @@ class Reconciler:
         self._book = book
         self._carrier = carrier
         self._asked: dict[int, float] = {}
+        self._listening: dict[int, float] = {}
 
     async def sweep(self) -> int:
         """How many legs were asked about."""
+        return await self._sweep_calls() + await self._sweep_stations()
+
+    async def _sweep_stations(self) -> int:
+        """Agents who stay on the line, and telephones that should have left their rooms."""
+        async with self._book.reading() as r:
+            living = await stations.listening(r.session, r.now - QUIET, 500)
+            left_over = await stations.left_over(r.session, r.now - QUIET, AT_ONCE)
+        now = asyncio.get_running_loop().time()
+        self._listening = {one.id: self._listening[one.id] for one in living if one.id in self._listening}
+        due = [one for one in living if self._listens(one, now)][:AT_ONCE]
+        for one in due:
+            self._listening[one.id] = now
+        await asyncio.gather(*(self._tell(one.ref, one.carrier_id) for one in due),
+                             *(self._tell(leg.ref, leg.carrier_id) for leg in left_over))
+        return len(due) + len(left_over)
+
+    def _listens(self, station: Station, now: float) -> bool:
+        pause = LATER_SECONDS if station.state is StationState.standing else SOON_SECONDS
+        return station.id not in self._listening or self._listening[station.id] + pause <= now
+
+    async def _tell(self, ref: str, carrier_id: str) -> None:
+        found = await self._find(carrier_id)
+        if found is not None:
+            async with self._book.writing() as w:
+                await calling.on_event(w, LegMoved(ref, carrier_id, found.stage, found.outcome))
+
+    async def _sweep_calls(self) -> int:
         async with self._book.reading() as r:
             living = await calls.living_legs(r.session, r.now - QUIET, 500)
         now = asyncio.get_running_loop().time()
@@ -85,14 +114,10 @@ class Reconciler:
             return None
 
     async def _ask(self, leg: Leg) -> None:
-        found = await self._find(leg.carrier_id)
-        if found is None:
-            return
-        if leg.came_in:
+        if not leg.came_in:
+            await self._tell(leg.ref, leg.carrier_id)
+        elif (found := await self._find(leg.carrier_id)) is not None:
             await self._ask_room(leg, found)
-            return
-        async with self._book.writing() as w:
-            await calling.on_event(w, LegMoved(leg.ref, leg.carrier_id, found.stage, found.outcome))
 
     async def _ask_room(self, leg: Leg, found: LegFound) -> None:
         """A caller's line says nothing of the room: whether he is in it, only the room does."""

@@ -222,6 +222,12 @@ def explain(verdict: Verdict, locale: str, zone: str) -> str:
     )
 
 
+def why(rule: str, detail: Mapping[str, Any], locale: str) -> str:
+    """What a rule of the guard forbids, without saying until when: "weekend (ES-96.2)"."""
+    reasons = [(rule, rule.rpartition(".")[2], _shown(detail, locale))]
+    return wording().text("guard/explain.txt", locale, word="why", reasons=reasons, when={}).strip()
+
+
 def _shown(detail: Mapping[str, Any], locale: str) -> Mapping[str, Any]:
     """The detail of a rule with its days as people read them."""
     days = {name: day(date.fromisoformat(detail[name][:10]), locale) for name in ("as_of", "expires", "in_force")

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from router.model.base import State
 from router.model.calls import CallState
 from router.model.consultations import ConsultationState
+from router.model.stations import StationState
 from router.model.tasks import ReservationState, TaskState
 from router.store.db import ReadSession
 
@@ -18,6 +19,7 @@ def _moves(noun: str, states: type[State]) -> str:
 
 _STATES = {
     "task": TaskState, "call": CallState, "reservation": ReservationState, "consultation": ConsultationState,
+    "station": StationState,
 }
 _LEGAL = ",".join(_moves(noun, states) for noun, states in _STATES.items())
 
@@ -51,6 +53,12 @@ RULES = {
         select n.id from consultations n join calls c on c.id = n.call_id
         where n.state = 'ringing' and (not c.on_hold or not exists (select from alarms a
           where a.kind = 'consultation.answer' and a.subject_id = n.id and a.state = 'pending'))""",
+    "who has hung up while he asked a colleague is replaced by an alarm": """
+        select c.id from calls c join consultations n on n.call_id = c.id and n.state in ('ringing', 'joined')
+        where not exists (select from legs l where l.call_id = c.id and l.role = 'agent' and l.ended_at is null)
+        and not exists (select from stations s where s.id = c.station_id and s.ended_at is null)
+        and not exists (select from alarms a
+          where a.kind = 'consultation.asker_gone' and a.subject_id = c.id and a.state = 'pending')""",
     "a colleague's telephone is in the call as long as he is asked": """
         select l.id from legs l where l.role = 'colleague' and (l.ended_at is null) <> exists (
           select from consultations n where n.leg_id = l.id and n.state in ('ringing', 'joined'))""",
@@ -100,21 +108,22 @@ RULES = {
         select l.id from leads l left join facts f on f.lead_id = l.id
         group by l.id having count(f.id) <> l.seq or coalesce(max(f.seq), 0) <> l.seq
           or count(distinct f.seq) <> count(f.id)""",
-    "the last fact of a task, a call, a reservation or a consultation is its state": """
+    "the last fact of a task, a call, a reservation, a consultation or a station is its state": """
         select f.id from (
           select distinct on (split_part(kind, '.', 1), subject_id) id, kind, subject_id from facts
-          where kind ~ '^(task|call|reservation|consultation)\\.' and kind not in ('call.held', 'call.unheld')
+          where kind ~ '^(task|call|reservation|consultation|station)\\.' and kind not in ('call.held', 'call.unheld')
           order by split_part(kind, '.', 1), subject_id, id desc) f
         left join tasks t on t.id = f.subject_id and f.kind = 'task.' || t.state
         left join calls c on c.id = f.subject_id and f.kind = 'call.' || c.state
         left join reservations r on r.id = f.subject_id and f.kind = 'reservation.' || r.state
         left join consultations n on n.id = f.subject_id and f.kind = 'consultation.' || n.state
-        where coalesce(t.id, c.id, r.id, n.id) is null""",
+        left join stations s on s.id = f.subject_id and f.kind = 'station.' || s.state
+        where coalesce(t.id, c.id, r.id, n.id, s.id) is null""",
     "each move has one fact: they follow each other as states may": f"""
         select id from (
           select id, noun, state, lag(state) over (partition by noun, subject_id order by id) as before from (
             select id, subject_id, split_part(kind, '.', 1) as noun, split_part(kind, '.', 2) as state from facts
-            where kind ~ '^(task|call|reservation|consultation)\\.' and kind not in ('call.held', 'call.unheld')
+            where kind ~ '^(task|call|reservation|consultation|station)\\.' and kind not in ('call.held', 'call.unheld')
           ) told) move
         where before is not null and (noun, before, state) not in ({_LEGAL})""",  # noqa: S608  constants
     "every place in a slot that is held or booked is counted": """
@@ -137,6 +146,27 @@ RULES = {
         select t.id from promises p join tasks t on t.id = p.task_id
         where p.state = 'offered' and p.mode = 'personal_strict' and t.state = 'queued'
           and (t.prefers is distinct from p.agent_id or t.prefers_until < '9000-01-01')""",
+    "an agent's telephone that rings for his station has an alarm, and so has the station's end": """
+        select s.id from stations s where s.ended_at is null and not (
+          exists (select from alarms a where a.kind = 'station.ends' and a.subject_id = s.id and a.state = 'pending')
+          and (s.state <> 'opening' or exists (select from alarms a
+            where a.kind = 'station.answer' and a.subject_id = s.id and a.state = 'pending')))""",
+    "a station is over when it has ended": """
+        select id from stations where (state = 'ended') <> (ended_at is not null)
+          or state = 'standing' and standing_at is null""",
+    "a call in a live station is its agent's, in its room, and has no leg of his": """
+        select c.id from calls c join stations s on s.id = c.station_id
+        where c.ended_at is null and s.ended_at is null and (c.agent_id <> s.agent_id or c.room_ref <> s.room_ref
+          or exists (select from legs l where l.call_id = c.id and l.role = 'agent'))""",
+    "nobody is called into a station where somebody of an earlier call may be": """
+        select l.id from legs l join calls c on c.id = l.call_id join stations s on s.id = c.station_id
+        join calls e on e.station_id = c.station_id and e.id < c.id join legs o on o.call_id = e.id
+        where s.ended_at is null and c.ended_at is null and l.role = 'customer' and o.ended_at is null
+          and o.carrier_id <> '' and not exists (
+            select from deliveries d where d.dedupe_key = 'end_leg:' || o.id and d.state = 'done')""",
+    "a call that waits for its agent's station has an alarm": """
+        select c.id from calls c where c.state = 'agent_leg' and c.station_id is not null and not exists (
+          select from alarms a where a.kind = 'station.dial' and a.subject_id = c.id and a.state = 'pending')""",
     "a budget is never passed": "select 1 from budgets where used > cap",
 }
 

@@ -32,6 +32,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.walk": (),
     "router.whatif": ("router.model",),
     "router.replay": ("router.store", "router.model", "router.whatif"),
+    "router.plan": ("router.actions", "router.store", "router.model", "router.whatif"),
     "router.web": (
         "router.actions",
         "router.book",

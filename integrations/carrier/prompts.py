@@ -51,19 +51,20 @@ def render(prompt: Prompt, hook: Hook) -> bytes:
     return str(answer).encode()
 
 
-def room_markup(ref: str, room: str, room_ref: str, hook: Hook) -> str:
+def room_markup(ref: str, room: str, room_ref: str, hook: Hook, *, ends_room: bool = True) -> str:
     """The markup that takes a live call into a room."""
     answer = SDK.VoiceResponse()
-    _enter(answer, room, hook("turn", ref), hook("room", room_ref))
+    _enter(answer, room, hook("turn", ref), hook("room", room_ref), ends_room)
     return str(answer)
 
 
-def _enter(answer: Any, room: str, back: str, told: str) -> None:
+def _enter(answer: Any, room: str, back: str, told: str, ends_room: bool = True) -> None:
     # What comes after the room is asked at `back`, so that a caller whose agent is lost goes on waiting.
     dial = answer.dial(action=back, method="POST")
     dial.conference(
-        room, participant_label="customer", beep="false", start_conference_on_enter=True, end_conference_on_exit=True,
-        jitter_buffer_size="small", wait_url="", status_callback=told, status_callback_event=" ".join(ROOM_EVENTS),
+        room, participant_label="customer", beep="false", start_conference_on_enter=True,
+        end_conference_on_exit=ends_room, jitter_buffer_size="small", wait_url="", status_callback=told,
+        status_callback_event=" ".join(ROOM_EVENTS),
     )  # fmt: skip
 
 

@@ -90,7 +90,7 @@ class TwilioCarrier:
             return _named(placed.call_sid)
 
     async def join(self, order: JoinOrder) -> None:
-        markup = prompts.room_markup(order.ref, order.room, order.room_ref, self._hook)
+        markup = prompts.room_markup(order.ref, order.room, order.room_ref, self._hook, ends_room=order.ends_room)
         with our_errors():
             await self._api.calls(quote(order.carrier_id, safe="")).update_async(twiml=markup)
 

@@ -8,10 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import consulting, keeping, listing, outgoing, presence, promising, suppressing, wrapping
+from router.actions import (
+    consulting,
+    keeping,
+    listing,
+    outgoing,
+    presence,
+    promising,
+    stationing,
+    suppressing,
+    wrapping,
+)
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
 from router.actions.guarding import permit, refund
 from router.book import Writing
+from router.model.agents import Agent
 from router.model.arrivals import Arrival, ArrivalState
 from router.model.base import vouched
 from router.model.budgets import LEG_COST
@@ -22,13 +33,17 @@ from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Conflict
 from router.model.guard import Purpose
+from router.model.stations import Station, StationState
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls, consultations
+from router.store import alarms, arrivals, budgets, calls, consultations, stations
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
 """How long the carrier may take to tell that a leg we hung up has ended."""
+
+NOT_FOUND = "not_found"
+"""The error of a leg of which the carrier did not say what became of it."""
 
 _STAGES = list(LegStage)
 
@@ -60,10 +75,14 @@ async def on_event(w: Writing, event: LegMoved | RoomMoved) -> None:
         leg = await calls.leg_by_ref(w.session, event.ref)
         if leg is not None:
             await _leg_moved(w, leg, event)
+        elif (station := await stations.by_ref(w.session, event.ref)) is not None:
+            await _station_moved(w, station, event)
     else:
         call = await calls.call_by_room(w.session, event.room_ref)
         if call is not None:
             await _room_moved(w, call, event)
+        elif (station := await stations.by_room(w.session, event.room_ref)) is not None:
+            await _station_room_moved(w, station, event)
 
 
 async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
@@ -113,6 +132,83 @@ async def _room_moved(w: Writing, call: Call, event: RoomMoved) -> None:
                 await w.session.flush()
                 await _leg_ended(w, leg, LegOutcome.completed)
             return
+
+
+async def _station_moved(w: Writing, station: Station, event: LegMoved) -> None:
+    """The telephone of an agent who stays on the line."""
+    if event.stage is LegStage.ended:
+        await _station_gone(w, station, event.outcome.value)
+    elif event.stage is LegStage.answered:
+        await stationing.joined(w, station, event.carrier_id)
+    else:
+        await stationing.placed(w, station.id, event.carrier_id)
+
+
+async def _station_room_moved(w: Writing, station: Station, event: RoomMoved) -> None:
+    """The room outlives its calls: what happens in it is about the agent's own telephone, or about the call whose
+    telephone it is, or else the one under way."""
+    if event.change is RoomChange.ended:
+        await _station_gone(w, station, "room_ended", room_over=True)
+    elif event.role is LegRole.agent:
+        if event.change is RoomChange.joined:
+            await stationing.joined(w, station, event.carrier_id)
+        elif event.change is RoomChange.left:
+            await _station_gone(w, station, LegOutcome.completed.value)
+    elif event.change in (RoomChange.joined, RoomChange.left):
+        call = await stations.call_of(w.session, station.id, event.carrier_id)
+        if call is not None:
+            await _room_moved(w, call, event)
+
+
+async def _station_gone(w: Writing, station: Station, outcome: str, *, room_over: bool = False) -> None:
+    """The agent is not in his room any more, or nobody is. A call under way there ends as if his own telephone had."""
+    call = await stations.call_in(w.session, station.id)
+    asked = await consultations.live_of_call(w.session, call.id) if call is not None else None
+    if call is not None:
+        await w.session.locked(Task, call.task_id)
+    for agent_id in sorted({station.agent_id, *([asked.agent_id] if asked is not None else [])}):
+        await w.session.locked(Agent, agent_id)
+    over = await stationing.end(w, station, outcome, hang_up=False)
+    if call is not None and room_over and call.state is CallState.talking:
+        await end_call(w, call.id, Ended("completed"), end_room=False)
+    elif call is not None and over:
+        await _agent_dropped(w, call, outcome)
+
+
+async def _agent_dropped(w: Writing, call: Call, outcome: str) -> None:
+    legs = await calls.legs_of(w.session, call.id)
+    customer = next((one for one in legs if one.role == "customer"), None)
+    if call.state is CallState.talking:
+        if not await consulting.asker_left(w, call):
+            await end_call(w, call.id, Ended("completed"))
+        return
+    if customer is not None and not customer.came_in and await calls.out_of_house(w.session, customer):
+        await _agent_left(w, call)
+        return
+    if customer is not None and customer.came_in:
+        customer.ended_at = customer.ended_at or w.now
+        await w.session.flush()
+    await end_call(w, call.id, Ended(f"agent_{outcome}", requeue_without=call.agent_id))
+
+
+async def station_dials(w: Writing, call_id: int) -> None:
+    """Calls the customer into the room of the agent who stays on the line (an alarm's handler), as soon as he is there
+    and nobody of an earlier call can be any more."""
+    call = await w.session.locked(Call, call_id)
+    if call is None or call.state is not CallState.agent_leg or call.station_id is None:
+        return
+    station = await stations.live(w.session, call.station_id)
+    if station is None:
+        await end_call(w, call.id, Ended("station_ended", again=True))
+    elif station.state is not StationState.standing:
+        await alarms.set_alarm(w.session, stationing.STATION_DIAL, call.id, w.now + stationing.DIAL_AGAIN)
+    elif await stations.occupied(w.session, station.id, call.id):
+        if w.now - call.created_at >= stationing.FREE_WITHIN:
+            await _stuck(w, call, station.id)
+            return
+        await alarms.set_alarm(w.session, stationing.STATION_DIAL, call.id, w.now + stationing.DIAL_AGAIN)
+    else:
+        await _agent_joined(w, call.id)
 
 
 async def _joined(w: Writing, leg: Leg) -> None:
@@ -202,7 +298,11 @@ async def _somebody_there(w: Writing, call: Call) -> None:
     legs = await calls.legs_of(w.session, call.id)
     customer = next((one for one in legs if one.role == "customer"), None)
     ours = [one for one in legs if one.role != "customer"]
-    if customer is not None and not customer.came_in and ours and all(one.ended_at is not None for one in ours):
+    stays = await stations.live(w.session, call.station_id) is not None
+    rung = bool(ours) or call.station_id is not None
+    if customer is None or customer.came_in or stays:
+        return
+    if rung and all(one.ended_at is not None for one in ours):
         await suppressing.dropped(w, call, customer)
 
 
@@ -215,7 +315,7 @@ async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
         leg.joined_at = leg.joined_at or w.now
         await _customer_joined(w, call.id)  # only what was answered completes: the word of it is late, or lost
     if call.state is CallState.talking:
-        if leg.role != "agent" or not await consulting.asker_left(w, call):
+        if leg.role != "agent" or not await consulting.asker_hung_up(w, call):
             await end_call(w, call.id, Ended("completed"))
         return
     legs = await calls.legs_of(w.session, call.id)
@@ -225,7 +325,7 @@ async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
     elif leg.role == "agent" and customer is not None and await calls.out_of_house(w.session, customer):
         await _agent_left(w, call)
     else:
-        await end_call(w, call.id, _not_reached(call, legs))
+        await end_call(w, call.id, await _not_reached(w, call, legs))
 
 
 async def _caller_not_reached(w: Writing, call: Call, leg: Leg, customer: Leg) -> None:
@@ -249,8 +349,12 @@ async def _agent_left(w: Writing, call: Call) -> None:
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, w.now + timedelta(seconds=HANG_UP_SECONDS))
 
 
-def _not_reached(call: Call, legs: Sequence[Leg], otherwise: str = LegOutcome.failed.value) -> Ended:
+async def _not_reached(
+    w: Writing, call: Call, legs: Sequence[Leg], otherwise: str = LegOutcome.failed.value
+) -> Ended:
     """Why a call came to nothing. An agent's leg that ended is the agent's matter: the task waits for somebody else."""
+    if call.station_id is not None and await stations.live(w.session, call.station_id) is None:
+        return Ended("agent_left", requeue_without=call.agent_id)
     for leg in legs:
         if leg.role == "agent" and leg.ended_at is not None:
             return Ended(f"agent_{leg.outcome or otherwise}", requeue_without=call.agent_id)
@@ -268,19 +372,38 @@ async def end_call(w: Writing, call_id: int, ended: Ended, *, end_room: bool = T
     if call is None:
         return None
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
+    await alarms.cancel(w.session, stationing.STATION_DIAL, call.id, w.now)
     await consulting.call_over(w, call)
     for unplaced in await calls.stop_unplaced_legs(w.session, call.id, w.now):
         w.fact("delivery.abandoned", lead_id=call.lead_id, subject_id=unplaced.id, reason="call_ended")
         if unplaced.attempt_id is not None:
             await refund(w, unplaced.attempt_id)
     if end_room:
-        await outgoing.end_room(w, call)
+        await _empty_room(w, call, talked=talked)
     if talked:
         await wrapping.begin(w, call)
     else:
         await _never_talked(w, call, ended)
     w.hint(f"agent:{call.agent_id}", "wallboard")
     return call
+
+
+async def _empty_room(w: Writing, call: Call, *, talked: bool) -> None:
+    """Everybody is hung up, but an agent who stays on the line. A caller who may still be put through to him waits on:
+    then the room is given up, so that nobody else is called into it."""
+    station = await stations.live(w.session, call.station_id)
+    if station is None:
+        await outgoing.end_room(w, call)
+        return
+    for leg in await calls.legs_of(w.session, call.id):
+        if leg.ended_at is not None or leg.role != LegRole.customer:
+            continue
+        if leg.came_in and not talked:
+            await w.session.locked(Task, call.task_id)
+            await w.session.locked(Agent, call.agent_id)
+            await stationing.end(w, station, "stuck")
+        elif leg.carrier_id:
+            await outgoing.end_leg(w, call, leg)
 
 
 async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
@@ -311,10 +434,32 @@ async def connect_timeout(w: Writing, call_id: int) -> None:
     call = await w.session.locked(Call, call_id)
     if call is None or call.state is CallState.talking:
         return
-    if call.state is CallState.agent_leg:
+    if call.state is CallState.agent_leg and call.station_id is not None:
+        await _stuck(w, call, call.station_id)
+    elif call.state is CallState.agent_leg:
         await end_call(w, call_id, Ended("agent_timeout", requeue_without=call.agent_id))
     else:
-        await end_call(w, call_id, _not_reached(call, await calls.legs_of(w.session, call_id), "timeout"))
+        legs = await calls.legs_of(w.session, call_id)
+        await end_call(w, call_id, await _not_reached(w, call, legs, "timeout"))
+
+
+async def _stuck(w: Writing, call: Call, station_id: int) -> None:
+    """The room did not become free for this customer: it is given up, and he waits for whoever is free."""
+    await end_call(w, call.id, Ended("station_stuck", again=True))
+    station = await stations.live(w.session, station_id)
+    if station is not None:
+        await stationing.end(w, station, "stuck")
+
+
+async def asker_gone(w: Writing, call_id: int) -> None:
+    """The agent hung up while he asked a colleague, and it was not because of the customer (an alarm's handler). Has
+    the colleague gone too in this moment, the customer is with nobody, and the call is over."""
+    call = await w.session.locked(Call, call_id)
+    if call is None or call.state is not CallState.talking:
+        return
+    mine = [leg for leg in await calls.legs_of(w.session, call_id) if leg.role == "agent"]
+    if mine and mine[-1].ended_at is not None and not await consulting.asker_left(w, call):
+        await end_call(w, call_id, Ended("completed"))
 
 
 async def _own_call(w: Writing, call_id: int, agent_id: int) -> Call:
@@ -335,6 +480,9 @@ async def hang_up(w: Writing, call_id: int, agent_id: int) -> None:
 
 async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The carrier took the leg. If the call has ended meanwhile the leg is ended too."""
+    if delivery.call_id is None:
+        await stationing.placed(w, vouched(delivery.station_id), carrier_id)
+        return
     call = vouched(await w.session.locked(Call, vouched(delivery.call_id)))
     leg = vouched(await w.session.locked(Leg, vouched(delivery.leg_id)))
     leg.carrier_id = leg.carrier_id or carrier_id
@@ -342,7 +490,8 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
         if leg.ended_at is not None:
             await _late(w, leg)
         return
-    agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id))
+    agent_left = any(one.role == "agent" and one.ended_at for one in await calls.legs_of(w.session, call.id)) or (
+        call.station_id is not None and await stations.live(w.session, call.station_id) is None)
     if leg.came_in:
         # Too late he comes into a room that is over, where nobody is: he is fetched out of it and waits on.
         if leg.ended_at is not None or call.state is CallState.ended:
@@ -354,7 +503,16 @@ async def leg_placed(w: Writing, delivery: Delivery, carrier_id: str) -> None:
 async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
     """The carrier did not take the leg, or it is not there: the try never reached a telephone, so it is refunded. An
     abandoned one may have rung, and keeps its place in the caps."""
-    await w.session.locked(Call, vouched(delivery.call_id))
+    if delivery.call_id is None:
+        await _standing_leg_failed(w, vouched(delivery.station_id))
+        return
+    call = vouched(await w.session.locked(Call, delivery.call_id))
+    await _not_placed(w, delivery)
+    if delivery.error == NOT_FOUND and call.station_id is not None:
+        await _room_unsure(w, call, call.station_id)
+
+
+async def _not_placed(w: Writing, delivery: Delivery) -> None:
     if delivery.attempt_id is not None and delivery.state is not DeliveryState.abandoned:
         await refund(w, delivery.attempt_id)
     leg = await w.session.locked(Leg, vouched(delivery.leg_id))
@@ -363,6 +521,22 @@ async def leg_failed(w: Writing, delivery: Delivery, reason: str) -> None:
     leg.ended_at, leg.stage, leg.outcome = w.now, _STAGES.index(LegStage.ended), LegOutcome.failed.value
     await w.session.flush()
     await _leg_ended(w, leg, LegOutcome.failed)
+
+
+async def _standing_leg_failed(w: Writing, station_id: int) -> None:
+    station = await stations.live(w.session, station_id)
+    if station is not None:
+        await _station_gone(w, station, LegOutcome.failed.value)
+
+
+async def _room_unsure(w: Writing, call: Call, station_id: int) -> None:
+    """A telephone of which nobody knows may still come into the room, and whoever came next would hear it: the room is
+    given up."""
+    await w.session.locked(Task, call.task_id)
+    await w.session.locked(Agent, call.agent_id)
+    station = await stations.live(w.session, station_id)
+    if station is not None:
+        await stationing.end(w, station, "unsure")
 
 
 async def hold(w: Writing, call_id: int, agent_id: int, on: bool) -> None:

@@ -7,7 +7,7 @@ agents by rising number.
 
 from datetime import timedelta
 
-from router.actions import outgoing, presence, transferring
+from router.actions import outgoing, presence, stationing, transferring
 from router.actions.dispatch import AGENT_RING_SECONDS
 from router.book import Writing
 from router.model.agents import Agent
@@ -19,12 +19,17 @@ from router.model.contacts import Contact
 from router.model.errors import Conflict
 from router.model.tasks import Task, TaskState
 from router.ports import LegOutcome, LegRole, LegStage
-from router.store import agents, alarms, calls, consultations
+from router.store import agents, alarms, calls, consultations, stations
 
 CONSULTATION_ANSWER = "consultation.answer"
 """The alarm of a colleague who has not come in time."""
 ANSWER_WITHIN = timedelta(seconds=AGENT_RING_SECONDS + 15)
 """As long as his telephone rings, and what it takes until it does and until we hear of it."""
+ASKER_GONE = "consultation.asker_gone"
+"""The alarm of a call whose agent has hung up while he asked a colleague."""
+SURELY_GONE = timedelta(seconds=2)
+"""When the customer hangs up the carrier ends the agent's line too, and may tell of that first: so long we listen
+whether it was the customer."""
 OVER = "This call is over, or somebody else has it."
 LEFT = "left"
 DECLINED = "declined"
@@ -48,6 +53,8 @@ async def ask(w: Writing, call_id: int, agent_id: int, colleague_id: int) -> Con
     colleague = await transferring.free_colleague(w, task, agent_id, colleague_id)
     if await agents.rung(w.session, colleague.id):
         raise Conflict("This colleague is not free at the moment.")
+    if await stations.live_of(w.session, colleague.id) is not None:
+        raise Conflict("This colleague stays on the line and has no telephone free. Hand on without asking.")
     await presence.occupy(w, colleague, task.kind)
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     leg = await outgoing.place_leg(
@@ -172,8 +179,18 @@ async def asker_left(w: Writing, call: Call) -> bool:
     return True
 
 
+async def asker_hung_up(w: Writing, call: Call) -> bool:
+    """The line of who asks is over: who is left with whom is decided when it is sure that the customer is still there.
+    False when nobody is asked."""
+    if await consultations.live_of_call(w.session, call.id) is None:
+        return False
+    await alarms.set_alarm(w.session, ASKER_GONE, call.id, w.now + SURELY_GONE)
+    return True
+
+
 async def call_over(w: Writing, call: Call) -> None:
     """The call has ended, whyever: nobody is asked about it any more."""
+    await alarms.cancel(w.session, ASKER_GONE, call.id, w.now)
     asked = await consultations.live_of_call(w.session, call.id)
     if asked is not None:
         await _end(w, call, asked, CALL_ENDED, unhold=False)
@@ -214,6 +231,7 @@ async def _hand_over(w: Writing, call: Call, asked: Consultation) -> None:
             leg.role = LegRole.agent.value
         elif leg.role == LegRole.agent.value:
             await _dismiss(w, call, leg)
+    await stationing.handed_over(w, call.station_id)
     call.agent_id = task.agent_id = colleague.id
     vouched(await w.session.get(Contact, task.contact_id)).agent_id = colleague.id
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from router.actions import conversing, listing, meeting, outgoing, presence, wrapping
+from router.actions import conversing, listing, meeting, outgoing, presence, stationing, wrapping
 from router.book import Writing
 from router.model.agents import HEARTBEAT_LEASE, Agent
 from router.model.base import vouched
@@ -23,6 +23,7 @@ from router.model.routing import (
     match,
     takes,
 )
+from router.model.stations import Station
 from router.model.tasks import (
     NOBODY_ELSE,
     TIER_HOT,
@@ -36,7 +37,7 @@ from router.model.tasks import (
     kinds_in,
 )
 from router.model.vault import new_token
-from router.store import agents, alarms, conversations, rooms, rounds, switches, tasks
+from router.store import agents, alarms, conversations, rooms, rounds, stations, switches, tasks
 
 AGENT_RING_SECONDS = 20
 MOST_BARRED = 40
@@ -48,6 +49,8 @@ RESERVATION_EXPIRE = "reservation.expire"
 GONE_AFTER = timedelta(seconds=45)
 """A browser that is silent for so long is not only being reloaded: whoever waits for its agent waits for another."""
 FORGOTTEN_AFTER = timedelta(minutes=10)
+SKIPPED = "skipped"
+"""Why a task goes back whose preview the agent has let pass."""
 
 
 async def run_round(w: Writing, pool: int, policy: Policy = ORDINARY) -> int:
@@ -133,11 +136,11 @@ async def reserve(
 
 
 async def _answered(
-    w: Writing, reservation_id: int, to: ReservationState, agent_id: int | None = None
+    w: Writing, reservation_id: int, to: ReservationState, agent_id: int | None = None, *, late: bool = False
 ) -> tuple[Reservation, Task]:
     """Moves a pending reservation, once. Raises Conflict when it is no longer pending, or is another agent's."""
     where = [] if agent_id is None else [Reservation.agent_id == agent_id]
-    if to is ReservationState.accepted:
+    if to is ReservationState.accepted and not late:
         where.append(Reservation.expires_at > w.now)
     held = await w.move(Reservation, reservation_id, to, where=where, ended_at=w.now)
     if held is None:
@@ -157,6 +160,11 @@ async def accept(w: Writing, reservation_id: int, agent_id: int) -> Call | None:
     if await _left_the_room(w, reservation_id, agent_id):
         return None
     held, task = await _answered(w, reservation_id, ReservationState.accepted, agent_id)
+    return await _taken(w, held, task)
+
+
+async def _taken(w: Writing, held: Reservation, task: Task) -> Call | None:
+    agent_id = held.agent_id
     agent = vouched(await w.session.locked(Agent, agent_id))
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     presence.took(agent, w.now, campaign.timezone, costs_turn=held.costs_turn)
@@ -208,7 +216,8 @@ async def connect(w: Writing, task: Task, agent_id: int) -> Call:
     if await w.move(Task, task.id, TaskState.connecting, held_until=until) is None:
         raise Conflict("The customer is no longer waiting.")
     agent = vouched(await w.session.locked(Agent, agent_id))
-    call = await _place_agent_leg(w, task, agent)
+    station = await stations.live_of(w.session, agent_id)
+    call = await _place_agent_leg(w, task, agent) if station is None else await _join(w, task, station)
     await alarms.set_alarm(w.session, CALL_CONNECT, call.id, until)
     w.hint("courier", f"agent:{agent_id}", "wallboard")
     return call
@@ -222,6 +231,20 @@ async def _engage(w: Writing, task: Task, agent_id: int) -> None:
     if task.kind is TaskKind.video:
         w.hint(f"room:{(await rooms.of_task(w.session, task, w.now)).id}")
     w.hint(f"agent:{agent_id}", "wallboard")
+
+
+async def _join(w: Writing, task: Task, station: Station) -> Call:
+    """The call in the room of an agent who stays on the line: only the customer's telephone is called."""
+    call = Call(
+        task_id=task.id, lead_id=task.lead_id, agent_id=station.agent_id, state=CallState.agent_leg,
+        room=station.room, room_ref=station.room_ref, created_at=w.now, station_id=station.id,
+    )
+    w.session.add(call)
+    await w.session.flush()
+    w.fact("call.agent_leg", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=call.id,
+           agent_id=station.agent_id, station=station.id)
+    await stationing.call_waits(w, call)
+    return call
 
 
 async def _place_agent_leg(w: Writing, task: Task, agent: Agent) -> Call:
@@ -291,23 +314,46 @@ async def _cancel(w: Writing, ringing: Reservation) -> Reservation | None:
 async def reject(w: Writing, reservation_id: int, agent_id: int) -> None:
     """The agent declines; the task goes back with its age. Raises Conflict."""
     held, task = await _answered(w, reservation_id, ReservationState.rejected, agent_id)
+    reason = SKIPPED if held.preview else "rejected"
     if task.prefers == agent_id and task.prefers_until != NOBODY_ELSE:  # who was his agent does not want to be
         task.prefers = task.prefers_until = None
         await w.session.flush()
         w.fact("owner.released", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id,
                agent_id=agent_id)
-    await back_to_queue(w, task, held.agent_id, "rejected")
+    await back_to_queue(w, task, held.agent_id, reason)
     await presence.release(w, held.agent_id, task.kind, rejected=True)
 
 
 async def expire(w: Writing, reservation_id: int) -> None:
-    """The ringing is over (an alarm's handler). Answered meanwhile: nothing happens."""
+    """The ringing is over (an alarm's handler): missed, or after a preview the call is made. Answered meanwhile:
+    nothing happens."""
+    ringing = await w.session.get(Reservation, reservation_id)
+    if ringing is not None and ringing.preview:
+        await _preview_over(w, ringing)
+        return
     try:
         held, task = await _answered(w, reservation_id, ReservationState.missed)
     except Conflict:
         return
     await back_to_queue(w, task, held.agent_id, "missed")
     await presence.release(w, held.agent_id, task.kind, missed=True)
+
+
+async def _preview_over(w: Writing, ringing: Reservation) -> None:
+    """The agent has seen whom he will speak with: that person is called now. If he does not stay on the line any more,
+    or wants a pause, the task goes back with its age, and it costs him nothing."""
+    agent = vouched(await w.session.get(Agent, ringing.agent_id))
+    goes = agent.there(w.now) and await stations.standing_of(w.session, agent.id) is not None
+    to = ReservationState.accepted if goes else ReservationState.rescinded
+    try:
+        held, task = await _answered(w, ringing.id, to, late=True)
+    except Conflict:
+        return
+    if goes:
+        await _taken(w, held, task)
+        return
+    await back_to_queue(w, task, None, "off_the_line")
+    await presence.release(w, held.agent_id, task.kind)
 
 
 async def take_back_absent(w: Writing) -> int:

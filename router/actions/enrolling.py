@@ -37,6 +37,7 @@ from router.model.tasks import (
     placed,
 )
 from router.store import addresses, alarms, cadences, conversations, tasks
+from router.store.db import ReadSession
 
 QUOTE_CHECK = "quote.check"
 """The alarm at which it is asked whether a quote is quiet."""
@@ -93,15 +94,26 @@ async def case_of(w: Writing, enrolment: Enrolment) -> Case | None:
 
 
 async def ways_of(w: Writing, case: Case) -> frozenset[Way]:
-    """By which ways this person can be reached at all. WhatsApp: while he may be answered there."""
+    """By which ways this person can be reached at all."""
+    return await ways_to(
+        w.session, case.campaign, case.contact, w.now, can_mail=w.can_mail, no_number=case.enrolment.no_number
+    )
+
+
+async def ways_to(
+    session: ReadSession, campaign: Campaign, contact: Contact, now: datetime, *, can_mail: bool,
+    no_number: bool = False,
+) -> frozenset[Way]:
+    """The same before he is in a cadence. WhatsApp: while he may be answered there. `can_mail`: the house has a mail
+    server."""
     open_to_him: set[Way] = set()
-    if case.contact.phone and not case.enrolment.no_number:
+    if contact.phone and not no_number:
         open_to_him = {Way.sms, Way.call_task}
-        if case.campaign.whatsapp and await conversations.wrote_since(
-            w.session, case.contact.id, Channel.whatsapp, w.now - timedelta(hours=24)
+        if campaign.whatsapp and await conversations.wrote_since(
+            session, contact.id, Channel.whatsapp, now - timedelta(hours=24)
         ):
             open_to_him.add(Way.whatsapp)
-    if w.can_mail and case.campaign.mail_from and await addresses.address_of(w.session, case.contact.id):
+    if can_mail and campaign.mail_from and await addresses.address_of(session, contact.id):
         open_to_him.add(Way.email)
     return frozenset(open_to_him)
 
@@ -135,8 +147,10 @@ async def inside_of(w: Writing, case: Case) -> Inside:
 
 CHANNELS = {Way.sms: "sms", Way.email: "mail", Way.whatsapp: "whatsapp", Way.call_task: "call"}
 """What the guard calls the ways of a cadence."""
-_OF_THE_NUMBER = ("suppressed.wrong_number", "suppressed.invalid_number")
+OF_THE_NUMBER = ("suppressed.wrong_number", "suppressed.invalid_number")
 """Nothing is left to do by telephone; by other ways there may be."""
+ENDING = ("suppressed.", "consent.", "quiet.", "refused.")
+"""What the guard's no begins with that ends an enrolment."""
 AFTERWARDS = ("expired_winback", "sold")
 """What begins after the offer's time: its end ends nothing."""
 
@@ -251,7 +265,7 @@ async def refused(w: Writing, case: Case, step: Step, verdict: Verdict) -> bool:
     if rule == "campaign.paused":
         await put_off(w, case, step, w.now + PAUSED_REST, rule)
         return False
-    if rule.startswith(("suppressed.", "consent.", "quiet.", "refused.")) and rule not in _OF_THE_NUMBER:
+    if rule.startswith(ENDING) and rule not in OF_THE_NUMBER:
         await leave(w, case.enrolment, rule)
         return False
     await w.move(Step, step.id, StepState.skipped, ended_at=w.now, reason=rule, data={"n": step.n, "reason": rule})

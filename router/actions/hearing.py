@@ -63,14 +63,15 @@ def _word(text: str) -> str:
 
 
 async def _stop(w: Writing, event: MessageArrived) -> None:
-    # Tasks before the number's lock, as everywhere. What is queued meanwhile, the guard denies.
-    for quote_id in await quotes.open_of_number(w.session, event.sender):
-        await quote_ended(w, quote_id, "stop")
-    await nurturing.stopped(w, event.sender, "stop")
+    # Tasks before the number's lock: who calls holds the task first, too. Quotes and cadences after it: so does a step
+    # that writes. What is queued meanwhile, the guard denies.
     for task_id in await tasks.waiting_of_number(w.session, event.sender):
         await keeping.withdraw_task(w, task_id, "stop")
         await keeping.withdrawn(w, task_id, "stop")
     await suppressing.suppress_number(w, event.sender, "stop", told=event.channel.value)
+    for quote_id in await quotes.open_of_number(w.session, event.sender):
+        await quote_ended(w, quote_id, "stop")
+    await nurturing.stopped(w, event.sender, "stop")
 
 
 async def _start(w: Writing, event: MessageArrived) -> bool:

@@ -35,6 +35,7 @@ from router.model.staleness import (
 )
 from router.model.tasks import Disposition, Task, TaskKind
 from router.store import alarms, cadences, quotes, signings, tasks, watching
+from router.store.db import ReadSession
 
 MISSED_TEXT = "enrolment.missed_text"
 """The alarm of the text that follows a call nobody answered, or a voicemail."""
@@ -49,17 +50,17 @@ INFORMATION_DAYS = TALK_DAYS = 2
 INBOUND_DAYS = 2
 """Business days after which a rest ends by itself, when what should have ended it never came."""
 
-_UNREACHED = frozenset({
+UNREACHED = frozenset({
     Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted, Disposition.voicemail,
     Disposition.voicemail_left, Disposition.third_person, Disposition.hung_up, Disposition.wrong_number,
     Disposition.invalid_number,
 })  # fmt: skip
 """After these the quote is as quiet as before."""
-_AT_HAND = (Reason.hot_reopen, Reason.sign_abandoned)
-_TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
+AT_HAND = (Reason.hot_reopen, Reason.sign_abandoned)
+TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
 _NOBODY = frozenset({Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left})
-_NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
-_LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
+NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
+LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
 
 
 async def check_quote(w: Writing, quote_id: int) -> None:
@@ -89,19 +90,25 @@ async def _again(w: Writing, quote: Quote, campaign: Campaign, rest: timedelta) 
 
 async def find(w: Writing, quote: Quote, campaign: Campaign, contact: Contact) -> Finding:
     """The reasons for which a quote is quiet now, and what holds it back."""
-    around = await watching.around(w.session, quote)
-    signing = await signings.of_quote(w.session, quote.id)
+    watched = await see(w.session, quote)
+    return look(watched, timing.calendar_of(campaign, contact), w.now, Patience.of_seconds(campaign.stale_seconds))
+
+
+async def see(session: ReadSession, quote: Quote) -> Watched:
+    """All that is looked at of a quote."""
+    around = await watching.around(session, quote)
+    signing = await signings.of_quote(session, quote.id)
     base = vouched(quote.idle_base)
     # A promise, an unread message: known to end, not when. What is known to the minute is the agent's snooze.
     known: Mapping[Hold, tuple[bool, datetime | None]] = {
-        Hold.with_us: (await tasks.with_us(w.session, quote.contact_id), None),
+        Hold.with_us: (await tasks.with_us(session, quote.contact_id), None),
         Hold.promise: (around.promised_at is not None, None),
         Hold.unread: (around.unread, None),
         Hold.newer_quote: (around.newer, None),
         Hold.snoozed: (quote.snoozed_until is not None, quote.snoozed_until),
     }
     signing_state = signing.state if signing is not None else None
-    watched = Watched(
+    return Watched(
         base=base, sent_at=quote.sent_at or base, valid_until=quote.valid_until, is_open=quote.state in OPEN,
         ended_at=_expired_at(quote), won_back=around.won_back,
         opened_at=quote.last_open_at, opened_before_at=quote.open_before_at,
@@ -110,7 +117,6 @@ async def find(w: Writing, quote: Quote, campaign: Campaign, contact: Contact) -
         valuable=is_valuable(quote.total_once + 12 * quote.total_month, around.amounts),
         holds={hold: until for hold, (holds, until) in known.items() if holds},
     )
-    return look(watched, timing.calendar_of(campaign, contact), w.now, Patience.of_seconds(campaign.stale_seconds))
 
 
 def _expired_at(quote: Quote) -> datetime | None:
@@ -157,7 +163,7 @@ async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, c
 def _gives_way(live: Enrolment, quote: Quote, finding: Finding) -> bool:
     """Whether the plan for a quiet quote ends because its person is at the offer this very moment."""
     return (
-        finding.reason in _AT_HAND and live.quote_id == quote.id and live.reason not in _AT_HAND
+        finding.reason in AT_HAND and live.quote_id == quote.id and live.reason not in AT_HAND
         and live.state is EnrolmentState.active and live.idle_base != quote.idle_base
     )
 
@@ -303,7 +309,7 @@ async def lead_ended(w: Writing, lead_id: int, reason: str) -> None:
 async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
     """The quote is signed, declined, expired or void: nothing is done about its being quiet, and a waiting call is
     withdrawn. A call that already rings at an agent, or is being held, goes on. Who has signed is left alone about his
-    other quotes too; who let it expire may be asked once more."""
+    other quotes too; who let it expire may be asked once more, unless he has said his last word about it."""
     await alarms.cancel(w.session, QUOTE_CHECK, quote_id, w.now)
     enrolment = await cadences.live_of_quote(w.session, quote_id)
     if enrolment is not None:
@@ -315,7 +321,7 @@ async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
         sibling = await cadences.live_of_contact(w.session, quote.contact_id)
         if sibling is not None:
             await enrolling.leave(w, sibling, reason)
-    elif reason == "expired":
+    elif reason == "expired" and not await cadences.has_last_word(w.session, quote_id, FINAL):
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote_id, w.now)
 
 
@@ -405,13 +411,13 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
 
 async def _watch_on(w: Writing, quote: Quote, campaign: Campaign, disposition: Disposition) -> None:
     """Who was reached begins another quiet; after a final word nobody asks any more."""
-    if disposition not in _UNREACHED:
+    if disposition not in UNREACHED:
         quote.idle_base = w.now
         await w.session.flush()
-    if disposition in FINAL or disposition in _NOT_HIS:
+    if disposition in FINAL or disposition in NOT_HIS:
         await alarms.cancel(w.session, QUOTE_CHECK, quote.id, w.now)
     elif await cadences.live_of_quote(w.session, quote.id) is None:
-        rest = campaign.stale_after if disposition not in _UNREACHED else min(campaign.stale_after, BUSY_REST)
+        rest = campaign.stale_after if disposition not in UNREACHED else min(campaign.stale_after, BUSY_REST)
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + rest)
 
 
@@ -443,11 +449,11 @@ async def _call_over(w: Writing, enrolment: Enrolment, step: Step, disposition: 
 async def _follow(w: Writing, enrolment: Enrolment, then: str, reason: str, disposition: Disposition) -> None:
     if then in ("next", "again") and enrolment.state is not EnrolmentState.paused:
         active = vouched(await w.move(Enrolment, enrolment.id, EnrolmentState.active, data={"reason": reason}))
-        if disposition in _TEXT_AFTER and enrolment.outcomes.count(disposition.value) == 1:
+        if disposition in TEXT_AFTER and enrolment.outcomes.count(disposition.value) == 1:
             await alarms.set_alarm(w.session, MISSED_TEXT, enrolment.id, w.now)
         await enrolling.go_on(w, active)
     elif then == "exit":
-        await enrolling.leave(w, enrolment, "reached" if disposition in _LED_ON else reason)
+        await enrolling.leave(w, enrolment, "reached" if disposition in LED_ON else reason)
     elif then == "review":
         await enrolling.rest(w, enrolment, "unclassified")
     elif then == "pause" and disposition is Disposition.callback:

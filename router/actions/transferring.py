@@ -132,7 +132,8 @@ async def _back_to_the_line(w: Writing, task: Task, call: Call, queue: Queue) ->
         "carrier_id": customer.carrier_id, "ref": arrival.ref, "seconds": ASK_AGAIN, "locale": arrival.locale,
         "say": [wording().say(CONNECTING, arrival.locale)],
     }
-    await outgoing.post(w, DeliveryKind.line, f"line:{call.id}", order, lead_id=call.lead_id, call_id=call.id)
+    await outgoing.post(w, DeliveryKind.line, f"line:{call.id}", order, lead_id=call.lead_id, call_id=call.id,
+                        station_id=call.station_id)
 
 
 async def _talking(w: Writing, call: Call) -> Leg:

@@ -71,13 +71,21 @@ class Caller:
     tried: tuple[str, ...] = ()
     rates: Rates | None = None
 
+    def weekday(self, at: datetime) -> int:
+        """The day of the week on his wall, 0 for Monday."""
+        return at.astimezone(ZoneInfo(self.zone)).weekday()
+
+    def chance(self, at: datetime) -> float:
+        """The share of calls to people like him that are answered at such a moment."""
+        band = band_of(at, self.zone)
+        return (self.rates or {}).get((self.weekday(at), band), Counted()).rate(band, at)
+
     def score(self, at: datetime) -> float:
         """How good a moment is; only the order means something."""
         local = at.astimezone(ZoneInfo(self.zone))
         band = band_of(at, self.zone)
-        counted = (self.rates or {}).get((local.weekday(), band), Counted())
         near = any(min(abs(local.hour - hour), 24 - abs(local.hour - hour)) <= 1 for hour in self.hours)
-        return counted.rate(band, at) + OWN_HOUR * near - TRIED * min(1, self.tried.count(band))
+        return self.chance(at) + OWN_HOUR * near - TRIED * min(1, self.tried.count(band))
 
 
 def pieces(windows: Iterable[Window], zone: str) -> list[tuple[datetime, str]]:

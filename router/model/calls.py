@@ -29,20 +29,27 @@ _CALL_MOVES = table(
 
 
 class Call(Numbered):
-    """One attempt to bring agent and customer into one named room. `room_ref` is unguessable: callbacks carry it."""
+    """One attempt to bring agent and customer into one named room. `room_ref` is unguessable: callbacks carry it.
+
+    With a `station_id` the agent was in the room before, which is his station's: the call has no leg of his, waits in
+    `agent_leg` only until the room is his alone, and leaves the room as it was."""
 
     __tablename__ = "calls"
     __table_args__ = (
         Index("one_live_call_per_agent", "agent_id", unique=True, postgresql_where=text("ended_at is null")),
         Index("one_live_call_per_task", "task_id", unique=True, postgresql_where=text("ended_at is null")),
+        Index("one_call_per_room", "room", unique=True, postgresql_where=text("station_id is null")),
+        Index("one_call_per_room_ref", "room_ref", unique=True, postgresql_where=text("station_id is null")),
+        Index(None, "station_id", postgresql_where=text("station_id is not null")),
     )
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"))
     lead_id: Mapped[int] = mapped_column(ForeignKey("leads.id"))
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     state: Mapped[CallState]
-    room: Mapped[str] = mapped_column(unique=True)
-    room_ref: Mapped[str] = mapped_column(unique=True)
+    room: Mapped[str]
+    room_ref: Mapped[str]
     created_at: Mapped[datetime]
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("stations.id"), default=None)
     talking_at: Mapped[datetime | None] = mapped_column(default=None)
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     outcome: Mapped[str] = mapped_column(default="")

@@ -205,7 +205,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "ES"
     timezone: Words = "Europe/Madrid"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
-    rule_pack: Key = "standard"
+    rule_pack: Key = "by_country"
     consent_text: Annotated[str, Meta(max_length=2000)] = ""
     consent_version: Annotated[str, Meta(max_length=40)] = "1"
     stale_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 259_200

@@ -90,7 +90,8 @@ class Delivery(Numbered):
     """`order` are the particulars (ids, addresses, seconds); `sealed_text` is a message's text, encrypted, wiped when
     final; `shown_text` is the same with link and code replaced. `ref` is our unguessable name of it for callbacks.
     `fence` rises with every claim: a stalled worker's late write finds another number. `names` is the delivery this
-    one tries again. `lease_until` of an unknown one is when to ask next. To a customer nothing leaves without the
+    one tries again. `station_id` is in whose room it happens; without a call it is about the agent's own
+    telephone there. `lease_until` of an unknown one is when to ask next. To a customer nothing leaves without the
     guard's recorded answer (`attempt_id`)."""
 
     __tablename__ = "deliveries"
@@ -99,6 +100,7 @@ class Delivery(Numbered):
         Index("ix_deliveries_due_legs", "due_at", "id", postgresql_where=text("state = 'pending' and kind = 'leg'")),
         Index("ix_deliveries_abandoned", "id", postgresql_where=text("state = 'abandoned'")),
         Index("ix_deliveries_flying", "lease_until", postgresql_where=text("state in ('claimed','started','unknown')")),
+        Index(None, "station_id", postgresql_where=text("station_id is not null")),
         CheckConstraint("not to_customer or attempt_id is not null", name="guarded"),
     )
     kind: Mapped[DeliveryKind]
@@ -115,6 +117,7 @@ class Delivery(Numbered):
     lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"), default=None)
     call_id: Mapped[int | None] = mapped_column(ForeignKey("calls.id"), default=None)
     leg_id: Mapped[int | None] = mapped_column(ForeignKey("legs.id"), default=None)
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("stations.id"), default=None)
     signing_id: Mapped[int | None] = mapped_column(ForeignKey("signings.id"), default=None)
     attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)
     purpose: Mapped[str] = mapped_column(default="")

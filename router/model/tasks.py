@@ -254,7 +254,8 @@ _RESERVATION_MOVES = table((ReservationState.pending, "accepted rejected missed 
 
 
 class Reservation(Numbered):
-    """One task held for one agent until `expires_at`; `why` are the reasons of the match, readable by a person."""
+    """One task held for one agent until `expires_at`; `why` are the reasons of the match, readable by a person.
+    `preview`: he stays on the line, and the call is made at `expires_at` without a press."""
 
     __tablename__ = "reservations"
     __table_args__ = (
@@ -269,6 +270,7 @@ class Reservation(Numbered):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
     costs_turn: Mapped[bool] = mapped_column(default=True)
+    preview: Mapped[bool] = mapped_column(default=False)
 
 
 class Exclusion(Numbered):

@@ -95,12 +95,14 @@ class Prompt:
 
 @dataclass(frozen=True)
 class JoinOrder:
-    """A caller who waits is put into a room. `ref` is the address he asks at when he comes out of it."""
+    """A caller who waits is put into a room. `ref` is the address he asks at when he comes out of it; the
+    room ends with him if it is his (`ends_room`)."""
 
     carrier_id: str
     ref: str
     room: str
     room_ref: str
+    ends_room: bool = True
 
 
 @dataclass(frozen=True)

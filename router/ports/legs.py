@@ -17,7 +17,8 @@ class LegOrder:
     """A telephone leg to be placed into a named room.
 
     `ref` is our own unguessable name of the leg: it comes back with every callback about it. `room_ref` likewise for
-    the room. `to` is E.164, or `client:name` for a soft phone. Times in seconds.
+    the room. `to` is E.164, or `client:name` for a soft phone. Times in seconds. `shared_room`: one call follows the
+    other in it.
     """
 
     ref: str
@@ -29,11 +30,14 @@ class LegOrder:
     ring_seconds: int
     longest_seconds: int = 7200
     ends_room: bool = False
+    shared_room: bool = False
 
     @property
     def label(self) -> str:
-        """What the leg is called in its room, where no two may be called the same: colleagues may follow each other."""
-        return f"{self.role.value}-{self.ref}" if self.role is LegRole.colleague else self.role.value
+        """What the leg is called in its room, where no two may be called the same: colleagues may follow each other,
+        and customers where an agent stays on the line."""
+        followed = self.role is LegRole.colleague or (self.shared_room and self.role is LegRole.customer)
+        return f"{self.role.value}-{self.ref}" if followed else self.role.value
 
 
 class LegStage(StrEnum):

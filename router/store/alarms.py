@@ -1,5 +1,5 @@
-"""Alarms as queries. A handler sets and cancels alarms by these: what is due beside it in the same transaction must
-hear of it. Statements of other files only set alarms for rows they have just made, or are no handler's.
+"""Alarms as queries. A handler sets and cancels alarms by these: what is due beside it in its transaction must hear of
+it. Statements of other files only set alarms for rows they have just made, or are no handler's.
 
 The conditions of the partial indexes stand in words, not as parameters: once PostgreSQL plans a statement for any value
 it finds no index for it.

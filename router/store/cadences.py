@@ -1,6 +1,6 @@
 """Cadences, enrolments and steps as queries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from router.model.cadences import (
     StepState,
 )
 from router.model.contacts import Contact
-from router.model.tasks import Task, TaskKind, TaskState
+from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.store.db import ReadSession, WriteSession
 
 TRIED_WITHIN = timedelta(days=30)
@@ -138,6 +138,15 @@ async def reached(session: ReadSession, quote_id: int) -> int:
         {"quote_id": quote_id},
     )
     return int(rows[0][0])
+
+
+async def has_last_word(session: ReadSession, quote_id: int, outcomes: Collection[Disposition]) -> bool:
+    """Whether a call about this quote has ended in one of these."""
+    found = await session.scalar(
+        select(Step.id).join(Enrolment, Enrolment.id == Step.enrolment_id)
+        .where(Enrolment.quote_id == quote_id, Step.outcome.in_([one.value for one in outcomes])).limit(1)
+    )
+    return found is not None
 
 
 async def waiting_task(session: WriteSession, task_id: int) -> Task | None:

@@ -23,10 +23,10 @@ async def leg_by_ref(session: WriteSession, ref: str) -> Leg | None:
 
 
 async def call_by_room(session: WriteSession, room_ref: str) -> Call | None:
-    """The call of this room, locked."""
+    """The call of this room, locked. Not for a station's room, where there are many."""
     return await session.scalar(
         select(Call)
-        .where(Call.room_ref == room_ref)
+        .where(Call.room_ref == room_ref, Call.station_id.is_(None))
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )

@@ -53,7 +53,8 @@ _MOMENTS = (
     "update exclusions set until = until - :back where until >= :newest",
     """
     update alarms set due_at = due_at - :back where state = 'pending' and due_at >= :newest
-      and kind in ('reservation.expire', 'call.connect', 'consultation.answer', 'task.wrap', 'task.wrap_overrun')
+      and kind in ('reservation.expire', 'call.connect', 'consultation.answer',
+        'consultation.asker_gone', 'task.wrap', 'task.wrap_overrun')
     """,
     """
     update deliveries set due_at = due_at - :back, lease_until = lease_until - :back

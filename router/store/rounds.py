@@ -220,12 +220,18 @@ _HEADS = _rows_of_lanes("asc", "true")
 # Where the newest is first, those who have waited longest stand at the other end; they are looked at too.
 _OLDEST = _rows_of_lanes("desc", "r.newest_first")
 
+PREVIEW_SECONDS = 5
+"""So long an agent who stays on the line sees whom he will be connected with."""
+
+# A call nobody waits for (nurture, a promise, a list) is only shown to him, and made then. Anybody else rings.
+#
 # Between the look and this somebody may have left, or taken something else: all is reserved if all is as it was seen,
 # or nothing. Without `holds` nobody looked: the agent's row was locked before.
 _RESERVE = text(
     f"""
     with waiting as materialized (
-      select id, queue_id from tasks where id = any(:tasks) and state = 'queued'
+      select id, queue_id, kind = 'nurture' or kind = 'call' and tier in (1, 4) as outbound
+      from tasks where id = any(:tasks) and state = 'queued'
       order by id
       for no key update skip locked
     ), free as materialized (
@@ -235,11 +241,14 @@ _RESERVE = text(
       order by agents.id
       for no key update of agents skip locked
     ), made as (
-      insert into reservations (task_id, agent_id, state, why, created_at, expires_at, costs_turn)
-      select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now, :now + make_interval(secs => q.ring_seconds),
-        m.costs_turn
+      insert into reservations (task_id, agent_id, state, why, created_at, expires_at, costs_turn, preview)
+      select m.task_id, m.agent_id, 'pending', m.why::jsonb, :now,
+        :now + make_interval(secs => case when t.outbound and s.id is not null then {PREVIEW_SECONDS} else
+          q.ring_seconds end),
+        m.costs_turn, t.outbound and s.id is not null
       from unnest(:tasks, :agents, :whys, :turns) as m(task_id, agent_id, why, costs_turn)
       join waiting t on t.id = m.task_id join queues q on q.id = t.queue_id
+      left join stations s on s.agent_id = m.agent_id and s.ended_at is null and s.state = 'standing'
       where (select count(*) from waiting) = cardinality(:tasks)
         and (select count(*) from free) = cardinality(:agents)
       order by m.task_id

@@ -22,6 +22,7 @@ from router.model.promises import Promise
 from router.model.quotes import Quote
 from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
+from router.model.stations import Station
 from router.model.tasks import (
     HELD,
     WITHOUT_TELEPHONE,
@@ -33,7 +34,7 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, occasions, promises, rooms, why
+from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, why
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
@@ -166,9 +167,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Targets:
-    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign."""
+    """To whom the agent could hand the person on: colleagues who are free for it, and lines of the campaign. Of the
+    colleagues he can ask those first whose telephone is free (`askable`)."""
 
     agents: Sequence[tuple[int, str]] = ()
+    askable: Sequence[tuple[int, str]] = ()
     queues: Sequence[tuple[int, str]] = ()
 
 
@@ -186,7 +189,8 @@ class DeskView:
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help.
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
     `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
-    last; `asking` is who asks him, about the work `about`."""
+    last; `asking` is who asks him, about the work `about`. `station` is his staying on the line, or the last there
+    was."""
 
     agent: Agent
     doing: Doing
@@ -204,6 +208,7 @@ class DeskView:
     asked: ConsultationView | None = None
     asking: ConsultationView | None = None
     about: Work | None = None
+    station: Station | None = None
 
     @property
     def person(self) -> Work | None:
@@ -296,9 +301,10 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     promised, zone = await _agreed(session, work) if work and what in (Doing.talking, Doing.wrapping) else (None, "")
     in_call = work.call if work and what is Doing.talking else None
     asked = await consultations.latest_of_call(session, in_call.id) if in_call else None
+    station = await stations.latest_of(session, agent_id)
     return DeskView(
         agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
-        asked, asking, about,
+        asked, asking, about, station,
     )
 
 
@@ -326,7 +332,9 @@ async def _targets(session: ReadSession, agent: Agent, task: Task, now: datetime
     queues = await session.rows(
         select(Queue.id, Queue.name).where(Queue.campaign_id == task.campaign_id).order_by(Queue.name, Queue.id)
     )
-    return Targets(free, [(row[0], row[1]) for row in queues])
+    on_the_line = await stations.standing_among(session, [one for one, _ in free])
+    askable = [one for one in free if one[0] not in on_the_line]
+    return Targets(free, askable, [(row[0], row[1]) for row in queues])
 
 
 def _before(task: Task, focus: int | None) -> tuple[bool, bool, int, int]:

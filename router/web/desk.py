@@ -19,6 +19,7 @@ from router.actions import (
     quoting,
     replying,
     snoozing,
+    stationing,
     supervising,
     transferring,
     wrapping,
@@ -158,6 +159,16 @@ async def ask_for_help(request: web.Request) -> web.Response:
     async def action(w: Writing, signed: Signed) -> None:
         asks = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
         await (supervising.ask_for_help if asks else supervising.need_no_help)(w, signed.agent.id)
+
+    return await _act(request, action)
+
+
+@routes.post("/desk/line")
+async def line(request: web.Request) -> web.Response:
+    """`on` is 1 to stay on the line between calls, 0 to leave it."""
+    async def action(w: Writing, signed: Signed) -> None:
+        stays = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
+        await (stationing.open_line if stays else stationing.close_line)(w, signed.agent.id)
 
     return await _act(request, action)
 

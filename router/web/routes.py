@@ -29,6 +29,7 @@ from router.web import (
     partials,
     parties,
     people,
+    plan,
     promised,
     receipts,
     rules,
@@ -52,6 +53,7 @@ _MODULES = (
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
+    plan,
 )
 
 
@@ -63,6 +65,7 @@ def make_app(doors: Doors) -> web.Application:
     """The application. Bodies are bounded by each door; the bound here is the widest of them."""
     app = web.Application(middlewares=[middleware.house], client_max_size=WEBHOOK_BYTES)
     app[DOORS] = doors
+    app[plan.PLANS] = plan.Plans()
     for module in _MODULES:
         app.add_routes(module.routes)
     app.router.add_get("/", home)

@@ -39,6 +39,8 @@ class Bystander:
                 case "task.queued" if str(fact.data.get("reason", "")).startswith("agent_"):
                     if fact.data["reason"] != "agent_gone":
                         self._said_no(task, self._before[task].agent_id or 0, fact.at)
+                case "task.queued" if fact.data.get("reason") == "transferred":
+                    self._said_no(task, fact.data["by"], fact.at)
                 case "task.queued" if "reason" not in fact.data:
                     self.since[task] = self._age_of(rows.get(task), fact.at)
         self._before |= rows

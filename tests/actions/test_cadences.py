@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from router.actions import cadencing, enrolling, hearing, nurturing, stepping, wrapping
 from router.alarms import Alarms
@@ -15,6 +15,7 @@ from router.model.alarms import Alarm, AlarmState
 from router.model.cadences import AnswerRate, CadenceVersion, Enrolment, EnrolmentState, Step
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
+from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid
 from router.model.leads import Intent, Lead
@@ -23,6 +24,7 @@ from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
 from router.model.tasks import TIER_HOT, Disposition, Task, TaskKind, TaskState
 from router.model.vault import hash_token
+from router.model.zones import ZoneSource
 from router.ports import Channel, MessageArrived
 from router.store import addresses, cadences, facts
 from tests import making
@@ -57,6 +59,10 @@ async def began(book: Book, clock: Clock, *steps: dict[str, Any], **campaign: An
     """A quiet quote whose cadence has begun: its first step's moment has come."""
     async with book.writing() as w:
         quote = await quiet(w, *steps, **campaign)
+        await w.session.execute(
+            update(Contact).where(Contact.id == quote.contact_id)
+            .values(zone="Europe/Madrid", zone_source=ZoneSource.stated)
+        )
     clock.forward(STALE)
     async with book.writing() as w:
         await nurturing.check_quote(w, quote.id)
@@ -235,7 +241,7 @@ async def test_the_guards_later_puts_a_step_off_with_its_reason(book: Book, cloc
             campaign_id=1, contact_id=quote.contact_id, lead_id=quote.lead_id, purposes=["commercial"], text="",
             text_sha256="", version="1", method="x", address="", user_agent="", page="", given_at=w.now,
         ))
-    clock.now = datetime.fromisoformat("2026-11-26T20:30+00:00")
+    clock.now = datetime.fromisoformat("2026-11-27T01:30+00:00")
     await ring(book)
     assert await texts(book) == []
 

@@ -284,9 +284,18 @@ async def test_who_joined_in_time_is_not_given_up(talk: Talk, clock: Clock) -> N
     assert (await talk.one(Consultation)).state is ConsultationState.joined
 
 
-async def test_who_asked_hangs_up_and_the_colleague_who_is_there_has_the_customer(talk: Talk) -> None:
+async def sure(talk: Talk, clock: Clock) -> None:
+    """So long nobody has said that it was the customer who hung up."""
+    await talk.line.check()
+    clock.forward(2)
+    await Alarms(talk.book, ALARMS).sweep()
+    await talk.line.check()
+
+
+async def test_who_asked_hangs_up_and_the_colleague_who_is_there_has_the_customer(talk: Talk, clock: Clock) -> None:
     await talk.there()
     await talk.line.say("agent", LegStage.ended, LegOutcome.completed)
+    await sure(talk, clock)
     await talk.with_eva()
     assert await talk.hung_up() == [], "she has hung up herself"
 
@@ -298,7 +307,9 @@ async def test_who_asked_presses_hang_up_and_only_leaves(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("by", ["telephone", "desk"])
-async def test_who_asked_is_gone_while_it_rings_and_the_customer_waits_for_the_colleague(talk: Talk, by: str) -> None:
+async def test_who_asked_is_gone_while_it_rings_and_the_customer_waits_for_the_colleague(
+    talk: Talk, clock: Clock, by: str
+) -> None:
     before = await talk.one(Task)
     await talk.ask()
     await talk.placed()
@@ -306,6 +317,7 @@ async def test_who_asked_is_gone_while_it_rings_and_the_customer_waits_for_the_c
         await talk.do(lambda w: calling.hang_up(w, 1, ANA))
     else:
         await talk.line.say("agent", LegStage.ended, LegOutcome.completed)
+        await sure(talk, clock)
     task, arrival = await talk.one(Task), await talk.one(Arrival)
     assert (task.state, task.prefers, task.rank) == (TaskState.queued, EVA, before.rank)
     assert (arrival.task_id, await talk.loads()) == (1, (0, 0))
@@ -314,6 +326,38 @@ async def test_who_asked_is_gone_while_it_rings_and_the_customer_waits_for_the_c
         assert await dispatch.run_round(w, 1) == 1
         (held,) = await w.session.scalars(select(Reservation).where(Reservation.state == ReservationState.pending))
     assert held.agent_id == EVA
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_the_end_of_the_agents_line_told_first_does_not_hide_that_the_customer_hung_up(
+    talk: Talk, clock: Clock, there: bool
+) -> None:
+    """His leaving ends the room, and with it her line."""
+    await (talk.there() if there else talk.ask())
+    await talk.line.say("agent", LegStage.ended, LegOutcome.completed)
+    clock.forward(1)
+    await Alarms(talk.book, ALARMS).sweep()
+    await talk.line.say("customer", LegStage.ended, LegOutcome.completed)
+    await sure(talk, clock)
+    asked, task = await talk.one(Consultation), await talk.one(Task)
+    assert (asked.outcome, task.state, task.agent_id) == ("call_ended", TaskState.wrapping, ANA)
+    assert await talk.loads() == (1, 0)
+
+
+async def test_both_agents_hang_up_and_the_call_is_over(talk: Talk, clock: Clock) -> None:
+    await talk.there()
+    await talk.line.say("agent", LegStage.ended, LegOutcome.completed)
+    await talk.hear(LegStage.ended, LegOutcome.completed)
+    await sure(talk, clock)
+    assert ((await talk.one(Task)).state, await talk.loads()) == (TaskState.wrapping, (1, 0))
+
+
+async def test_who_hung_up_after_handing_over_changes_nothing(talk: Talk, clock: Clock) -> None:
+    await talk.there()
+    await talk.line.say("agent", LegStage.ended, LegOutcome.completed)
+    await talk.do(lambda w: consulting.complete(w, 1, ANA))
+    await sure(talk, clock)
+    await talk.with_eva()
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -467,7 +511,7 @@ _RINGING = [
 @pytest.mark.parametrize(("there", "one", "other"), [
     *((True, *pair) for pair in _PAIRS), *((False, *pair) for pair in _RINGING)])
 async def test_of_two_at_once_one_wins_and_nobody_is_lost(
-    talk: Talk, twin: Book, there: bool, one: str, other: str
+    talk: Talk, twin: Book, clock: Clock, there: bool, one: str, other: str
 ) -> None:
     if there:
         await talk.there()
@@ -480,7 +524,7 @@ async def test_of_two_at_once_one_wins_and_nobody_is_lost(
         await talk.line.event("customer", LegStage.ended, LegOutcome.completed),
     )
     assert any(await race((talk.book, verbs[one]), (twin, verbs[other])))
-    await talk.line.check()
+    await sure(talk, clock)
     call, task = await talk.one(Call), await talk.one(Task)
     if call.state is CallState.talking and (await talk.one(Consultation)).state.final:
         assert await talk.loads() == ((1, 0) if task.agent_id == ANA else (0, 1))

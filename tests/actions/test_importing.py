@@ -362,7 +362,9 @@ async def test_a_campaign_that_goes_on_wakes_its_lists_and_not_what_rests_for_it
     clock.forward(60)
     async with book.writing() as w:
         await supervising.set_paused(w, queue.campaign_id, False, 1)
-    await Alarms(book, ALARMS).sweep()
+    alarms = Alarms(book, ALARMS)
+    while await alarms.sweep():
+        pass
     async with book.reading() as r:
         rest = await r.session.scalars(select(Task.id).where(Task.state == TaskState.scheduled))
         assert set(rest) == {deferred.id, theirs.id}

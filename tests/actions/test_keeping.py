@@ -35,6 +35,7 @@ from router.model.leads import Lead
 from router.model.promises import Promise, PromiseMode, PromiseState, SlotLoad
 from router.model.suppressions import Suppression
 from router.model.tasks import Disposition, Reservation, ReservationState, Task, TaskKind, TaskState
+from router.model.zones import ZoneSource
 from router.ports import LegMoved, LegOutcome, LegStage
 from router.store import calls
 from tests import making
@@ -82,6 +83,9 @@ class Floor:
             lead = await w.session.scalar(
                 select(Lead).join(Contact, Contact.id == Lead.contact_id).where(Contact.phone == phone)
             ) or await making.lead(w, self.queue, phone)
+            person = await w.session.get(Contact, lead.contact_id)
+            assert person is not None
+            person.zone, person.zone_source = "Europe/Madrid", ZoneSource.stated
             task = await making.task(w, self.queue, lead)
             await w.session.execute(update(Agent).where(Agent.id == agent_id).values(call_load=1, busy_since=w.now))
             for state in (TaskState.reserved, TaskState.connecting, TaskState.engaged):

@@ -168,8 +168,8 @@ class Day(RuleBasedStateMachine):
     @rule(place=ANY, answers=st.booleans(), both=st.booleans(), then=st.sampled_from([
         "complete", "take back", "together", "leave", "hang up", "hand on", "nothing"]))
     def a_colleague_is_asked(self, place: int, answers: bool, both: bool, then: str) -> None:
-        """About a call that has come about, and then this, or this and its opposite in one moment; what comes later the
-        other steps do."""
+        """About a call that has come about, and then this, or this and its opposite from a page that does not know yet;
+        what comes later the other steps do."""
         call = self._run(self.floor.talk(place))
         if call is None:
             return
@@ -195,8 +195,9 @@ class Day(RuleBasedStateMachine):
             "hand on": lambda w: transferring.to_agent(w, call.task_id, call.agent_id, agent),
         }
         if then in verbs:
-            opposite = verbs["complete" if then == "take back" else "take back"]
-            self.step(self.floor.race(verbs[then], opposite) if both else self.floor.do(verbs[then]))
+            self.step(self.floor.do(verbs[then]))
+            if both:
+                self.step(self.floor.do(verbs["complete" if then == "take back" else "take back"], 1))
 
     def _task(self, place: int, *states: str) -> TaskRow | None:
         found = [task for task in self.floor.now_seen.tasks if task.state in states]

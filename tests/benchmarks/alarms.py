@@ -194,7 +194,6 @@ async def prepare(url: str, names: Sequence[str], connection: Connection) -> Non
         from pgqueuer.queries import Queries
 
         await Queries.from_asyncpg_connection(connection).install()
-    await connection.execute("set session_replication_role = replica")
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------
@@ -245,8 +244,10 @@ class Course:
     stores: Mapping[str, Store]
 
     async def backlog(self, name: str, by: int) -> None:
-        """So many more lie between one and two months ahead."""
+        """So many more lie between one and two months ahead. Put in without waking anybody: nobody is there yet."""
+        await self.connection.execute("set session_replication_role = replica")
         await self.stores[name].add(self.connection, by, "interval '30 days'", 2.6)
+        await self.connection.execute("set session_replication_role = origin")
 
     async def run(self, name: str, replicas: int, seen: Seen) -> None:
         async with AsyncExitStack() as stack:
@@ -262,7 +263,8 @@ class Course:
         await self.connection.execute(f"vacuum analyze {self.stores[name].table}")
 
     async def _fall_due(self, name: str, count: int, every: float) -> Any:
-        """Puts in so many, and watches until they are done or the patience ends; when the first of them was due."""
+        """Puts in so many, and watches until they are done or the patience ends; when the first of them was due. Their
+        tables give notice of it, to whoever listens."""
         await self.connection.execute("truncate facts")
         first = self.stores[name].last + 1
         async with self.connection.transaction():

@@ -207,6 +207,6 @@ async def test_killed_at_every_await_of_claim_and_send_each_alarm_rings_once(dat
             while replicas.killed < len(MOMENTS):
                 await replicas.set_alarms(count + 1, count + 4, each=4)
                 count += 4
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(0.5)
                 await replicas.bury()
         await judged(replicas, count)

@@ -66,6 +66,7 @@ async def test_asked_handed_over_and_gone_on_by_keyboard(house: House, browser: 
     await expect(evas.locator("#offer")).to_be_empty()
     await tells(house, "colleague", LegStage.answered)
     await expect(evas.locator("#work")).to_contain_text("You advise Ana Sanz")
+    await expect(hers.locator("#complete")).to_be_visible()
     await hers.keyboard.press("m")
     await expect(hers.locator("#work")).to_contain_text("All three hear each other")
     await expect(evas.locator("#work")).to_contain_text("All three hear each other")

@@ -1,0 +1,106 @@
+"""The plan and what then happens: the house lives through the fortnight that was planned, and is counted hour by hour.
+
+HABLEMOS_PLANNED_QUOTES makes the house greater than the eight quotes it has otherwise.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from router.actions import planning
+from router.actions.foreseeing import play
+from router.book import Book
+from router.model.planning import Ahead, Contacted, by_hour, drawn, edges, forecast, lots_of
+from router.model.tasks import Disposition
+from router.store.planning import campaigns
+from tests import making
+from tests.conftest import Clock
+from tests.stories.virtual_house import VirtualHouse, quotes
+
+MANY = int(os.environ.get("HABLEMOS_PLANNED_QUOTES", "8"))
+DAYS = 14
+PLAYS = 40
+WHAT = {"call": "calls", "text": "texts", "mail": "mails"}
+
+
+async def a_house(book: Book, many: int, **campaign: Any) -> Ahead:
+    """A campaign in Madrid with the house's own cadences and cautious rules, and what is ahead of it."""
+    async with book.writing() as w:
+        brand = await making.campaign(w, **{
+            "rule_pack": "standard", "timezone": "Europe/Madrid", "country": "ES", "countries": ["ES", "US"],
+            "daily_spend_cap": 1_000_000, "stale_seconds": 2 * 86_400, "quote_days": 12, **campaign,
+        })
+        queue = await making.queue(w, brand, handle_seconds=420)
+        await quotes(w, brand, queue, many, spread=timedelta(days=4))
+    async with book.reading() as r:
+        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session))
+
+
+def differing(ahead: Ahead, planned: Sequence[Contacted], seen: Sequence[Contacted]) -> list[Any]:
+    """The hours in which they are not the same."""
+    starts = edges(ahead.now, ahead.until, ahead.zone)
+    pairs = zip(starts, by_hour(planned, starts), by_hour(seen, starts), strict=False)
+    return [
+        (f"{start:%a %d %H:%M}", what, one[what], other[what])
+        for start, one, other in pairs for what in WHAT if one[what] != other[what]
+    ]
+
+
+async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_contact(book: Book, clock: Clock) -> None:
+    many = max(3, MANY // 4)
+    ahead = await a_house(book, many)
+    certain = {Disposition.no_answer: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert len([one for one in seen if one.what == "call"]) > 2 * many
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_whoever_said_no_is_left_alone_when_his_offer_has_expired_too_in_the_plan_and_after(
+    book: Book, clock: Clock
+) -> None:
+    ahead = await a_house(book, 3, quote_days=8)
+    certain = {Disposition.not_interested: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.not_interested)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert len([one for one in seen if one.what == "call"]) == 3
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+@pytest.mark.parametrize("lots", ["these"])
+async def test_the_fortnight_is_as_planned_hour_by_hour_within_counting_error(
+    book: Book, clock: Clock, lots: str
+) -> None:
+    """The plan is the mean of plays whose lots are not those of the days that come. The bound of each hour is four
+    standard deviations: of a count of that mean, or of the plays where they scatter more, and of the mean itself.
+    Played with the very lots of the days that come, it is the same to the last contact."""
+    ahead = await a_house(book, MANY)
+
+    def ends(person_id: int, key: str, n: int, tries: int, chance: float) -> Disposition:
+        return drawn(chance, ahead.mix, lots_of(lots, person_id, key, n, tries))
+
+    plan = forecast(ahead, play, plays=PLAYS, seed=7)
+    house = VirtualHouse(book, clock, ends)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert differing(ahead, play(ahead, lots).contacts, seen) == []
+    starts = edges(ahead.now, ahead.until, ahead.zone)
+    counted = by_hour(seen, starts)
+    outside = [
+        (f"{hour.start:%a %d %H:%M}", what, getattr(hour, name), here[what])
+        for hour, here in zip(plan.hours, counted, strict=True) for what, name in WHAT.items()
+        if not getattr(hour, name).agrees(here[what], PLAYS)
+    ]
+    assert outside == []
+    for what, name in WHAT.items():
+        total, spread = plan.total(name), sum(getattr(hour, name).spread ** 2 for hour in plan.hours)
+        made = sum(here[what] for here in counted)
+        assert abs(made - total) <= 4 * max(spread, total, 1.0) ** 0.5, name

@@ -1,0 +1,157 @@
+"""A house whose days pass in seconds: the real alarms and verbs on the real database, by a clock that jumps to whatever
+is due next. Calls are taken at once and end as the lots say; nothing leaves the house."""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from router.actions import guarding, signing, timing, wrapping
+from router.actions.enrolling import QUOTE_CHECK
+from router.actions.timing import ANSWERED
+from router.alarms import Alarms
+from router.app import ALARMS
+from router.book import Book, Writing
+from router.model.base import vouched
+from router.model.best_time import Caller
+from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
+from router.model.guard import Purpose
+from router.model.planning import UNANSWERED_SECONDS, Contacted
+from router.model.protection import kind_of
+from router.model.quotes import Quote, QuoteState
+from router.model.signings import Signing, SigningState
+from router.model.tasks import Disposition, Task, TaskState
+from router.model.vault import hash_token
+from router.store import alarms, cadences
+from tests import making
+from tests.conftest import Clock
+
+CITIES = ("202", "212", "213", "305", "312", "415", "512", "617", "702", "818")
+
+Outcome = Callable[[int, str, int, int, float], Disposition]
+"""How a call ends: to whom, the cadence's key, the step, how often it was made, and the chance that he answers."""
+
+
+def phone(number: int) -> str:
+    """The numbers nobody has."""
+    return f"+1{CITIES[number // 100]}55501{number % 100:02d}"
+
+
+async def quotes(w: Writing, brand: Campaign, queue: Queue, many: int, *, spread: timedelta) -> None:
+    """So many sent offers of as many persons: sent over this time before now, some opened once, each good for as long
+    as the campaign says."""
+    agent = await making.agent(w, "ana", ready=False)
+    now = w.now
+    for number in range(many):
+        w.now = now - spread * (number / many)
+        lead = await making.lead(w, queue, phone(number))
+        await making.task(w, queue, lead, state=TaskState.closed, disposition=Disposition.quote_sent)
+        opened = number % 3 == 0
+        quote = Quote(
+            campaign_id=brand.id, contact_id=lead.contact_id, lead_id=lead.id, agent_id=agent.id, number=f"Q-{number}",
+            state=QuoteState.opened if opened else QuoteState.sent, locale="es", currency="EUR", lines=[],
+            total_once=number, total_month=0, valid_until=w.now + timedelta(days=brand.quote_days), created_at=w.now,
+            idle_base=w.now, sent_at=w.now, last_open_at=w.now if opened else None,
+        )
+        w.session.add(quote)
+        await w.session.flush()
+        made = Signing(
+            quote_id=quote.id, campaign_id=brand.id, contact_id=quote.contact_id, lead_id=quote.lead_id,
+            state=SigningState.opened if opened else SigningState.delivered, phone=phone(number),
+            link_hash=hash_token(f"link{number}"), expires_at=quote.valid_until, created_at=w.now,
+        )
+        w.session.add(made)
+        await w.session.flush()
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, max(now, w.now + brand.stale_after))
+        await alarms.set_alarm(w.session, signing.EXPIRE, made.id, made.expires_at)
+    w.now = now
+
+
+_NEXT = text(
+    """
+    select min(due_at), (select array_agg(id order by id) from tasks where kind = 'nurture' and state = 'queued')
+    from alarms where state = 'pending'
+    """
+)
+_STEP = text(
+    """
+    select c.key, s.n, s.tries from steps s join enrolments e on e.id = s.enrolment_id
+      join cadences c on c.id = e.cadence_id where s.task_id = :task
+    """
+)
+_MADE = text(
+    """
+    select at, channel, c.id from attempts a join contacts c on c.phone = a.phone where a.verdict = 'allow' order by at
+    """
+)
+
+
+@dataclass
+class VirtualHouse:
+    """`outcome` decides how calls end."""
+
+    book: Book
+    clock: Clock
+    outcome: Outcome
+    over: list[tuple[datetime, int, Disposition]] = field(default_factory=list)
+
+    async def live(self, until: datetime) -> None:
+        """Until then (aware)."""
+        ringing = Alarms(self.book, ALARMS)
+        while True:
+            async with self.book.reading() as r:
+                due, waiting = (await r.session.rows(_NEXT))[0]
+            for task_id in waiting or ():
+                await self._take(task_id)
+            at = min((one for one in (due, self.over[0][0] if self.over else None) if one is not None), default=until)
+            if at >= until:
+                break
+            self.clock.now = max(self.clock.now, at)
+            if due is not None and due <= self.clock.now:
+                await ringing.sweep()
+            while self.over and self.over[0][0] <= self.clock.now:
+                _, task_id, outcome = heapq.heappop(self.over)
+                await self._ends(task_id, outcome)
+        self.clock.now = until
+
+    async def _take(self, task_id: int) -> None:
+        """The call is taken by somebody at once, and dialled."""
+        async with self.book.writing() as w:
+            key, n, tries = (await w.session.rows(_STEP, {"task": task_id}))[0]
+            for state in (TaskState.reserved, TaskState.connecting):
+                task = vouched(await w.move(Task, task_id, state))
+            contact = vouched(await w.session.get(Contact, task.contact_id))
+            campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+            queue = vouched(await w.session.get(Queue, task.queue_id))
+            _, verdict = await guarding.permit(
+                w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id
+            )
+            kind = kind_of(contact.phone)
+            rates = await cadences.rates(w.session, kind.country, str(kind.type))
+        outcome, seconds = Disposition.not_permitted, 0
+        if verdict.allowed:
+            chance = Caller(timing.zone_of(campaign, contact), rates=rates).chance(self.clock.now)
+            outcome = self.outcome(contact.id, key, n, tries, chance)
+            seconds = queue.handle_seconds if ANSWERED.get(outcome) else UNANSWERED_SECONDS
+        heapq.heappush(self.over, (self.clock.now + timedelta(seconds=seconds), task_id, outcome))
+
+    async def _ends(self, task_id: int, outcome: Disposition) -> None:
+        async with self.book.writing() as w:
+            if ANSWERED.get(outcome):
+                assert await w.move(Task, task_id, TaskState.engaged)
+                task = vouched(await w.session.get(Task, task_id))
+                await wrapping.begin_task(w, task)
+                if outcome in (Disposition.do_not_call, Disposition.wrong_number):
+                    await wrapping.suppress(w, task, "asked")
+                await wrapping.close_by_house(w, task_id, outcome)
+            else:
+                assert await wrapping.close_task(w, task_id, outcome)
+
+    async def contacts(self) -> list[Contacted]:
+        """What was done, from the attempts that were allowed."""
+        async with self.book.reading() as r:
+            rows = await r.session.rows(_MADE)
+        return [Contacted(row[0], {"call": "call", "mail": "mail"}.get(row[1], "text"), row[2]) for row in rows]
