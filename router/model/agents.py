@@ -47,9 +47,10 @@ class Agent(Numbered):
     `idle_since` is when he last became eligible, moved on by the time in which he was not: idle time counts only
     eligible time. While he is not, `idle_kept_ms` remembers what he had waited. `turn_kept_at` is since when he holds
     what costs him no turn. `taken`, `busy_ms` (with people) and `idle_ms` count his day, which ends at `day_ends`;
-    `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them. `help_at` is since when he
-    asks a supervisor to help, `help_by` who has said he comes, `pause_reason` why he is paused or off ("" when he did
-    so himself), `focus` the task his desk shows first."""
+    `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them, `week_target` what he is to
+    reach in a week (0: nothing is asked). `help_at` is since when he asks a supervisor to help, `help_by` who has said
+    he comes, `pause_reason` why he is paused or off ("" when he did so himself), `focus` the task his desk shows
+    first."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -84,6 +85,7 @@ class Agent(Numbered):
     shifts: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     weight: Mapped[float] = mapped_column(default=1.0)
     most_a_day: Mapped[int] = mapped_column(default=0)
+    week_target: Mapped[int] = mapped_column(default=0)
     taken: Mapped[int] = mapped_column(default=0)
     busy_ms: Mapped[int] = mapped_column(default=0)
     idle_ms: Mapped[int] = mapped_column(default=0)

@@ -22,6 +22,7 @@ class Campaign(Numbered):
     whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there, `mail_from` the address
     its mails come from; "" for no such channel. `keep_address` says how receipts keep a visitor's address: "truncated",
     "full" or "none". Who was promised a call is reminded of it `remind_minutes` before (0: not at all).
+    `target_counts` says what counts towards its agents' targets: "sold", or "talks".
     """
 
     __tablename__ = "campaigns"
@@ -49,6 +50,7 @@ class Campaign(Numbered):
     keep_address: Mapped[str] = mapped_column(default="truncated")
     mail_from: Mapped[str] = mapped_column(default="")
     remind_minutes: Mapped[int] = mapped_column(default=60)
+    target_counts: Mapped[str] = mapped_column(default="sold")
 
     @property
     def company_name(self) -> str:

@@ -218,6 +218,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     keep_address: Annotated[str, Meta(pattern="^(truncated|full|none)$")] = "truncated"
     mail_from: Annotated[str, Meta(max_length=200)] = ""
     remind_minutes: Annotated[int, Meta(ge=0, le=1_440)] = 60
+    target_counts: Annotated[str, Meta(pattern="^(sold|talks)$")] = "sold"
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []
@@ -235,7 +236,8 @@ class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     """A user. `password` is needed the first time, or `password_hash` (Argon2id). `skills` are names, or names with
     levels; `capacity` is how many tasks he may hold by channel; `most_a_day` how many he is given in a day (0: any),
-    `weight` his share of them. Whether he is `disabled` stays as it is unless it is said."""
+    `weight` his share of them, `week_target` what he is to reach in a week (0: nothing), of what his campaigns' own
+    `target_counts` names. Whether he is `disabled` stays as it is unless it is said."""
 
     login: Key
     name: Words
@@ -247,6 +249,7 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     capacity: CapacityPlan = CapacityPlan()
     weight: Annotated[float, Meta(gt=0, le=100)] = 1.0
     most_a_day: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    week_target: Annotated[int, Meta(ge=0, le=10_000)] = 0
     shifts: HoursPlan = HoursPlan()
     disabled: bool | None = None
     password: Annotated[str, Meta(min_length=10, max_length=200)] | None = None

@@ -105,20 +105,22 @@ async def owed(session: ReadSession, agent_id: int) -> Sequence[Promise]:
 
 
 class OwedTo(NamedTuple):
-    """A promise an agent owes, and the name of its person."""
+    """A promise an agent owes, the name of its person, and the zone (IANA) of the team's clock."""
 
     promise: Promise
     name: str
+    zone: str
 
 
 async def owed_to(session: ReadSession, agent_id: int) -> list[OwedTo]:
     """What this agent has promised to do himself, with the names, the next one first."""
     rows = await session.rows(
-        select(Promise, Contact.name).join(Contact, Contact.id == Promise.contact_id)
+        select(Promise, Contact.name, Campaign.timezone)
+        .join(Contact, Contact.id == Promise.contact_id).join(Campaign, Campaign.id == Promise.campaign_id)
         .where(Promise.agent_id == agent_id, Promise.state.in_(OPEN), Promise.mode.in_(PERSONAL))
         .order_by(Promise.starts_at, Promise.id)
     )
-    return [OwedTo(row[0], row[1]) for row in rows]
+    return [OwedTo(row[0], row[1], row[2]) for row in rows]
 
 
 class Troubled(NamedTuple):

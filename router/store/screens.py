@@ -34,7 +34,7 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, why
+from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, targets, why
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
@@ -400,7 +400,8 @@ class AgentLine:
 @dataclass(frozen=True)
 class BoardView:
     """`oldest` is when the person waiting longest began to wait. The figures cover the last hour and are those of
-    `router.model.figures`: people answered, the share of `service`, their mean wait, people who left before."""
+    `router.model.figures`: people answered, the share of `service`, their mean wait, people who left before. `reached`
+    is, by agent, what counts towards his target of the week."""
 
     waiting: int
     oldest: datetime | None
@@ -413,6 +414,7 @@ class BoardView:
     answer_seconds: float | None
     by_doing: dict[Doing, int] = field(default_factory=dict)
     service: Figure = SERVICE
+    reached: Mapping[int, int] = field(default_factory=dict)
 
 
 async def board(session: ReadSession, now: datetime) -> BoardView:
@@ -430,8 +432,9 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
     agents = await _agents(session, now)
     hour = Tally(now - LAST_HOUR, now, await figures.waits(session, now - LAST_HOUR, now))
     counts = {word: sum(line.doing is word for line in agents) for word in Doing}
+    reached = await targets.reached(session, now) if any(line.agent.week_target for line in agents) else {}
     return BoardView(head[0], head[1], head[2] or 20, head[3], agents, hour.waits.answered, SERVICE.of(hour),
-                     hour.waits.left, MEAN_WAIT.of(hour), counts)
+                     hour.waits.left, MEAN_WAIT.of(hour), counts, reached=reached)
 
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:

@@ -200,3 +200,15 @@ async def test_the_wallboard_shows_a_promise_in_danger_without_its_person(
     _, page = await board.get("/wallboard")
     assert "Promised for Tue 24 Nov, 15:30 CET: absence" in page
     assert "Carmen" not in page
+
+
+async def test_a_promise_is_shown_by_the_persons_clock_and_by_the_agents_where_they_differ(
+    house: House, desk: Browser, task: Task
+) -> None:
+    here = {**WHEN, "zone": "Europe/Madrid"}
+    _, answer = await desk.post(f"/desk/tasks/{task.id}/promise", here)
+    assert "Tue 24 Nov, 15:30 CET" in answer
+    assert "your clock" not in answer
+    _, answer = await desk.post(f"/desk/tasks/{task.id}/promise", {**here, "zone": "America/New_York"})
+    assert "Tue 24 Nov, 15:30 EST" in answer
+    assert "your clock: Tue 24 Nov, 21:30 CET" in answer

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select
 
-from router.actions import protecting
+from router.actions import protecting, wrapping
 from router.book import Book
 from router.model.agents import Agent, Role
 from router.model.budgets import Budget
 from router.model.campaigns import Site
 from router.model.protection import Asked, Why
 from router.model.rates import STRICT
+from router.model.tasks import Disposition, TaskState
 from router.store import protection, screens
 from tests import making
 from tests.web.desking import Browser, House, browsing, ring, working
@@ -106,3 +107,22 @@ async def test_only_a_supervisor_closes_and_opens_a_page_and_it_works_at_once(
         for number in (site + 1, 2**63, 10**18):
             assert (await supervisor.post(f"/wallboard/sites/{number}/close"))[0] == 404
         assert (await supervisor.get(f"/wallboard/sites/{site}/close"))[0] == 405
+
+
+async def test_the_target_of_the_week_is_shown_with_words(house: House, ana: Agent) -> None:
+    await house.agent("sol", role=Role.supervisor, locale="en")
+    async with house.book.writing() as w:
+        locked = await w.session.locked(Agent, ana.id)
+        assert locked is not None
+        locked.week_target = 3
+        await w.session.flush()
+        task = await making.task(
+            w, house.queue, await making.lead(w, house.queue), state=TaskState.wrapping, agent_id=ana.id
+        )
+        await wrapping.close_task(w, task.id, Disposition.sold)
+    async with browsing(house) as supervisor:
+        await supervisor.sign_in("sol")
+        _, page = await supervisor.get("/wallboard")
+    assert '<progress max="3" value="1" aria-label="Ana, target of this week">' in page
+    assert "1 of 3 this week" in page
+    assert page.count("this week</span>") == 1, "nothing is said of whoever has no target"
