@@ -20,7 +20,7 @@ from tests import making
 from tests.stories.virtual_house import phone, quotes
 from tests.web.browsing import PICTURES
 
-MANY = int(os.environ.get("HABLEMOS_PLANNED_QUOTES", "6"))
+MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "6"))
 FILE = """
 [[campaigns]]
 key = "luz"
@@ -59,7 +59,7 @@ quote_days = 12
 
 @pytest.fixture(autouse=True)
 def of_the_database(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("HABLEMOS_PLANNED_QUOTES", "HABLEMOS_TEST_PICTURES"):
+    for name in ("HABLEMOS_TEST_PLANNED", "HABLEMOS_TEST_PICTURES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HABLEMOS_DATABASE_URL", database_url)
     monkeypatch.setenv("HABLEMOS_DATA_DIR", str(tmp_path))

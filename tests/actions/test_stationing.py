@@ -285,8 +285,11 @@ async def test_what_is_told_late_of_one_customer_does_not_touch_the_next(ana: St
         await ana.room(RoomChange.left, LegRole.customer), await ana.theirs(*GONE),
     ]
     await ana.tell(await ana.theirs(*UNANSWERED))
-    await ana.talks("+12025550102")
-    await ana.tell(*old, *old)
+    await ana.dialled("+12025550102")
+    await ana.tell(*old)
+    assert (await ana.last(Call)).state is CallState.customer_leg, "her telephone has no name yet; this was another"
+    await ana.carried()
+    await ana.tell(await ana.theirs(LegStage.answered), *old)
     assert [one.state for one in await ana.all(Call)] == [CallState.ended, CallState.talking]
     assert [one.state for one in await ana.all(Task)] == [TaskState.closed, TaskState.engaged]
 

@@ -15,7 +15,7 @@ from router.model.packs import Pack, read, shipped
 from tests import lawful
 from tests.model.packing import ALL_DAYS, rule, text
 
-PERSONS = int(os.environ.get("LAWFUL_PERSONS", "12"))
+PERSONS = int(os.environ.get("HABLEMOS_TEST_LAWFUL", "12"))
 """How many persons live through the year of each pack, and how often all is tried; a thousand take many minutes."""
 
 NEW_YEAR = datetime(2026, 12, 1, tzinfo=UTC)

@@ -1,6 +1,6 @@
 """The plan and what then happens: the house lives through the fortnight that was planned, and is counted hour by hour.
 
-HABLEMOS_PLANNED_QUOTES makes the house greater than the eight quotes it has otherwise.
+HABLEMOS_TEST_PLANNED makes the house greater than the eight quotes it has otherwise.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests import making
 from tests.conftest import Clock
 from tests.stories.virtual_house import VirtualHouse, quotes
 
-MANY = int(os.environ.get("HABLEMOS_PLANNED_QUOTES", "8"))
+MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "8"))
 DAYS = 14
 PLAYS = 40
 WHAT = {"call": "calls", "text": "texts", "mail": "mails"}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from router.actions import calling, stationing, wrapping
+from router.actions import calling, presence, stationing, wrapping
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book
@@ -43,7 +43,14 @@ class Running:
 async def standing(book: Book) -> AsyncIterator[House]:
     """A running house whose Ana stays on the line."""
     async with running(book) as house:
-        ticks = Ticks(book.hub, [Sweep("alarms", Alarms(book, ALARMS).sweep, every=0.5, audiences=("alarms",))])
+        async def beat() -> None:
+            async with book.writing() as w:
+                await presence.beat(w, [1])
+
+        ticks = Ticks(book.hub, [
+            Sweep("alarms", Alarms(book, ALARMS).sweep, every=0.5, audiences=("alarms",)),
+            Sweep("beats", beat, every=5.0),
+        ])
         await ticks.start()
         try:
             await staffed(book)
