@@ -213,7 +213,7 @@ async def steps_due(book: Book, clock: Clock) -> None:
         if alarm.state is AlarmState.pending and alarm.kind == STEP_DUE:
             clock.now = max(clock.now, alarm.due_at)
             async with book.writing() as w:
-                await alarms.finish(w.session, alarm.id, w.now)
+                assert await alarms.take(w.session, alarm.id, w.now)
                 await step_due(w, alarm.subject_id)
 
 
