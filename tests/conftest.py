@@ -123,11 +123,16 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: 
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
+ALSO = ("test_alarms_kill", "test_import_kill", "test_planning")
+"""Stories told beside the others."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stories first, all in one worker: they mostly wait, and three of them at once would leave the processors idle."""
+    """Stories first, in two workers: they mostly wait, and more of them at once would leave the processors idle."""
     stories = [item for item in items if "/stories/" in item.nodeid]
     for item in stories:
-        item.add_marker(pytest.mark.xdist_group("stories"))
+        beside = any(one in item.nodeid for one in ALSO)
+        item.add_marker(pytest.mark.xdist_group("more stories" if beside else "stories"))
     items[:] = [*stories, *(item for item in items if "/stories/" not in item.nodeid)]
 
 

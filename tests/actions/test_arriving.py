@@ -284,7 +284,7 @@ async def test_nobody_is_called_at_night_about_a_cart(
     async with book.writing() as w:
         campaign = await making.campaign(w, "night", rule_pack="standard")
         door = await connector(w, await making.queue(w, campaign), "woocommerce", key="n" * 20)
-    clock.forward(10 * 3600)  # 23:00 in Madrid
+    clock.forward(16 * 3600)  # 23:00 in New York, where his number is
     await house.hear(door, woo(), "order.updated")
     await rest(house, clock)
     (task,) = await house.tasks()

@@ -13,7 +13,7 @@ from router.model.carts import Cart, CartState
 from router.model.connectors import Connector
 from router.model.tasks import TaskState
 from router.ports import CartMoved
-from router.store import alarms, carts
+from router.store import carts
 from tests import making
 from tests.parties import PARTIES, checkout, connector, dumps, shopify_order, signed
 
@@ -54,13 +54,13 @@ async def _ends(book: Book, door: Connector, order: Sequence[int]) -> dict[str, 
             await _told(w, door, order)
             known = await carts.of_names(w.session, door.id, ["tok123"])
             rows = await w.session.rows(text("select state, count(*) from tasks group by state"))
-            due = await alarms.claim_due(w.session, w.now.replace(year=2030), 10)
+            due = await w.session.rows(text("select kind from alarms where state = 'pending'"))
             found = {
                 # An order told first, without the checkout that joins its names, may have left a row for each of them.
                 "names": sorted({name for cart in known for name in cart.names}),
                 "carts": list({(cart.state, cart.digest): _shown(cart) for cart in known}.values()),
                 "tasks": {row[0]: row[1] for row in rows},
-                "due": len([one for one in due if one.kind == "cart.due"]),
+                "due": len([one for one in due if one[0] == "cart.due"]),
             }
             raise Undo
     except Undo:

@@ -30,7 +30,7 @@ async def queue(book: Book) -> Queue:
 
 
 async def waits(w: Writing, queue: Queue, n: int, **values: Any) -> int:
-    lead = await making.lead(w, queue, f"+1202555{n:04d}")
+    lead = await making.lead(w, queue, f"+121255501{n:02d}")
     return (await making.task(w, queue, lead, **values)).id
 
 

@@ -192,9 +192,9 @@ from made join bench_lanes lanes on lanes.n = made.id % (select count(*) from be
 TEAM = """
 insert into agents (login, name, role, password_hash, address, locale, skills, pool, call_capacity, chat_capacity,
   video_capacity, call_load, chat_load, video_load, wish, misses, shifts, weight, most_a_day, taken, busy_ms, idle_ms,
-  idle_kept_ms, pause_reason)
+  idle_kept_ms, pause_reason, week_target)
 select 'agent' || n, 'Agent', 'agent', '!', 'client:' || n, 'es', '{}', 1, 1, 1, 1, 0, 0, 0, 'off', 0, '{}', 1, 0, 0,
-  0, 0, 0, '' from generate_series(1, $1::int) n
+  0, 0, 0, '', 0 from generate_series(1, $1::int) n
 """
 
 ONLINE = """

@@ -25,6 +25,7 @@ from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.tasks import Disposition, Task, TaskState
 from router.model.vault import hash_token
+from router.model.zones import ZoneSource
 from router.store import alarms, cadences
 from tests import making
 from tests.conftest import Clock
@@ -48,6 +49,8 @@ async def quotes(w: Writing, brand: Campaign, queue: Queue, many: int, *, spread
     for number in range(many):
         w.now = now - spread * (number / many)
         lead = await making.lead(w, queue, phone(number))
+        person = vouched(await w.session.get(Contact, lead.contact_id))
+        person.zone, person.zone_source = "Europe/Madrid", ZoneSource.stated
         await making.task(w, queue, lead, state=TaskState.closed, disposition=Disposition.quote_sent)
         opened = number % 3 == 0
         quote = Quote(

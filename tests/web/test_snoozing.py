@@ -67,7 +67,9 @@ async def test_a_quote_is_left_alone_for_business_days_and_woken(
     assert (status, "Left alone until" in page) == (200, False)
     assert await until(house, quote.id) is None
     async with house.book.reading() as r:
-        kinds = await r.session.scalars(select(Fact.kind).where(Fact.kind.in_(("quote.snoozed", "quote.woken"))))
+        kinds = await r.session.scalars(
+            select(Fact.kind).where(Fact.kind.in_(("quote.snoozed", "quote.woken"))).order_by(Fact.id)
+        )
     assert list(kinds) == ["quote.snoozed", "quote.woken"]
 
 

@@ -41,7 +41,7 @@ async def test_a_stream_begins_with_a_ping_and_the_desk_as_it_is(house: House, b
 
 async def test_a_hint_brings_the_ring_and_only_what_changed(house: House, browser: Browser, ana: Agent) -> None:
     async with browser.stream() as events:
-        await events.region("person")
+        await events.region("promises")
         await ring(house, ana)
         event = await events.next()
         assert event is not None
@@ -62,7 +62,7 @@ async def test_another_agents_ring_does_not_come_here(house: House, browser: Bro
 
 async def test_streams_end_when_the_house_closes(house: House, browser: Browser, ana: Agent) -> None:
     async with browser.stream() as events:
-        await events.region("person")
+        await events.region("promises")
         house.book.hub.close()
         assert await events.next() is None
 
@@ -151,7 +151,7 @@ async def test_a_session_cut_off_in_the_database_ends_the_stream_at_the_next_loo
     house: House, browser: Browser, ana: Agent, clock: Clock
 ) -> None:
     async with browser.stream() as events:
-        await events.region("person")
+        await events.region("promises")
         async with house.book.writing() as w:
             await w.session.execute(update(Session).values(expires_at=w.now))
             w.hint(f"agent:{ana.id}")
