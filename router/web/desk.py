@@ -125,11 +125,16 @@ async def desk_page(request: web.Request) -> web.Response:
     )
 
 
-async def _act(request: web.Request, action: Callable[[Writing, Signed], Awaitable[object]]) -> web.Response:
-    """Does one thing in one transaction; the answer is the desk as it is after it."""
+async def _act(
+    request: web.Request, action: Callable[[Writing, Signed], Awaitable[object]], *, committed: str = ""
+) -> web.Response:
+    """Does one thing in one transaction; the answer is the desk as it is after it. `committed` names the failpoint
+    between the two."""
     signed = await require(request, Role.agent)
     async with doors(request).book.writing() as w:
         await action(w, signed)
+    if committed:
+        fail_here(committed)
     return await _desk_now(request, signed)
 
 
@@ -179,8 +184,7 @@ async def accept(request: web.Request) -> web.Response:
         await dispatch.accept(w, row_id(request), signed.agent.id)
         fail_here("accept.before_commit")
 
-    answer = await _act(request, action)
-    fail_here("accept.after_commit")
+    answer = await _act(request, action, committed="accept.after_commit")
     async with doors(request).book.reading() as r:
         held = await r.session.get(Reservation, row_id(request))
     if held is not None and held.state is ReservationState.canceled:
