@@ -266,7 +266,7 @@ def test_whatever_happens_in_whatever_order_the_rules_hold(floor: Floor, loop: a
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Played,
         settings=settings(
-            max_examples=EXAMPLES or 12, stateful_step_count=50, deadline=None, derandomize=not EXAMPLES, database=None,
+            max_examples=EXAMPLES or 8, stateful_step_count=50, deadline=None, derandomize=not EXAMPLES, database=None,
             suppress_health_check=list(HealthCheck), phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
         ),
     )

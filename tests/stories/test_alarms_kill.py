@@ -26,7 +26,7 @@ from tests.stories import staging
 from tests.stories.ringing_doors import KIND, body_of, sends
 from tests.stories.staging import House
 
-ALARMS, KILLS = map(int, os.environ.get("HABLEMOS_TEST_ALARMS", "300 3").split())
+ALARMS, KILLS = map(int, os.environ.get("HABLEMOS_TEST_ALARMS", "150 1").split())
 """Alarms, kills. The thorough run is "3000 20" and takes about three minutes."""
 REPLICAS = 3
 EVERY = 2.5

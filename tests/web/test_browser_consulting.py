@@ -16,7 +16,7 @@ from router.model.calls import Call, Leg
 from router.model.contacts import Contact
 from router.ports import LegMoved, LegOutcome, LegStage
 from tests import making
-from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
+from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES, THOROUGH
 from tests.web.desking import House, working
 from tests.web.test_browser_supervising import opened
 
@@ -98,7 +98,9 @@ async def test_what_came_of_it_is_told_and_the_person_is_there_again(house: Hous
     await expect(hers.locator("#work [role=status]")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True), *([(1280, False)] if PICTURES else [])])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, False), *([(1280, True), (1280, False)] if THOROUGH or PICTURES else [])]
+)
 @pytest.mark.parametrize("locale", LANGUAGES)
 async def test_axe_finds_nothing_while_somebody_is_asked(
     house: House, browser: Browser, locale: str, width: int, dark: bool

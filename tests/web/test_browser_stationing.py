@@ -19,7 +19,7 @@ from router.model.tasks import TIER_LIST, Reservation, Task
 from router.ports import LegMoved, LegOutcome, LegStage
 from tests import making
 from tests.conftest import Clock
-from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
+from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES, THOROUGH
 from tests.web.desking import House, browsing, working
 from tests.web.test_browser_supervising import opened
 
@@ -109,7 +109,9 @@ async def test_bad_input_is_refused_by_name(house: House) -> None:
         assert (await desk.post("/desk/line", {"on": "1"}, **{"X-CSRF": "x"}))[0] == 403
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, True), *([(1280, False)] if PICTURES else [])])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(390, False), *([(1280, True), (1280, False)] if THOROUGH or PICTURES else [])]
+)
 @pytest.mark.parametrize("locale", LANGUAGES)
 async def test_axe_finds_nothing_on_the_line(
     house: House, browser: Browser, locale: str, width: int, dark: bool

@@ -98,7 +98,7 @@ async def everything(house: House, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(320, False), (1280, True), (2560, False)] if THOROUGH or PICTURES
-                         else [(320, False), (1280, True)])
+                         else [(320, False)])
 @pytest.mark.parametrize("locale", LANGUAGES)
 async def test_axe_finds_nothing_on_a_board_full_of_trouble_with_a_menu_open(
     house: House, page: Page, browser: Browser, clock: Clock, locale: str, width: int, dark: bool
