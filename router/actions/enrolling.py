@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.actions import timing
-from router.actions.guarding import ask_guard
+from router.actions.guarding import ask_guard, told
 from router.book import Writing
 from router.model.base import vouched
 from router.model.best_time import band_of
@@ -250,11 +250,8 @@ async def consult(w: Writing, case: Case, step: Step, way: Way | None = None) ->
     verdict = await ask_guard(
         w, case.campaign, case.contact, purpose, case.enrolment.lead_id, channel=CHANNELS[way or Way(step.way)]
     )
-    w.fact(
-        f"guard.{verdict.word}", campaign_id=case.campaign.id, lead_id=case.enrolment.lead_id, subject_id=step.id,
-        when="plan", purpose=purpose.value, way=step.way, rules=list(verdict.rules),
-        until=verdict.until.isoformat() if verdict.until else None,
-    )
+    told(w, verdict, case.campaign, purpose, lead_id=case.enrolment.lead_id, subject_id=step.id, when="plan",
+         way=step.way)
     return verdict
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from router.actions import enrolling, timing
 from router.actions.enrolling import QUOTE_CHECK
-from router.actions.guarding import ask_guard
+from router.actions.guarding import ask_guard, told
 from router.book import Writing
 from router.model.base import vouched
 from router.model.cadence_rules import Start
@@ -136,11 +136,7 @@ async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, c
         return
     verdict = await ask_guard(w, campaign, contact, Purpose.commercial, quote.lead_id)
     if not verdict.allowed:
-        w.fact(
-            f"guard.{verdict.word}", campaign_id=campaign.id, lead_id=quote.lead_id, subject_id=quote.id, when="plan",
-            purpose=Purpose.commercial.value, rules=list(verdict.rules),
-            until=verdict.until.isoformat() if verdict.until else None,
-        )
+        told(w, verdict, campaign, Purpose.commercial, lead_id=quote.lead_id, subject_id=quote.id, when="plan")
     if verdict.until is not None:
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
         return
