@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from router.book import Book
@@ -89,11 +90,41 @@ async def database_url(worker_database: str) -> str:
     return await emptied(worker_database)
 
 
+class Engines:
+    """A worker's engines, for all its tests: a new connection knows no catalogue and no plan, and to learn them takes
+    longer than most tests do."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._made: dict[str, tuple[AsyncEngine, list[asyncpg.Connection]]] = {}
+
+    async def take(self, name: str, make: Callable[..., AsyncEngine], **values: int) -> AsyncEngine:
+        """The engine of this name, or a new one if a test before ended or kept some of its connections."""
+        if name in self._made:
+            engine, connections = self._made[name]
+            if engine.pool.checkedout() == 0 and not any(one.is_closed() for one in connections):
+                return engine
+            await engine.dispose()
+        engine, connections = make(self._url, limits=PATIENT, **values), []
+        event.listen(engine.sync_engine, "connect", lambda raw, _: connections.append(raw.driver_connection))
+        self._made[name] = engine, connections
+        return engine
+
+    async def end(self) -> None:
+        for engine, _ in self._made.values():
+            await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def engines(worker_database: str) -> AsyncIterator[Engines]:
+    made = Engines(worker_database)
+    yield made
+    await made.end()
+
+
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url, limits=PATIENT)
-    yield engine
-    await engine.dispose()
+async def engine(database_url: str, engines: Engines) -> AsyncEngine:
+    return await engines.take("writing", make_engine)
 
 
 @pytest.fixture
@@ -107,10 +138,9 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-async def book(engine: AsyncEngine, database_url: str, clock: Clock, vault: Vault) -> AsyncIterator[Book]:
-    reading = make_reading_engine(database_url, connections=4)
-    yield Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
-    await reading.dispose()
+async def book(engine: AsyncEngine, engines: Engines, clock: Clock, vault: Vault) -> Book:
+    reading = await engines.take("reading", make_reading_engine, connections=4)
+    return Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 10.0) -> object:

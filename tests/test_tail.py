@@ -28,7 +28,7 @@ from router.store.migrations import migrate
 from router.store.rebase import rebase_after_restore
 from router.tail import Listener, RingTimes, Tail
 from tests import making
-from tests.conftest import Clock, until
+from tests.conftest import Clock, Engines, until
 
 pytestmark = pytest.mark.xdist_group("own server")
 
@@ -42,6 +42,13 @@ def worker_database() -> Iterator[str]:
         asyncio.run(migrate(running.url))
         yield running.url
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+async def engines(worker_database: str) -> AsyncIterator[Engines]:
+    made = Engines(worker_database)
+    yield made
+    await made.end()
 
 
 class Seen:

@@ -98,11 +98,14 @@ def _sqlstate(error: BaseException) -> str:
     return getattr(of_driver, "sqlstate", None) or ""
 
 
-def make_reading_engine(url: str, *, connections: int = 6, statement_seconds: int = 5) -> AsyncEngine:
+def make_reading_engine(
+    url: str, *, connections: int = 6, statement_seconds: int = 5, limits: dict[str, str] | None = None
+) -> AsyncEngine:
     """An engine whose connections cannot write, each statement by itself: screens are read with half the round trips,
-    and never wait for the connections of those who write."""
-    limits = {"default_transaction_read_only": "on", "statement_timeout": str(statement_seconds * 1000)}
-    return make_engine(url, connections=connections, limits=limits).execution_options(isolation_level="AUTOCOMMIT")
+    and never wait for the connections of those who write. `limits` as for `make_engine`."""
+    own = {"default_transaction_read_only": "on", "statement_timeout": str(statement_seconds * 1000)}
+    engine = make_engine(url, connections=connections, limits={**own, **(limits or {})})
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def as_json(value: Any) -> str:
