@@ -15,13 +15,14 @@ from router.model.campaigns import NURTURE, Campaign, Queue
 from router.model.contacts import Contact
 from router.model.guard import Purpose
 from router.model.hours import Opening, opening, spans_from, week_of
-from router.model.outcomes import FINAL
+from router.model.outcomes import ANSWERED, FINAL
 from router.model.planning import (
     Ahead,
     Booked,
     EnrolmentAhead,
     LineAhead,
     Mix,
+    Money,
     Person,
     QuoteAhead,
     StepAhead,
@@ -32,7 +33,7 @@ from router.model.protection import kind_of
 from router.model.quotes import Quote
 from router.model.signings import OPENABLE
 from router.model.tasks import Disposition, Task
-from router.store import attempts, cadences, planning, signings, staffing, tasks
+from router.store import attempts, budgets, cadences, planning, signings, staffing, tasks
 from router.store.db import ReadSession
 
 _CHECK, _STEP, _UNWORKED, _RESUME = (
@@ -70,7 +71,17 @@ async def read(
         await _lines(session, queues, {one.id: one for one in campaigns}, now, until),
         {campaign: await _cadences(session, campaign) for campaign in ids},
         await _rates(session, persons.values()), await _mix(session, ids, now),
+        await _money(session, now, campaigns, {lead for leads in about.values() for lead in leads}),
         await planning.is_off(session, NURTURE), len(quotes) - len(some),
+    )
+
+
+async def _money(
+    session: ReadSession, now: datetime, campaigns: Sequence[Campaign], leads: Collection[int]
+) -> Money:
+    return Money(
+        {one.id: one.daily_spend_cap for one in campaigns}, await budgets.sites_of(session, sorted(leads)),
+        await budgets.used_on(session, now.date()),
     )
 
 
@@ -133,7 +144,7 @@ async def _quotes(
             campaigns[quote.campaign_id].stale_seconds, _at(set_, _CHECK, quote.id),
             _at(set_, signing.EXPIRE, live.id) if live is not None else _at(set_, elsewhere.QUOTE_LAPSE, quote.id),
             reached[quote.id],
-            frozenset(began[quote.id]), live is not None and live.state in OPENABLE,
+            began[quote.id], live is not None and live.state in OPENABLE,
             await cadences.has_last_word(session, quote.id, FINAL),
         ))
     return found
@@ -152,14 +163,14 @@ def _enrolment(one: planning.Inside, set_: Alarms, lines: Mapping[int, int]) -> 
         read_body(one.version.body), row.reason, row.state, row.created_at, row.idle_base, row.calls, row.messages,
         tuple(row.outcomes), row.not_before, row.other_band, row.again, row.no_number, row.paused_reason,
         row.resumed_at, _at(set_, _RESUME, row.id), _at(set_, nurturing.MISSED_TEXT, row.id),
-        min(unworked, default=None), one.held, tuple(_step(step, set_) for step in one.steps),
+        min(unworked, default=None), one.held, {step.n: _step(step, set_) for step in one.steps},
     )
 
 
 def _step(step: Step, set_: Alarms) -> StepAhead:
     return StepAhead(
-        step.n, step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after, step.began_at,
-        step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
+        step.n, Way(step.way), step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after,
+        step.began_at, step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
     )
 
 
@@ -242,8 +253,8 @@ async def _rates(session: ReadSession, persons: Collection[Person]) -> dict[tupl
 
 async def _mix(session: ReadSession, campaign_ids: Sequence[int], now: datetime) -> Mix:
     """How calls end, by what they came to lately."""
-    seen = await planning.ended(session, campaign_ids, list(timing.ANSWERED), now)
+    seen = await planning.ended(session, campaign_ids, list(ANSWERED), now)
     counted: dict[bool, dict[Disposition, float]] = {True: {}, False: {}}
     for outcome, many in seen.items():
-        counted[timing.ANSWERED[outcome]][outcome] = many
+        counted[ANSWERED[outcome]][outcome] = many
     return mixed(counted)

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from router.actions import planning
-from router.actions.foreseeing import play
 from router.book import Book
+from router.model.foreseeing import play
 from router.model.planning import Ahead, Contacted, by_hour, drawn, edges, forecast, lots_of
 from router.model.tasks import Disposition
 from router.store.planning import campaigns
 from tests import making
 from tests.conftest import Clock
-from tests.stories.virtual_house import VirtualHouse, quotes
+from tests.mailing import catching
+from tests.outside import RecordingCarrier
+from tests.stories.virtual_house import Post, VirtualHouse, quotes
 
 MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "8"))
 DAYS = 14
@@ -37,7 +39,7 @@ async def a_house(book: Book, many: int, **campaign: Any) -> Ahead:
         queue = await making.queue(w, brand, handle_seconds=420)
         await quotes(w, brand, queue, many, spread=timedelta(days=4))
     async with book.reading() as r:
-        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session))
+        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session), can_mail=book.can_mail)
 
 
 def differing(ahead: Ahead, planned: Sequence[Contacted], seen: Sequence[Contacted]) -> list[Any]:
@@ -60,6 +62,34 @@ async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_conta
     seen = await house.contacts()
     assert len([one for one in seen if one.what == "call"]) > 2 * many
     assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_mails_leave_the_house_as_planned_to_the_last_one(book: Book, clock: Clock) -> None:
+    """Texts and mails are counted where they arrive: at the carrier, and at a mail server."""
+    book.can_mail = True
+    ahead = await a_house(book, max(4, MANY // 4), mail_from="hola@luz.example")
+    certain = {Disposition.no_answer: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    async with catching() as server:
+        house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer, Post(server, RecordingCarrier()))
+        await house.live(ahead.until)
+        assert sum(what == "mail" for _, what in house.left) == len(server.caught()) >= len(ahead.quotes)
+    arrived = [Contacted(at, what, 0) for at, what in house.left]
+    seen = [*arrived, *(one for one in await house.contacts() if one.what == "call")]
+    assert differing(ahead, planned.contacts, seen) == []
+    assert {one.what for one in planned.contacts} == {"call", "text", "mail"}
+
+
+async def test_what_the_days_money_does_not_allow_waits_in_the_plan_and_after(book: Book, clock: Clock) -> None:
+    """Three texts and a call cost as much as the campaign may spend a day."""
+    ahead = await a_house(book, 5, daily_spend_cap=25)
+    certain = {Disposition.busy: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.busy)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert differing(ahead, planned.contacts, seen) == []
+    assert "budget" in {one.rule for one in planned.blocks}
 
 
 async def test_whoever_said_no_is_left_alone_when_his_offer_has_expired_too_in_the_plan_and_after(
