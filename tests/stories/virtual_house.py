@@ -83,6 +83,7 @@ _NEXT = text(
     from alarms where state = 'pending'
     """
 )
+_WRITTEN = text("select exists (select from deliveries where state = 'pending')")
 _STEP = text(
     """
     select c.key, s.n, s.tries from steps s join enrolments e on e.id = s.enrolment_id
@@ -141,7 +142,7 @@ class VirtualHouse:
         self.clock.now = until
 
     async def _send(self) -> None:
-        if self.post is None:
+        if self.post is None or not await self._written():
             return
         before = self.post.counts()
         await Courier(
@@ -149,6 +150,10 @@ class VirtualHouse:
         ).sweep()
         for what, count in self.post.counts().items():
             self.left += [(self.clock.now, what)] * (count - before[what])
+
+    async def _written(self) -> bool:
+        async with self.book.reading() as r:
+            return bool((await r.session.rows(_WRITTEN))[0][0])
 
     async def _take(self, task_id: int) -> None:
         """The call is taken by somebody at once, and dialled."""
