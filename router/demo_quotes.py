@@ -4,7 +4,6 @@ They give its plan something to tell on the first day. They come in by the same 
 list with their addresses, quotes as by `POST /v1/quotes`; some are left alone until a day their agent has named.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -69,13 +68,17 @@ OLD = tuple(_old(n, name) for n, name in enumerate(NAMES))
 async def bring(book: Book, campaign_key: str, queue_key: str) -> int:
     """Takes them in for this campaign and line, once; how many came in now."""
     async with book.writing() as w:
-        campaign = vouched(await configuration.campaign(w.session, campaign_key))
-        queue = vouched(await configuration.queue(w.session, campaign.id, queue_key))
+        campaign, queue = await _line(w, campaign_key, queue_key)
         if await known.known(w.session, campaign.id, [one.number for one in OLD]):
             return 0
         await _persons(w, campaign, queue)
-        quotes = await _quotes(w, campaign, queue)
-    return len(quotes)
+    async with book.writing() as w:
+        return await _quotes(w, *await _line(w, campaign_key, queue_key))
+
+
+async def _line(w: Writing, campaign_key: str, queue_key: str) -> tuple[Campaign, Queue]:
+    campaign = vouched(await configuration.campaign(w.session, campaign_key))
+    return campaign, vouched(await configuration.queue(w.session, campaign.id, queue_key))
 
 
 async def _persons(w: Writing, campaign: Campaign, queue: Queue) -> None:
@@ -90,16 +93,16 @@ async def _persons(w: Writing, campaign: Campaign, queue: Queue) -> None:
         await guarding.lives_by(w, contact, HOME, ZoneSource.stated)
 
 
-async def _quotes(w: Writing, campaign: Campaign, queue: Queue) -> Sequence[elsewhere.Judged]:
+async def _quotes(w: Writing, campaign: Campaign, queue: Queue) -> int:
     judged = await elsewhere.judge(w, campaign, [_told(one, w.now) for one in OLD])
     origin = Origin({"party": "list"}, "Luz Clara")
     kept = await elsewhere.keep(w, campaign, queue, judged, [origin] * len(judged))
     agents = await known.agents(w.session, AGENTS)
     for one, old in zip(kept, OLD, strict=True):
-        if old.rest:
+        if old.rest and one.quote_id is not None:
             until = _wall(w.now, old.rest, old.hour)
-            await nurturing.snooze(w, vouched(one.quote_id), until, agents[old.owner].id, reason="thinks")
-    return kept
+            await nurturing.snooze(w, one.quote_id, until, agents[old.owner].id, reason="thinks")
+    return sum(one.quote_id is not None for one in kept)
 
 
 def _told(one: Old, now: datetime) -> Told:

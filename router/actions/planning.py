@@ -33,7 +33,7 @@ from router.model.protection import kind_of
 from router.model.quotes import Quote
 from router.model.signings import OPENABLE
 from router.model.tasks import Disposition, Task
-from router.store import attempts, budgets, cadences, planning, signings, staffing, tasks
+from router.store import attempts, budgets, cadences, configuration, planning, signings, staffing, tasks
 from router.store.db import ReadSession
 
 _CHECK, _STEP, _UNWORKED, _RESUME = (
@@ -49,8 +49,8 @@ async def read(
     most: int | None = None,
 ) -> Ahead:
     """What is known at `now` of so many days of these campaigns; at least one. `most`: quotes looked at, those that are
-    looked at next; the others are counted only. `can_mail`: the house has a mail server. Hours are those of the first
-    campaign's zone."""
+    looked at next; the others are counted only. `can_mail`: the house has a mail server, as a demonstration always has.
+    Hours are those of the first campaign's zone."""
     ids = [campaign.id for campaign in campaigns]
     set_ = await planning.alarms_of(session, _KINDS)
     checked = [subject for kind, subject in set_ if kind == _CHECK]
@@ -63,6 +63,7 @@ async def read(
     lines = await planning.lines_of(session, sorted({lead for leads in about.values() for lead in leads}))
     until = now + timedelta(days=days)
     queues = await planning.queues(session, ids)
+    can_mail = can_mail or await configuration.is_demonstration(session)
     persons = await _persons(session, now, contacts, about, can_mail=can_mail)
     return Ahead(
         now, until, campaigns[0].timezone, persons,

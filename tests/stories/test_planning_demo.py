@@ -13,6 +13,7 @@ from router.model.configuration import read
 from router.model.foreseeing import play
 from router.model.planning import Ahead, Contacted, drawn, forecast, lots_of
 from router.model.tasks import Disposition
+from router.store import configuration
 from router.store.planning import campaigns
 from tests.conftest import Clock
 from tests.mailing import catching
@@ -30,10 +31,11 @@ async def the_demonstration(book: Book) -> Ahead:
     plan = read(demo.PLAN)
     book.can_mail = True
     async with book.writing() as w:
+        assert await configuration.deployment_kind(w.session, "demo", w.now) == "demo"
         await configuring.apply(w, plan, {agent.login: "!" for agent in plan.agents}, demo=True)
     assert await demo_quotes.bring(book, demo.SITE, demo.QUEUE) == len(demo_quotes.OLD)
     async with book.reading() as r:
-        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session), can_mail=True)
+        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session))
 
 
 @asynccontextmanager
