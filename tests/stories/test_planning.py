@@ -97,6 +97,22 @@ async def test_mails_leave_the_house_as_planned_to_the_last_one(book: Book, cloc
     assert {one.what for one in planned.contacts} == {"call", "text", "mail"}
 
 
+async def test_a_plan_made_in_the_middle_knows_who_is_at_which_step(book: Book, clock: Clock) -> None:
+    book.can_mail = True
+    first = await a_house(book, 4, mail_from="hola@luz.example")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.voicemail_left)
+    await house.live(first.now + timedelta(days=5))
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, DAYS - 5, await campaigns(r.session), can_mail=True)
+    assert ahead.enrolments
+    certain = {Disposition.voicemail_left: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert len(seen) > 4
+    assert differing(ahead, planned.contacts, seen) == []
+
+
 async def test_what_the_days_money_does_not_allow_waits_in_the_plan_and_after(book: Book, clock: Clock) -> None:
     """Three texts and a call cost as much as the campaign may spend a day."""
     ahead = await a_house(book, 5, daily_spend_cap=25)
