@@ -32,7 +32,7 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.quotes import OPEN, UNSENT, QuoteState
+from router.model.quotes import OPEN, QuoteState
 from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState
 from router.model.terms import MOST_DAYS, MOST_MONTHS, RETURN_COSTS, read_terms
 from router.store import screens, why
@@ -49,6 +49,9 @@ REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "callback
 
 WRITTEN_IN = frozenset({"offer", "reply"})
 """Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
+
+REVISABLE = (*OPEN, QuoteState.awaiting, QuoteState.approved)
+"""Quotes a newer version can take the place of."""
 
 WISHES = (Wish.ready, Wish.ready_once, Wish.paused, Wish.off)
 
@@ -90,7 +93,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
-        outcomes=OUTCOMES, open_quotes=OPEN, revisable=[state for state in QuoteState if state in (*OPEN, *UNSENT[1:])],
+        outcomes=OUTCOMES, open_quotes=OPEN, revisable=REVISABLE,
         usual=read_terms(view.work.campaign.terms) if view.work else None, return_costs=RETURN_COSTS,
         most_months=MOST_MONTHS, most_days=MOST_DAYS, snoozes=(snoozing.DAYS, snoozing.REASONS),
         steps=screens.STEPS, reached=screens.reached, international=international,

@@ -88,15 +88,17 @@ async def void(request: web.Request) -> web.Response:
 
 @routes.get(r"/desk/quotes/{id:\d{1,19}}/offer.pdf")
 async def document(request: web.Request) -> web.Response:
-    """The offer as it was frozen, or the document a quote from elsewhere came with, for who may work with it."""
+    """The offer as it was frozen, or the document a quote from elsewhere came with, for who may work with it. What is
+    not ours is never shown inside of our pages."""
     signed = await require(request, Role.agent)
     async with doors(request).book.reading() as r:
         quote = await quoting.own(r.session, _quote_id(request), signed.agent.id)
-        content = await blobs.content(r.session, quote.pdf_sha256 or quote.foreign_pdf_sha256)
+        ours = quote.pdf_sha256 is not None
+        content = await blobs.content(r.session, quote.pdf_sha256 if ours else quote.foreign_pdf_sha256)
     if content is None:
         raise NotFound(NO_QUOTE)
-    headers = {"Cache-Control": "no-store", "Content-Disposition": f'inline; filename="quote-{quote.id}.pdf"',
-               "Content-Security-Policy": "default-src 'none'; sandbox"}
+    shown = "inline" if ours else "attachment"
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'{shown}; filename="quote-{quote.id}.pdf"'}
     return web.Response(body=content, content_type="application/pdf", headers=headers)
 
 

@@ -216,6 +216,15 @@ async def test_a_revision_while_a_supervisor_is_asked_takes_its_place(book: Book
     assert (await quote(book, sale.quote_id)).state is QuoteState.superseded
 
 
+async def test_a_quote_is_taken_back_while_a_supervisor_is_asked(book: Book) -> None:
+    sale, boss = await asked(book), await chief(book)
+    async with book.writing() as w:
+        await quoting.void(w, quote_id=sale.quote_id, agent_id=sale.agent_id)
+        with pytest.raises(Conflict):
+            await quoting.approve(w, quote_id=sale.quote_id, agent_id=boss)
+    assert (await quote(book, sale.quote_id)).state is QuoteState.void
+
+
 async def test_only_a_quote_of_the_person_in_ones_hands_is_revised(book: Book) -> None:
     sale = await closing.drafted(book)
     async with book.writing() as w:

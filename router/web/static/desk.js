@@ -145,7 +145,11 @@
   // -- the quote form: it belongs to who writes in it -------------------------------------------------------------------
   let dirty = false, held = null, sending = false;
   const form = () => document.getElementById("quote-form");
-  document.addEventListener("input", (event) => { if (event.target.closest("#quote-form")) dirty = true; });
+  document.addEventListener("input", (event) => {
+    if (!event.target.closest("#quote-form")) return;
+    dirty = true;
+    event.target.removeAttribute("aria-invalid");
+  });
   document.addEventListener("htmx:before:request", ({ target }) => { if (target.id === "quote-form") sending = true; });
   document.addEventListener("htmx:finally:request", ({ target, detail: { ctx } }) => {
     if (target.id !== "quote-form") return;
