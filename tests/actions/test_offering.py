@@ -90,6 +90,14 @@ async def test_above_it_the_quote_waits_and_nothing_is_sent_until_a_supervisor_a
     ]
 
 
+async def test_no_way_leads_around_the_supervisor(book: Book) -> None:
+    sale = await closing.drafted(book, campaign=LIMITED, lines=CHEAP)
+    with pytest.raises(Conflict):
+        await quoting.send_offer(book, sale.quote_id, sale.agent_id)
+    assert (await quote(book, sale.quote_id)).state is QuoteState.draft
+    assert await closing.texts(book, "offer") == []
+
+
 async def test_approved_and_refused_at_once_one_wins_and_the_other_is_told(book: Book) -> None:
     sale, boss = await asked(book), await chief(book)
 
