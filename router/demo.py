@@ -42,6 +42,7 @@ locale = "es"
 stale_seconds = 10
 quote_days = 14
 daily_spend_cap = 90000
+discount_bp = 1000
 consent_version = "2026-11"
 consent_text = ""
 
@@ -51,6 +52,37 @@ consent_text = ""
   phone = "+12025550100"
   email = "hola@luzclara.example"
   tax_id = "B00000000"
+  privacy_url = "https://luzclara.example/privacidad"
+
+  [campaigns.terms]
+  months = 0
+  starts_in_days = 14
+  return_cost = "nothing"
+  [campaigns.terms.payment]
+  en = "By direct debit in the first days of each month. Installation within 14 days of signing."
+  es = "Domiciliación bancaria en los primeros días de cada mes. Instalación en los 14 días siguientes a la firma."
+  it = "Addebito in conto nei primi giorni di ogni mese. Installazione entro 14 giorni dalla firma."
+  ru = "Списание со счёта в первых числах месяца. Установка в течение 14 дней после подписания."
+  [campaigns.terms.leaving]
+  en = "For each month that is missing, half of its price."
+  es = "Por cada mes que falte, la mitad de su precio."
+  it = "Per ogni mese mancante, metà del suo prezzo."
+  ru = "За каждый недостающий месяц — половина его цены."
+  [campaigns.terms.renewal]
+  en = "It goes on from month to month; you may end it at the end of any month."
+  es = "Continúa mes a mes; puede terminarlo al final de cualquier mes."
+  it = "Continua di mese in mese; può terminarlo alla fine di qualsiasi mese."
+  ru = "Договор продолжается помесячно; его можно прекратить в конце любого месяца."
+  [campaigns.terms.guarantee]
+  en = "Three years of legal guarantee on the equipment."
+  es = "Tres años de garantía legal de los equipos."
+  it = "Tre anni di garanzia legale sugli apparecchi."
+  ru = "Три года законной гарантии на оборудование."
+  [campaigns.terms.complaints]
+  en = "By telephone or e-mail, or at the consumer arbitration board of Madrid."
+  es = "Por teléfono o correo electrónico, o ante la junta arbitral de consumo de Madrid."
+  it = "Per telefono o e-mail, oppure presso la giunta arbitrale dei consumatori di Madrid."
+  ru = "По телефону или электронной почте либо в потребительский арбитраж Мадрида."
 
   [[campaigns.queues]]
   key = "ventas"
@@ -68,16 +100,20 @@ consent_text = ""
   origins = ["http://127.0.0.1:1"]
 
   [[campaigns.products]]
+  key = "solar"
   label = "Tarifa Plana Solar 24 h"
+  suggests = ["alta", "cargador"]
   unit_minor = 4990
   period = "month"
 
   [[campaigns.products]]
+  key = "alta"
   label = "Alta e instalación"
   unit_minor = 9900
   period = "once"
 
   [[campaigns.products]]
+  key = "cargador"
   label = "Cargador de coche"
   unit_minor = 45000
   period = "once"
@@ -203,7 +239,7 @@ login = "admin"
 name = "Admin"
 role = "admin"
 password = "hablemos-demo"
-"""
+"""  # noqa: RUF001
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,9 @@ async def opened(w: Writing, quote: Quote, signing: Signing, user_agent: str) ->
         return False
     quote.open_before_at, quote.last_open_at = quote.last_open_at, w.now
     await w.session.flush()
+    if quote.open_before_at is not None:
+        w.fact("quote.read", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id,
+               version=quote.version)
     return True
 
 
