@@ -55,7 +55,7 @@ def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None 
         raise Refused(f"the PDF cannot be sealed ({kind})", permanent=True, code="unsealable") from error
     if not pdf.startswith(order.pdf):
         raise Refused("sealing would not keep the document's bytes", permanent=True, code="bytes-changed")
-    return Sealed(pdf=pdf, level="PAdES B-T", time_source=source)
+    return Sealed(pdf=pdf, level="PAdES B-T", time_source=source, outside_due=time is not None and source == "internal")
 
 
 def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:

@@ -67,11 +67,13 @@ class SealOrder:
 
 @dataclass(frozen=True)
 class Sealed:
-    """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified."""
+    """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified.
+    `outside_due`: a timestamp from outside was wanted and is still to come."""
 
     pdf: bytes
     level: str
     time_source: str
+    outside_due: bool = False
 
 
 class Stamps(StrEnum):
