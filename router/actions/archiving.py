@@ -7,6 +7,7 @@ from router.model.authority import ISSUING, ROOT
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.signings import Signing
+from router.model.vault import new_token
 from router.ports import Archived, ArchiveOrder, Stamps
 from router.store import alarms, archives, authority, blobs, evidence, signings
 
@@ -47,7 +48,7 @@ async def stamp(w: Writing, signing_id: int) -> None:
 
 async def _order(w: Writing, signing: Signing, stamps: Stamps) -> None:
     await outgoing.post(
-        w, DeliveryKind.archive, f"archive:{signing.id}:{w.now.isoformat()}", {"stamps": stamps.value},
+        w, DeliveryKind.archive, f"archive:{new_token()}", {"stamps": stamps.value},
         campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id, purpose="archive",
     )  # fmt: skip
 
