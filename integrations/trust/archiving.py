@@ -77,13 +77,13 @@ async def _proven(pdf: bytes, order: ArchiveOrder, roots: Roots, source: str) ->
 
 
 async def _stamped(order: ArchiveOrder, stamper: TimeStamper, roots: Roots) -> bytes:
-    reader = PdfFileReader(BytesIO(order.pdf))
+    writer = _PlainWriter(BytesIO(order.pdf))
+    reader = writer.prev
     signed = list(_signed_data(reader.embedded_regular_signatures[0]))
     signed += [one.signed_data for one in reader.embedded_timestamp_signatures]
     if isinstance(stamper, OutsideTimestamper):
         signed.append((await stamper.async_dummy_response("sha256"))["content"])
     known = await _known(signed, lists(order.crls), roots)
-    writer = _PlainWriter(BytesIO(order.pdf))
     house = [certificate(order.keys.root_certificate), certificate(order.keys.issuing_certificate)]
     DocumentSecurityStore.supply_dss_in_writer(
         writer, None, certs=[*house, *known.certificates], crls=known.crls, ocsps=known.ocsps

@@ -98,7 +98,7 @@ async def lasting(pdf: bytes, seal: EmbeddedPdfSignature, roots: Roots) -> Lasti
         status = await async_validate_pdf_timestamp(stamp, trusting(roots.time, moment))
         if not (status.intact and status.valid and status.trusted):
             return None
-    if not await _good_then(_as_of(pdf, stamps[0]), moments[0], roots):
+    if not await _good_then(_as_of(pdf, seal, stamps[0]), moments[0], roots):
         return None
     return Lasting(moments[0], stamps[-1], stamps[-1].signer_cert.not_valid_after)
 
@@ -134,9 +134,11 @@ def _nothing_else(pdf: bytes, seal: EmbeddedPdfSignature, stamps: Sequence[Embed
     return isinstance(difference, DiffResult) and difference.modification_level <= ModificationLevel.LTA_UPDATES
 
 
-def _as_of(pdf: bytes, stamp: EmbeddedPdfSignature) -> EmbeddedPdfSignature:
+def _as_of(pdf: bytes, seal: EmbeddedPdfSignature, stamp: EmbeddedPdfSignature) -> EmbeddedPdfSignature:
     """The seal in the file as it was when this timestamp was made."""
     end = int(stamp.byte_range[2]) + int(stamp.byte_range[3])
+    if end == len(pdf):
+        return seal
     return PdfFileReader(BytesIO(pdf[:end])).embedded_regular_signatures[0]
 
 

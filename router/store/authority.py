@@ -1,6 +1,7 @@
 """The signing authority as queries: its row, its lists, and what it has revoked."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -23,6 +24,14 @@ async def crl(session: ReadSession, issuer: str) -> Crl | None:
 async def crls(session: ReadSession) -> Sequence[Crl]:
     """The newest lists of all issuers, by their names."""
     return await session.scalars(select(Crl).order_by(Crl.issuer))
+
+
+async def endings(session: ReadSession) -> dict[str, datetime]:
+    """When the seal's and the issuing certificate and the lists of both issuers end, as far as it is known."""
+    row = await find(session)
+    known = {} if row is None else {"seal": row.seal_until, "issuing": row.issuing_until}
+    known |= {f"{one.issuer}.crl": one.next_update for one in await crls(session)}
+    return {name: at for name, at in known.items() if at is not None}
 
 
 async def revoked(session: ReadSession) -> Sequence[Revocation]:
