@@ -1,6 +1,7 @@
 """Sealed offers are archived at night, once, by whoever comes first, and stay the ones we issued."""
 
 import asyncio
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import AsyncIterator
@@ -142,14 +143,14 @@ async def test_two_workers_archiving_at_once_keep_one_version(house: House) -> N
     held = await house.sealed()
     delivery = await house.order(held)
 
-    async def work() -> None:
+    async def work(later: timedelta) -> None:
         async with house.book.writing() as w:
             order = await archiving.archive_order(w, delivery)
         made = await house.trust.archive(order)
         async with house.book.writing() as w:
-            await archiving.archived(w, delivery, made)
+            await archiving.archived(w, delivery, dataclasses.replace(made, until=made.until + later))
 
-    await asyncio.gather(work(), work())
+    await asyncio.gather(*(work(timedelta(days=days)) for days in range(3)))
     (version,) = await house.versions(held)
     async with house.book.reading() as r:
         told = await r.session.scalars(select(EvidenceEvent).where(EvidenceEvent.kind == "archived"))

@@ -12,10 +12,15 @@ from pathlib import Path
 import pypdf
 import pytest
 from cryptography import x509
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
+from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from integrations.trust.archiving import archive
 from integrations.trust.authority import expiries, make_authority, renewed, serial
+from integrations.trust.certificates import certificate, lists
 from integrations.trust.inspection import inspect
+from integrations.trust.sealing import own_stamper
 from router.ports import Authority, Inspection, Refused, Revoked, Stamps
 from tests.integrations.archives import (
     anchors,
@@ -121,6 +126,20 @@ def test_a_change_made_before_the_archive_timestamp_is_not_covered_up_by_it(
     with pytest.raises(Refused) as refused:
         archived(authority, data.getvalue())
     assert (refused.value.permanent, refused.value.code) == (True, "not-provable")
+
+
+def test_a_title_changed_in_the_revision_of_an_archive_timestamp_is_reported(
+    authority: Authority, before: bytes
+) -> None:
+    asked = order(authority, before)
+    writer = IncrementalPdfFileWriter(io.BytesIO(before))
+    writer.document_meta.title = "Another"
+    known = [certificate(one) for one in (asked.keys.root_certificate, asked.keys.issuing_certificate)]
+    DocumentSecurityStore.supply_dss_in_writer(writer, None, certs=known, crls=lists(asked.crls))
+    pdf = PdfTimeStamper(own_stamper(asked)).timestamp_pdf(writer, "sha256").getvalue()
+    seen = inspect(pdf, anchors(authority))
+    assert failing(seen) == {"revisions": "changed-after"}
+    assert detail(seen, "level")["level"] == "PAdES B-T"
 
 
 def test_what_was_added_after_the_archive_timestamp_is_reported(authority: Authority, after: bytes) -> None:
