@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import guarding
+from router.actions import attesting, guarding
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.failpoints import fail_here
@@ -212,6 +212,8 @@ class Courier:
                 return partial(self._hold, str(order["room"]), str(order["carrier_id"]), on=bool(order["on"]))
             case DeliveryKind.archive:
                 return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
+            case DeliveryKind.attest:
+                return partial(self._attest, await self._story.attesting.material(w, delivery))
             case _:
                 signing_id = delivery.signing_id
                 if signing_id is None:
@@ -250,6 +252,9 @@ class Courier:
 
     async def _seal(self, order: SealOrder) -> Answer:
         return Performed(sealed=await self._trust.seal(order))
+
+    async def _attest(self, material: attesting.Material) -> Answer:
+        return await self._seal(await asyncio.to_thread(attesting.drawn, material))
 
     async def _archive(self, order: ArchiveOrder) -> Answer:
         return Performed(archived=await self._trust.archive(order))

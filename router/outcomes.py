@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import archiving, attaching, calling, outgoing, sealing, suppressing, talking
+from router.actions import archiving, attaching, attesting, calling, outgoing, sealing, suppressing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.ports import Archived, ArchiveOrder, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
@@ -49,6 +49,13 @@ class Archiving(Protocol):
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> object: ...
 
 
+class Attesting(Protocol):
+    """The verbs of `router.actions.attesting` that the courier uses."""
+
+    async def material(self, w: Writing, delivery: Delivery, /) -> attesting.Material: ...
+    async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
@@ -65,6 +72,7 @@ class Story:
     sealing: Sealing
     attaching: Attaching = attaching
     archiving: Archiving = archiving
+    attesting: Attesting = attesting
 
 
 class _Nobody:
@@ -77,6 +85,7 @@ class _Nobody:
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
+    async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
 
@@ -86,12 +95,15 @@ class _Nobody:
     async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
         raise LookupError("nobody can say what is to be archived")
 
+    async def material(self, w: Writing, delivery: Delivery, /) -> attesting.Material:
+        raise LookupError("nobody can say what is to be certified")
+
     async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder:
         raise LookupError("nobody can say what is to be written")
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody())
+SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody())
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.calling.held(w, done)
     elif done.kind in WRITTEN:
         await story.talking.message_placed(w, done, answer.carrier_id)
+    elif answer.sealed is not None and done.kind is DeliveryKind.attest:
+        await story.attesting.attested(w, done, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
     elif answer.archived is not None:

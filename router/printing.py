@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import typst
 from fontTools.ttLib import TTFont
@@ -50,13 +51,25 @@ def offer(lines: Sequence[Mapping[str, str]], locale: str, author: str, at: date
         "lines": [dict(line) for line in lines], "lang": locale, "title": title, "author": author,
         "year": at.year, "month": at.month, "day": at.day,
     }
-    pdf = typst.compile(
-        TEMPLATES / "pdf" / "offer.typ", root=TEMPLATES / "pdf", font_paths=[FONTS], ignore_system_fonts=True,
-        sys_inputs={"data": json.dumps(data)}, pdf_standards=STANDARDS, timestamp=int(at.timestamp()),  # type: ignore[arg-type]
-    )
+    pdf = _printed("offer.typ", data, at)
     if not same_words(words(pdf), squeezed("".join(line["label"] + line["value"] for line in lines))):
         raise Conflict("The printed offer does not say what the page says; it was not sent.")
     return pdf
+
+
+def certificate(said: Mapping[str, Any], locale: str, author: str, at: datetime) -> bytes:
+    """A certificate of evidence (`router.actions.attesting.contents`) as PDF/A-3a, tagged. The same arguments give the
+    same bytes."""
+    return _printed("certificate.typ", {
+        **said, "lang": locale, "author": author, "year": at.year, "month": at.month, "day": at.day,
+    }, at)  # fmt: skip
+
+
+def _printed(template: str, data: Mapping[str, Any], at: datetime) -> bytes:
+    return typst.compile(
+        TEMPLATES / "pdf" / template, root=TEMPLATES / "pdf", font_paths=[FONTS], ignore_system_fonts=True,
+        sys_inputs={"data": json.dumps(data)}, pdf_standards=STANDARDS, timestamp=int(at.timestamp()),  # type: ignore[arg-type]
+    )
 
 
 def words(pdf: bytes) -> str:

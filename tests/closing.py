@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from router.actions import inviting, quoting, signing
+from router.actions import attesting, inviting, quoting, sealing, signing
 from router.actions.signing import Visitor
 from router.actions.talking import TEXTS
 from router.book import Book
-from router.model.deliveries import Delivery
+from router.model.deliveries import Delivery, DeliveryKind
 from router.model.money import Line, Period
 from router.model.quotes import Quote
 from router.model.signings import CodeAnswer, Given, Signing
 from router.model.tasks import TaskState
+from router.ports import TrustProvider
 from tests import making
 
 CUSTOMER = Visitor("203.0.113.9", "Telephone/1")
@@ -94,6 +95,25 @@ async def signed(book: Book, **values: Any) -> Signing:
     held = await verified(book, **values)
     async with book.writing() as w:
         return await signing.sign(w, held, "Carmen Ruiz", CONSENTS, CUSTOMER)
+
+
+async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:
+    """Signed, sealed and certified by this provider, as the courier would have it done. The authority must be made."""
+    held = await signed(book, **values)
+    async with book.writing() as w:
+        order = await sealing.seal_order(w, held.id)
+    document = await trust.seal(order)
+    async with book.writing() as w:
+        await sealing.sealed(w, held.id, document)
+    async with book.writing() as w:
+        delivery = await w.session.scalar(select(Delivery).where(
+            Delivery.kind == DeliveryKind.attest, Delivery.signing_id == held.id))
+        assert delivery is not None
+        found = await attesting.material(w, delivery)
+    certificate = await trust.seal(attesting.drawn(found))
+    async with book.writing() as w:
+        await attesting.attested(w, delivery, certificate)
+    return await now(book, held)
 
 
 async def now(book: Book, held: Signing) -> Signing:

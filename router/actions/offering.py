@@ -145,7 +145,7 @@ def _answers(vault: Vault, campaign: Campaign, lead: Lead, locale: str) -> list[
         answer = str(kept.get(question.key) or lead.fields.get(question.key) or "")
         if answer and question.key not in hidden:
             shown = masked(answer) if secret else question.choices.get(answer, answer)
-            said.append((_drawn(question.label), _drawn(shown)))
+            said.append((drawn_text(question.label), drawn_text(shown)))
     return said
 
 
@@ -154,7 +154,7 @@ def masked(answer: str) -> str:
     return f"••••{answer[-SHOWN:] if len(answer) >= 2 * SHOWN else ''}"
 
 
-def _drawn(text: str) -> str:
+def drawn_text(text: str) -> str:
     """A stranger's words, with a blot where they cannot be shown: his answer must not keep him from an offer."""
     return "".join(BLOT if offers.unwritable(char) or printing.undrawable(char) else char for char in text)
 

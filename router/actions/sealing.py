@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from router.actions import certifying, outgoing, recurring
+from router.actions import attesting, certifying, outgoing, recurring
 from router.actions.archiving import ARCHIVE, STAMP
 from router.book import Book, Writing
 from router.model.archives import OUTSIDE_AFTER
@@ -135,6 +135,7 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
     })  # fmt: skip
     await alarms.set_alarm(w.session, COPY, signing_id, w.now)
+    await attesting.order(w, signing)
     if sealed.outside_due:
         await alarms.set_alarm(w.session, STAMP, signing_id, w.now + OUTSIDE_AFTER)
     w.hint(f"signing:{signing_id}", f"agent:{quote.agent_id}", "alarms")

@@ -40,8 +40,8 @@ _DELIVERY_MOVES = table(
 
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
-    sealing, archiving and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may
-    not be put into his room twice: he would fall out. A mail server cannot be asked what became of a mail."""
+    sealing, archiving, attesting and fetching, whose result is kept once, and telling somebody to wait on the line. A
+    caller may not be put into his room twice: he would fall out. Of a mail nobody can be asked what became of it."""
 
     leg = "leg"
     end_room = "end_room"
@@ -54,12 +54,13 @@ class DeliveryKind(StrEnum):
     fetch = "fetch"
     mail = "mail"
     archive = "archive"
+    attest = "attest"
 
     @property
     def lease(self) -> timedelta:
         seconds = {
             DeliveryKind.leg: 8, DeliveryKind.put_through: 8, DeliveryKind.line: 8, DeliveryKind.seal: 15,
-            DeliveryKind.mail: 120,
+            DeliveryKind.mail: 120, DeliveryKind.attest: 45,
         }
         return timedelta(seconds=seconds.get(self, 60))
 
