@@ -107,6 +107,11 @@ def token_of(stamp: EmbeddedPdfSignature) -> tsp.TSTInfo:
     return stamp.signed_data["encap_content_info"]["content"].parsed
 
 
+def exact(record: bytes) -> bytes:
+    """A signature's record without the zeros behind it."""
+    return record[: parser.peek(record)]
+
+
 def contents_fill_their_gap(signature: EmbeddedPdfSignature, pdf: bytes) -> bool:
     """What a signature leaves out of itself is the signature in hexadecimal, padded by zeros, and nothing else."""
     ranges = [int(number) for number in signature.byte_range]

@@ -19,10 +19,13 @@ from router.ports import (
     Authority,
     CrlOrder,
     Inspection,
+    Parts,
     Refused,
     Sealed,
     SealKeys,
     SealOrder,
+    Stamped,
+    StampOrder,
     TrustProvider,
 )
 
@@ -107,6 +110,27 @@ class EmbeddedTrust:
             raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
         return answer
 
+    async def stamp(self, order: StampOrder) -> Stamped:
+        """Raises Refused, as `seal` does."""
+        try:
+            answer = await self._sealing.run(_stamp, order, self._time)
+        except WorkerLost as lost:
+            raise Refused(f"not stamped: {lost}", permanent=False, code="worker-lost") from lost
+        if isinstance(answer, _Refusal):
+            raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
+        return answer
+
+    async def parts(self, pdf: bytes, root_certificate: bytes) -> Parts:
+        """Raises Refused."""
+        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
+        try:
+            answer = await self._reading.run(_take_apart, pdf, anchors)
+        except WorkerLost as lost:
+            raise Refused(f"not read: {lost}", permanent=False, code="worker-lost") from lost
+        if isinstance(answer, _Refusal):
+            raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
+        return answer
+
     async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
         if len(pdf) > LARGEST_BYTES:
             return unread("too-large")
@@ -158,6 +182,24 @@ def _archive(order: ArchiveOrder, anchors: Anchors, time: OutsideTime | None) ->
 
     try:
         return archive(order, anchors, time)
+    except Refused as refused:
+        return _Refusal(str(refused), refused.permanent, refused.code)
+
+
+def _stamp(order: StampOrder, time: OutsideTime | None) -> Stamped | _Refusal:
+    from integrations.trust.sealing import stamp
+
+    try:
+        return stamp(order, time)
+    except Refused as refused:
+        return _Refusal(str(refused), refused.permanent, refused.code)
+
+
+def _take_apart(pdf: bytes, anchors: Anchors) -> Parts | _Refusal:
+    from integrations.trust.parts import parts
+
+    try:
+        return parts(pdf, anchors)
     except Refused as refused:
         return _Refusal(str(refused), refused.permanent, refused.code)
 

@@ -11,6 +11,7 @@ import asyncio
 from datetime import UTC, datetime
 from io import BytesIO
 
+from asn1crypto import cms
 from asn1crypto import keys as asn1_keys
 from cryptography import x509 as pyca
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -29,7 +30,7 @@ from integrations.trust.outside import awake, leave_alone
 from integrations.trust.own_seal import own_signer
 from integrations.trust.services import OutsideTime, OwnSeal
 from integrations.trust.timestamps import EmbeddedTimestamper
-from router.ports import ArchiveOrder, Refused, Sealed, SealKeys, SealOrder
+from router.ports import ArchiveOrder, Refused, Sealed, SealKeys, SealOrder, Stamped, StampOrder
 
 FIELD = "Seal"
 EVIDENCE = "evidence.json"
@@ -58,6 +59,30 @@ def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None 
     return Sealed(pdf=pdf, level="PAdES B-T", time_source=source, outside_due=time is not None and source == "internal")
 
 
+def stamp(order: StampOrder, time: OutsideTime | None = None) -> Stamped:
+    """A timestamp on a digest, by whom seals are stamped. Raises Refused, as `seal` does."""
+    own = own_stamper(order)
+    try:
+        return asyncio.run(_stamped(order, time, own))
+    except Exception as error:
+        kind = type(error).__name__
+        raise Refused(f"the digest cannot be stamped ({kind})", permanent=True, code="unstampable") from error
+
+
+async def _stamped(order: StampOrder, time: OutsideTime | None, own: EmbeddedTimestamper) -> Stamped:
+    for stamper in awake(time, OUTSIDE_SECONDS) if time and time.first else ():
+        try:
+            return _told(await stamper.async_timestamp(order.digest, "sha256"), "external")
+        except TimestampRequestError:
+            leave_alone(stamper)
+    return _told(await own.async_timestamp(order.digest, "sha256"), "internal")
+
+
+def _told(token: cms.ContentInfo, source: str) -> Stamped:
+    info = token["content"]["encap_content_info"]["content"].parsed
+    return Stamped(token=token.dump(), time_source=source, at=info["gen_time"].native)
+
+
 def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         certificate = pyca.load_pem_x509_certificate(certificate_pem)
@@ -71,11 +96,12 @@ def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def own_stamper(order: SealOrder | ArchiveOrder) -> EmbeddedTimestamper:
+def own_stamper(order: SealOrder | ArchiveOrder | StampOrder) -> EmbeddedTimestamper:
     """Our own timestamp authority, for the one token whose serial the order gives. Raises Refused."""
     key = _fit(order.keys.timestamp_certificate, order.keys.timestamp_key)
     chain = (certificate(order.keys.timestamp_certificate), certificate(order.keys.issuing_certificate))
-    return EmbeddedTimestamper(chain, key, serial=order.timestamp_serial)
+    serial = order.serial if isinstance(order, StampOrder) else order.timestamp_serial
+    return EmbeddedTimestamper(chain, key, serial=serial)
 
 
 async def _signed(

@@ -107,6 +107,52 @@ class Archived:
 
 
 @dataclass(frozen=True)
+class StampOrder:
+    """A SHA-256 to be timestamped. `serial` is taken from the same sequence as those of seals."""
+
+    digest: bytes
+    keys: SealKeys
+    serial: int
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A timestamp (RFC 3161 token, DER). `at` (aware) is what it says; `time_source` as with `Sealed`."""
+
+    token: bytes
+    time_source: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SignaturePart:
+    """A signature or timestamp as it stands in a PDF, for tools that are not ours. `byte_range` is the format's own:
+    what it covers. `cms` is its record (DER); in it stand `value` and `token` (offset, length): the signature's value,
+    and the timestamp on that. A timestamp over the document is all token and has no value. `at` (aware) is the
+    timestamp's time."""
+
+    byte_range: tuple[int, int, int, int]
+    cms: bytes
+    value: tuple[int, int]
+    token: tuple[int, int]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a sealed PDF is proven with: the seal, later timestamps in their order, the seal's certificate, the issuers'
+    and timestamp services' that came with them, and the roots to be trusted (PEM each). `house`: the seal leads to our
+    own root, so our own list of revoked certificates is the one to be asked."""
+
+    seal: SignaturePart
+    archives: Sequence[SignaturePart]
+    certificate: bytes
+    issuers: Sequence[bytes]
+    roots: Sequence[bytes]
+    house: bool
+
+
+@dataclass(frozen=True)
 class Check:
     """One line of a verification: what was looked at, whether it holds, and the particulars (codes and values)."""
 
@@ -155,6 +201,12 @@ class TrustProvider(Protocol):
 
     async def archive(self, order: ArchiveOrder) -> Archived:
         """Raises Refused: for good when this is no seal of ours, for now when no timestamp is to be had."""
+
+    async def stamp(self, order: StampOrder) -> Stamped:
+        """A timestamp on a digest, by whoever stamps seals. Raises Refused, as `seal` does."""
+
+    async def parts(self, pdf: bytes, root_certificate: bytes) -> Parts:
+        """The sealed PDF taken apart. Raises Refused (permanent) when it carries no seal of ours."""
 
     async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
         """Never raises: an unreadable PDF is an inspection that says so. `crls` (DER) are our issuers' current lists:

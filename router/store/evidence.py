@@ -1,11 +1,14 @@
-"""Evidence as queries: appended to a signing's chain, read in order."""
+"""Evidence as queries: appended to a signing's chain, read in order; and what else tells of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
+from router.model.cadences import Attempt
+from router.model.calls import Leg
+from router.model.deliveries import Delivery, DeliveryKind
 from router.model.evidence import GENESIS, EvidenceEvent, link
 from router.model.ledger import Waiting
 from router.model.signings import Signing
@@ -31,3 +34,32 @@ async def of_signing(session: ReadSession, signing_id: int) -> Sequence[Evidence
     return await session.scalars(
         select(EvidenceEvent).where(EvidenceEvent.signing_id == signing_id).order_by(EvidenceEvent.seq)
     )
+
+
+async def messages(session: ReadSession, signing_id: int) -> Sequence[Delivery]:
+    """The texts of a signing, in their order."""
+    return await session.scalars(
+        select(Delivery)
+        .where(Delivery.signing_id == signing_id, Delivery.kind.in_((DeliveryKind.message, DeliveryKind.mail)))
+        .order_by(Delivery.id)
+    )
+
+
+class Rung(NamedTuple):
+    """The customer's telephone in a call, the number he saw ("" when he called us), and the guard's answer."""
+
+    leg: Leg
+    caller_id: str
+    attempt: Attempt | None
+
+
+async def rung(session: ReadSession, call_id: int) -> Rung | None:
+    """How the customer came into the call; None when nobody tried to reach him."""
+    leg = await session.scalar(
+        select(Leg).where(Leg.call_id == call_id, Leg.role == "customer").order_by(Leg.id.desc()).limit(1)
+    )
+    if leg is None:
+        return None
+    order = await session.scalar(select(Delivery).where(Delivery.leg_id == leg.id).order_by(Delivery.id).limit(1))
+    attempt = await session.get(Attempt, order.attempt_id) if order is not None and order.attempt_id else None
+    return Rung(leg, str(order.order.get("caller_id", "")) if order is not None else "", attempt)

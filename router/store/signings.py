@@ -66,6 +66,17 @@ async def by_sealed(session: ReadSession, sha256: bytes) -> Signing | None:
     return await session.scalar(select(Signing).where(Signing.sealed_sha256 == sha256).limit(1))
 
 
+async def sealed_of_contact(session: ReadSession, contact_id: int) -> Sequence[Quote]:
+    """The person's quotes whose signed document is sealed, the newest first."""
+    return await session.scalars(
+        select(Quote)
+        .join(Signing, Signing.quote_id == Quote.id)
+        .where(Signing.contact_id == contact_id, Signing.sealed_sha256.is_not(None))
+        .order_by(Quote.id.desc())
+        .limit(50)
+    )
+
+
 async def receipts(session: ReadSession, lead_id: int) -> Sequence[Receipt]:
     """What allowed us to contact this person, oldest first."""
     return await session.scalars(select(Receipt).where(Receipt.lead_id == lead_id).order_by(Receipt.id))

@@ -15,7 +15,7 @@ from router.model.errors import Forbidden, Invalid, NotFound
 from router.model.guard import Channel, Purpose, may_contact
 from router.model.phone import country_of, unbroken
 from router.model.zones import ZoneSource, of_address
-from router.store import attempts, suppressions
+from router.store import attempts, signings, suppressions
 from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
@@ -66,6 +66,7 @@ async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str)
     return {
         "lives": lives, "zone": zone, "answers": answers, "likely": _likely(contact, lives.zones),
         "all_zones": _all_zones(), "given": await attempts.answers(r.session, contact.id, contact.phone),
+        "signed": await signings.sealed_of_contact(r.session, contact.id),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
     }
 

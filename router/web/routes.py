@@ -14,6 +14,7 @@ from router.web import (
     contacts,
     desk,
     elsewhere,
+    evidence,
     figures,
     forms,
     health,
@@ -51,7 +52,7 @@ from router.web.parsing import WEBHOOK_BYTES
 
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
-    signing, verify, pki, hooks,
+    signing, evidence, verify, pki, hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,

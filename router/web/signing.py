@@ -22,8 +22,8 @@ from router.model.signings import (
     SigningState,
 )
 from router.model.vault import hash_token
-from router.store import blobs, signings
-from router.web import offered
+from router.store import attestations, blobs, signings
+from router.web import evidence, offered
 from router.web.doors import doors
 from router.web.gate import peer, secure
 from router.web.offered import Opened
@@ -56,6 +56,17 @@ async def offer_pdf(request: web.Request) -> web.Response:
 @routes.get("/q/-/signed.pdf")
 async def signed_pdf(request: web.Request) -> web.Response:
     return await _document(request, lambda opened: opened.signing.sealed_sha256, "-signed.pdf", "attachment")
+
+
+@routes.get("/q/-/certificate.pdf")
+async def certificate_pdf(request: web.Request) -> web.Response:
+    async with doors(request).book.reading() as r:
+        opened = await _opened(request, r)
+        kept = None if opened is None else await attestations.of_signing(r.session, opened.signing.id)
+        content = None if kept is None else await blobs.content(r.session, kept.sha256)
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}-certificate.pdf", "attachment")
 
 
 @routes.post("/q/-/code")
@@ -108,10 +119,12 @@ async def copy_landing(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         found = await signings.by_copy(r.session, hash_token(token))
         opened = await _whole(r, found)
+        certified = found is not None and await attestations.of_signing(r.session, found.id) is not None
     if opened is None:
         return await _gone(request)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
-    return _html(doors(request).wording.page("sign/copy.html", locale, company=company, token=token))
+    page = doors(request).wording.page("sign/copy.html", locale, company=company, token=token, certified=certified)
+    return _html(page)
 
 
 @routes.post("/q/copy/{token}")
@@ -124,6 +137,26 @@ async def copy(request: web.Request) -> web.Response:
     if opened is None or content is None:
         return await _gone(request)
     return _pdf(content, f"{opened.quote.number}-signed.pdf", "attachment")
+
+
+@routes.post("/q/copy/{token}/certificate")
+async def copy_of_certificate(request: web.Request) -> web.Response:
+    _from_here(request)
+    async with doors(request).book.reading() as r:
+        found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
+        opened = await _whole(r, found)
+        content = None if found is None else await evidence.certificate_of(r, found.id)
+    if opened is None or content is None:
+        return await _gone(request)
+    return _pdf(content, f"{opened.quote.number}-certificate.pdf", "attachment")
+
+
+@routes.post("/q/copy/{token}/evidence")
+async def copy_of_evidence(request: web.Request) -> web.Response:
+    _from_here(request)
+    async with doors(request).book.reading() as r:
+        found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
+    return await _gone(request) if found is None else await evidence.bundle(request, found, by="customer")
 
 
 @routes.get("/q/{token}")
