@@ -3,8 +3,9 @@
 # mypy: allow-untyped-calls, no-warn-return-any
 # asn1crypto and parts of pyHanko carry no types.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from asn1crypto import cms, crl, pem, x509
 from pyhanko_certvalidator import ValidationContext
@@ -37,6 +38,12 @@ def carried(signed: cms.SignedData) -> list[x509.Certificate]:
 def trusting(roots: Sequence[x509.Certificate], moment: datetime | None = None) -> ValidationContext:
     """Trusts these roots, as of a moment (aware; now without one). Nothing is fetched."""
     return ValidationContext(trust_roots=list(roots), allow_fetching=False, moment=moment)
+
+
+def leads_to_a_root(status: Mapping[str, Any]) -> bool:
+    """Whether pyHanko's findings on a signature say so. A path alone does not: it is told, too, when what is signed in
+    it does not hold."""
+    return status.get("validation_path") is not None and status.get("trust_problem_indic") is None
 
 
 def revoked_since(one: x509.Certificate, crls: Iterable[crl.CertificateList]) -> datetime | None:

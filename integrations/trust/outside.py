@@ -17,7 +17,7 @@ from pyhanko.sign.timestamps import HTTPTimeStamper
 from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 
-from integrations.trust.certificates import certificates, trusting
+from integrations.trust.certificates import certificates, leads_to_a_root, trusting
 from integrations.trust.services import OutsideTime
 
 ANSWER_SECONDS = 5.0
@@ -46,7 +46,7 @@ class OutsideTimestamper(HTTPTimeStamper):
             raise
         except Exception as error:
             raise TimestampRequestError(f"no usable token ({type(error).__name__})") from error
-        if not (status["intact"] and status["valid"] and status["validation_path"]):
+        if not (status["intact"] and status["valid"] and leads_to_a_root(status)):
             raise TimestampRequestError("the token does not lead to a root we trust")
         if abs(status["timestamp"] - datetime.now(UTC)) > SKEW:
             raise TimestampRequestError("the token's time is far from ours")
