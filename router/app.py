@@ -31,7 +31,7 @@ from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
-from router import failpoints, logs
+from router import failpoints, logs, verifying
 from router import plan as planned
 from router import replay as replaying
 from router.actions import (
@@ -45,6 +45,7 @@ from router.actions import (
     dispatch,
     elsewhere,
     enrolling,
+    entering,
     housekeeping,
     intake,
     inviting,
@@ -383,6 +384,7 @@ async def _working(
             Sweep("zones", lambda: _resolve_again(book), every=600.0),
             Sweep("recurring", lambda: _roll(book), every=2.0),
             Sweep("canary", canary.look, every=15.0),
+            Sweep("ledger", lambda: entering.sweep(book, doors.trust), every=2.0, time_out=60.0),
             Sweep("prefixes", lambda: _watch_prefixes(book), every=60.0),
         ],
     )
@@ -625,8 +627,10 @@ async def doctor(settings: Settings) -> int:
             silent = await configuration.without_mail(r.session)
             row, lists = await authority.find(r.session), await authority.crls(r.session)
             ending = [] if row is None else certifying.ending(row, lists, r.now)
+            wrong = await entering.faults(r.session)
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
+        say(not wrong, "; ".join(wrong) or "the ledger of all signings is unbroken, and they are all there")
         if row is not None:
             say(not ending, "; ".join(ending) or "the seal's certificates and lists are good for months to come")
     say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
@@ -764,20 +768,23 @@ async def revoke_seal(settings: Settings, reason: str) -> int:
     return 0
 
 
-async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"") -> int:
-    """`hablemos verify FILE`: what the document's seal says, without the service; 0 when every line holds."""
+async def verify_file(content: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"") -> int:
+    """`hablemos verify FILE`: what holds of a signed document, a certificate or a bundle, without the service; 0 when
+    every line does."""
     trust = EmbeddedTrust(time_roots=time_roots)
     try:
-        seen = await trust.inspect(pdf, root_certificate)
+        seen = await verifying.lines(trust, content, root_certificate)
     finally:
         await trust.stop()
+    holds = bool(seen) and all(one.holds for one in seen)
     if as_json:
-        lines = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen.checks]
-        print(json.dumps({"sealed": seen.sealed, "lines": lines}))
+        lines = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
+        print(json.dumps({"holds": holds, "lines": lines}))
     else:
-        for one in seen.checks:
-            print(f"{'holds' if one.holds else 'FAILS'}  {one.name}  {dict(one.detail)}")
-    return 0 if seen.sealed and all(one.holds for one in seen.checks) else 1
+        for one in seen:
+            said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
+            print(f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}")
+    return 0 if holds else 1
 
 
 async def phonebox_alone(account: str, token: str, port: int, log: Path | None, smtp_port: int = 0) -> int:

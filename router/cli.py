@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("--name", required=True, help="the register's name, as the country packs have it")
     register.add_argument("--as-of", required=True, metavar="DATE", help="the day the file is of, e.g. 2026-11-01")
     register.add_argument("--country", default="ES", help="of numbers written without one (default ES)")
-    verify = commands.add_parser("verify", help="verify a signed PDF, offline")
+    verify = commands.add_parser("verify", help="verify a signed PDF, its certificate or a bundle, offline")
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
     verify.add_argument("--time-roots", type=Path, help="roots of timestamp authorities outside (PEM)")
@@ -237,12 +237,12 @@ def _read(file: Path) -> bytes:
 
 
 async def _verify(options: argparse.Namespace) -> int:
-    from router.app import verify_pdf
+    from router.app import verify_file
 
-    pdf = await asyncio.to_thread(_read, options.file)
+    content = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
     time_roots = await asyncio.to_thread(_read, options.time_roots) if options.time_roots else b""
-    return await verify_pdf(pdf, root, as_json=options.json, time_roots=time_roots)
+    return await verify_file(content, root, as_json=options.json, time_roots=time_roots)
 
 
 async def _simulate(options: argparse.Namespace) -> int:

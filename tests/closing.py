@@ -35,12 +35,13 @@ class Sale:
 
 
 async def drafted(
-    book: Book, *, phone: str = "+12025550101", lines: Any = LINES, campaign: Any = None, **values: Any
+    book: Book, *, phone: str = "+12025550101", lines: Any = LINES, campaign: Any = None, login: str = "ana",
+    **values: Any,
 ) -> Sale:
     async with book.writing() as w:
         queue = await making.queue(w, await making.campaign(w, **(campaign or {})))
         lead = await making.lead(w, queue, phone)
-        agent = await making.agent(w)
+        agent = await making.agent(w, login)
         await making.task(w, queue, lead, agent_id=agent.id, state=TaskState.engaged)
         quote = await quoting.draft(w, agent_id=agent.id, lead_id=lead.id, lines=lines, **values)
     return Sale(agent.id, lead.id, quote.id, phone)

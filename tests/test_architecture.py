@@ -46,6 +46,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "router.logs",
         "router.failpoints",
     ),
+    "router.verifying": ("router.ports", "router.model"),
     "router.ticks": ("router.live", "router.logs"),
     **dict.fromkeys(WORKERS, WORKERS_TOOLS),
     "router.courier": (*WORKERS_TOOLS, "router.outcomes"),

@@ -13,17 +13,19 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 
-from asn1crypto import crl, tsp
+from asn1crypto import cms, crl, tsp
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.general import find_unique_cms_attribute
 from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel, TimestampSignatureStatus
 
-from integrations.trust.certificates import lists, revoked_since, trusting
+from integrations.trust.certificates import leads_to_a_root, lists, revoked_since, trusting
 from integrations.trust.checks import unread
-from integrations.trust.longterm import Lasting, Roots, contents_fill_their_gap, lasting, token_of
+from integrations.trust.exactness import as_signed
+from integrations.trust.longterm import Lasting, Roots, contents_fill_their_gap, exact, lasting, token_of
 from integrations.trust.services import Anchors
 from integrations.trust.timestamps import POLICY
 from router.ports import Check, Inspection
@@ -43,6 +45,32 @@ def inspect(pdf: bytes, anchors: Anchors, crls: Sequence[bytes] = ()) -> Inspect
         except Exception:
             code = "unreadable"
     return unread(code)
+
+
+def inspect_stamp(token: bytes, digest: bytes, anchors: Anchors) -> Check:
+    """What a timestamp says of a SHA-256. Never raises."""
+    try:
+        return asyncio.run(_stamp_judged(token, digest, Roots.of(anchors)))
+    except Exception:
+        return Check("time", False, {"code": "unreadable"})
+
+
+async def _stamp_judged(token: bytes, digest: bytes, roots: Roots) -> Check:
+    content = cms.ContentInfo.load(token, strict=True)
+    info = content["content"]["encap_content_info"]["content"].parsed
+    imprint, at = info["message_imprint"], info["gen_time"].native
+    detail = {"time": _iso(at), "source": _source(info), "serial": str(info["serial_number"].native)}
+    status = await validate_tst_signed_data(
+        content["content"], trusting(roots.time, at), lambda algorithm: digest if algorithm == "sha256" else b""
+    )
+    ours = imprint["hash_algorithm"]["algorithm"].native == "sha256" and imprint["hashed_message"].native == digest
+    if not (ours and status["intact"] and status["valid"]):
+        return Check("time", False, {"code": "mismatch", **detail})
+    if not leads_to_a_root(status):
+        return Check("time", False, {"code": "no-chain", **detail})
+    if _source(info) == "internal" and not as_signed(token, roots.seal):
+        return Check("time", False, {"code": "not-as-signed", **detail})
+    return Check("time", True, {"code": "stamped", **detail})
 
 
 def _revisions(pdf: bytes) -> Iterator[bytes]:
@@ -81,7 +109,7 @@ async def _judged(
         signer_validation_context=trusting(roots.seal, moment),
         ts_validation_context=trusting(roots.time, moment),
     )
-    integrity = _integrity(seal, status, revision)
+    integrity = _integrity(seal, status, revision, to_the_letter=_to_the_letter(seal, status, roots, proof))
     time = _time(seal, status.timestamp_validity, crls)
     unchanged = _unchanged(seal, status, pdf, revision, proof)
     trust = _trust(status, roots, _revoked(seal, time, crls))
@@ -105,7 +133,23 @@ def _revoked(seal: EmbeddedPdfSignature, time: Check, crls: Sequence[crl.Certifi
     return since is not None and (not time.holds or datetime.fromisoformat(time.detail["time"]) >= since)
 
 
-def _integrity(seal: EmbeddedPdfSignature, status: PdfSignatureStatus, revision: bytes) -> Check:
+def _to_the_letter(
+    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, roots: Roots, proof: Lasting | None
+) -> bool:
+    """Whether what no signature covers is as we write it: in our own seal, and in the last timestamp over it. What
+    others write in theirs we cannot know; the timestamps before the last one are covered by it."""
+    ours = status.validation_path is not None and status.validation_path.first.sha256 in _house(roots)
+    if proof is not None:
+        last = proof.last
+        return _source(token_of(last)) != "internal" or as_signed(exact(last.pkcs7_content), roots.seal)
+    stamp = status.timestamp_validity
+    strange = stamp is not None and not stamp.trusted  # the line about time says so
+    return not ours or strange or as_signed(exact(seal.pkcs7_content), roots.seal)
+
+
+def _integrity(
+    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, revision: bytes, *, to_the_letter: bool
+) -> Check:
     code = ""
     if not status.intact:
         code = "digest-mismatch"
@@ -113,6 +157,8 @@ def _integrity(seal: EmbeddedPdfSignature, status: PdfSignatureStatus, revision:
         code = "signature-mismatch"
     elif status.coverage < SignatureCoverageLevel.ENTIRE_REVISION or not contents_fill_their_gap(seal, revision):
         code = "not-all-covered"
+    elif not to_the_letter:
+        code = "not-as-signed"
     return Check("integrity", not code, {"code": code or "intact", "digest": status.md_algorithm})
 
 

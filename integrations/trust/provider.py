@@ -17,6 +17,7 @@ from router.ports import (
     Archived,
     ArchiveOrder,
     Authority,
+    Check,
     CrlOrder,
     Inspection,
     Parts,
@@ -142,6 +143,13 @@ class EmbeddedTrust:
         except WorkerLost as lost:
             return unread("took-too-long" if lost.overran else "unreadable")
 
+    async def inspect_stamp(self, token: bytes, digest: bytes, root_certificate: bytes) -> Check:
+        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
+        try:
+            return await self._reading.run(_inspect_stamp, token, digest, anchors)
+        except WorkerLost:
+            return Check("time", False, {"code": "unreadable"})
+
 
 def _chain(own: OwnSeal) -> bytes:
     return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
@@ -208,6 +216,12 @@ def _inspect(pdf: bytes, anchors: Anchors, crls: Sequence[bytes]) -> Inspection:
     from integrations.trust.inspection import inspect
 
     return inspect(pdf, anchors, crls)
+
+
+def _inspect_stamp(token: bytes, digest: bytes, anchors: Anchors) -> Check:
+    from integrations.trust.inspection import inspect_stamp
+
+    return inspect_stamp(token, digest, anchors)
 
 
 if TYPE_CHECKING:

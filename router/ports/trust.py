@@ -211,3 +211,6 @@ class TrustProvider(Protocol):
     async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
         """Never raises: an unreadable PDF is an inspection that says so. `crls` (DER) are our issuers' current lists:
         a seal or timestamp they name as revoked does not hold."""
+
+    async def inspect_stamp(self, token: bytes, digest: bytes, root_certificate: bytes) -> Check:
+        """What a timestamp (RFC 3161 token, DER) says of a SHA-256. Never raises."""

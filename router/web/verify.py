@@ -1,6 +1,10 @@
-"""The door for everybody who holds a document: what of it holds, line by line. Nothing sent here is stored."""
+"""The door for everybody who holds a document: what of it holds, line by line. Nothing sent here is stored.
+
+Who has no file at hand may give the code printed on a certificate of evidence, or a file's SHA-256.
+"""
 
 import hashlib
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +14,17 @@ import msgspec
 from aiohttp import BodyPartReader, web
 
 from router.book import Reading
-from router.model.errors import Invalid, TooLarge, UnknownType, Unreadable
-from router.model.evidence import instant
+from router.model.attestations import grouped, read_code
+from router.model.errors import Invalid, TooLarge, TooMany, UnknownType, Unreadable
+from router.model.evidence import EvidenceEvent, broken_at, instant
 from router.model.phone import masked
+from router.model.protection import network_of
 from router.model.quotes import Quote
+from router.model.rates import Counted, full, scopes
 from router.model.signings import Signing
-from router.store import archives, authority, quotes, signings
+from router.store import archives, attestations, authority, evidence, ledger, quotes, rates, signings
 from router.web.doors import doors
+from router.web.gate import peer
 from router.web.offered import company_of
 from router.web.parsing import read_bytes
 from router.wording import Wording, moment, negotiate
@@ -31,7 +39,7 @@ TITLES = {
     "issued": "The very file we issued", "integrity": "Unchanged under the seal",
     "revisions": "Nothing added after the seal", "signer": "Who sealed it",
     "trust": "The seal belongs to this company", "time": "When it was sealed",
-    "level": "Kind of seal",
+    "level": "Kind of seal", "chain": "Its place among all signings", "number": "The telephone of the signer",
 }  # fmt: skip
 
 
@@ -44,16 +52,27 @@ class Line:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A file's bytes, or the code or the SHA-256 of one."""
+
+    pdf: bytes = b""
+    code: str | None = None
+    sha256: bytes | None = None
+
+
 @routes.get("/verify")
 async def form(request: web.Request) -> web.Response:
-    return await _page(request, [])
+    """Inert: a code in the address (it is in the picture on the certificate) only fills the form."""
+    return await _page(request, [], code=grouped(read_code(request.query.get("code", "")) or ""))
 
 
 @routes.post("/verify")
 async def verify(request: web.Request) -> web.Response:
-    """Takes a form with a file, or the bare PDF; answers a page, or JSON to whoever asks for it."""
-    pdf = await _received(request)
-    lines = await _judged(request, pdf)
+    """Takes a form with a file or a code, or the bare PDF; answers a page, or JSON to whoever asks for it. Raises
+    TooMany when one network asks too often."""
+    await _count(request)
+    lines = await _judged(request, await _received(request))
     if "json" in request.headers.get("Accept", "") or request.content_type == "application/pdf":
         body = {
             "identical": lines[0].holds,
@@ -76,29 +95,57 @@ def fingerprint(request: web.Request) -> str:
     return hashlib.sha256(der).digest().hex(":").upper()
 
 
-async def _received(request: web.Request) -> bytes:
-    """The document. Raises TooLarge, Unreadable, UnknownType, Invalid when there is none."""
+async def _count(request: web.Request) -> None:
+    house = doors(request)
+    scope = f"verify:{house.book.vault.token('rate', network_of(peer(request)))}"
+    counted = [Counted("verify", scope, house.limits.documents)]
+    async with house.book.writing() as w:
+        standing, _ = await rates.draw(w.session, scopes([counted]), w.now)
+    if full(counted, standing) is not None:
+        raise TooMany("Too many documents were checked from here; please try again later.",
+                      retry_after=house.limits.documents.seconds)  # fmt: skip
+
+
+async def _received(request: web.Request) -> Asked:
+    """What is asked about. Raises TooLarge, Unreadable, UnknownType, Invalid when there is nothing."""
     if request.content_type == "application/pdf":
-        pdf = await read_bytes(request, LARGEST)
-    elif request.content_type == "multipart/form-data":
-        pdf = await _from_form(request)
-    else:
-        raise UnknownType("Send the document as application/pdf, or with the form.")
+        return _file(await read_bytes(request, LARGEST))
+    if request.content_type == "multipart/form-data":
+        return await _from_form(request)
+    raise UnknownType("Send the document as application/pdf, or with the form.")
+
+
+def _file(pdf: bytes) -> Asked:
     if not pdf:
         raise Invalid("Choose a PDF first.", pointer="/file")
-    return pdf
+    return Asked(pdf)
 
 
-async def _from_form(request: web.Request) -> bytes:
+def _named(text: str) -> Asked:
+    """The code or SHA-256 somebody typed. Raises Invalid."""
+    digits = "".join(char for char in text.lower() if char not in " :\n\r\t")
+    if re.fullmatch(r"[0-9a-f]{64}", digits):
+        return Asked(sha256=bytes.fromhex(digits))
+    code = read_code(text)
+    if code is None:
+        raise Invalid("This is neither a code of twelve characters nor a SHA-256.", pointer="/code")
+    return Asked(code=code)
+
+
+async def _from_form(request: web.Request) -> Asked:
     if (request.content_length or 0) > LARGEST + 64 * 1024:
         raise TooLarge("The document is larger than 10 MB.")
+    pdf, text = b"", ""
     try:
         async for part in await request.multipart():
             if isinstance(part, BodyPartReader) and part.name == "file":
-                return await _part(part)
+                pdf = await _part(part)
+            elif isinstance(part, BodyPartReader) and part.name == "code":
+                text = (await part.read_chunk(200)).decode("utf-8", "replace").strip()
+                break
     except (ValueError, AssertionError, RuntimeError, web.HTTPException) as error:
         raise Unreadable("The form cannot be read.") from error
-    raise Invalid("Choose a PDF first.", pointer="/file")
+    return _named(text) if text and not pdf else _file(pdf)
 
 
 async def _part(part: BodyPartReader) -> bytes:
@@ -110,36 +157,86 @@ async def _part(part: BodyPartReader) -> bytes:
     return bytes(body)
 
 
-async def _judged(request: web.Request, pdf: bytes) -> list[Line]:
+async def _judged(request: web.Request, asked: Asked) -> list[Line]:
+    """The file's own lines stand only where there is a file."""
     async with doors(request).book.reading() as r:
-        issued = await _issued(r, hashlib.sha256(pdf).digest())
+        issued, signing = await _issued(r, asked)
+        house = await _house(r, signing) if signing is not None else []
         crls = [one.content for one in await authority.crls(r.session)]
-    inspection = await doors(request).trust.inspect(pdf, doors(request).root_certificate, crls)
-    return [issued, *(Line(check.name, check.holds, check.detail) for check in inspection.checks)]
+    if not asked.pdf:
+        return [issued, *house]
+    inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls)
+    return [issued, *(Line(check.name, check.holds, check.detail) for check in inspection.checks), *house]
 
 
-async def _issued(r: Reading, sha256: bytes) -> Line:
+async def _issued(r: Reading, asked: Asked) -> tuple[Line, Signing | None]:
     """First of all: is it a file of ours, byte for byte? No reader of PDFs notices every change (the padding behind a
     signature, what follows the end)."""
-    archive = await archives.by_sha256(r.session, sha256)
-    if archive is None:
-        signing = await signings.by_sealed(r.session, sha256)
-    else:
-        signing = await r.session.get(Signing, archive.signing_id)
-    quote = None if signing is None else await r.session.get(Quote, signing.quote_id)
+    if asked.code is not None:
+        kept = await attestations.by_code(r.session, asked.code)
+        return await _found(r, "code", kept.signing_id if kept else None, {"code_typed": grouped(asked.code)})
+    sha256 = asked.sha256 or hashlib.sha256(asked.pdf).digest()
     detail = {"sha256": sha256.hex()}
+    if (kept := await attestations.by_sha256(r.session, sha256)) is not None:
+        return await _found(r, "certificate", kept.signing_id, detail | {"level": kept.level})
+    if (archive := await archives.by_sha256(r.session, sha256)) is not None:
+        return await _found(r, "identical", archive.signing_id, detail | {"level": archive.level})
+    signing = await signings.by_sealed(r.session, sha256)
+    if signing is not None:
+        return await _found(r, "identical", signing.id, detail | {"level": SEALED})
+    offer = await quotes.by_pdf(r.session, sha256)
+    code = "unknown" if offer is None else "unsigned-offer"
+    return Line("issued", False, detail | {"code": code} | ({"quote": offer.number} if offer else {})), None
+
+
+async def _found(
+    r: Reading, code: str, signing_id: int | None, detail: Mapping[str, str]
+) -> tuple[Line, Signing | None]:
+    signing = await r.session.get(Signing, signing_id) if signing_id is not None else None
+    quote = await r.session.get(Quote, signing.quote_id) if signing is not None else None
     if signing is None or quote is None or signing.signed_at is None:
-        offer = await quotes.by_pdf(r.session, sha256)
-        code = "unknown" if offer is None else "unsigned-offer"
-        return Line("issued", False, detail | {"code": code} | ({"quote": offer.number} if offer else {}))
-    return Line("issued", True, detail | {
-        "code": "identical", "quote": f"{quote.number}/{quote.version}", "signed_at": instant(signing.signed_at),
-        "phone": masked(signing.phone), "level": archive.level if archive else SEALED,
+        return Line("issued", False, {**detail, "code": "unknown-code" if code == "code" else "unknown"}), None
+    return Line("issued", True, {
+        **detail, "code": code, "quote": f"{quote.number}/{quote.version}", "signed_at": instant(signing.signed_at),
+        "phone": masked(signing.phone), "signed_sha256": (signing.sealed_sha256 or b"").hex(),
+    }), signing  # fmt: skip
+
+
+async def _house(r: Reading, signing: Signing) -> list[Line]:
+    """What our own records say of the signing: its events and their place in the ledger; whose telephone it was."""
+    events = await evidence.of_signing(r.session, signing.id)
+    given = [event.at for event in events if event.kind == "code.verified"]
+    number = {"code": "proven" if given else "not-proven", "phone": masked(signing.phone)}
+    return [
+        await _chain(r, signing, events),
+        Line("number", bool(given), number | ({"given_at": instant(given[-1])} if given else {})),
+    ]  # fmt: skip
+
+
+async def _chain(r: Reading, signing: Signing, events: Sequence[EvidenceEvent]) -> Line:
+    entries = await ledger.of_signing(r.session, signing.id)
+    detail = {"events": str(len(events))}
+    hashes = {event.seq: event.hash for event in events}
+    if broken_at(events) is not None or any(hashes.get(one.seq) != one.event_hash for one in entries):
+        return Line("chain", False, detail | {"code": "broken"})
+    if not entries:
+        return Line("chain", True, detail | {"code": "not-entered"})
+    detail |= {"n": str(entries[-1].n)}
+    anchors = [found for one in reversed(entries) if (found := await ledger.anchor(r.session, one.n)) is not None][:1]
+    if not anchors:
+        return Line("chain", True, detail | {"code": "entered"})
+    return Line("chain", True, detail | {
+        "code": "anchored", "time": instant(anchors[0].at), "source": anchors[0].time_source,
     })  # fmt: skip
 
 
 SENTENCES = {
     ("issued", "identical"): "Byte for byte the signed offer %(quote)s, signed at %(signed_at)s, number %(phone)s.",
+    ("issued", "certificate"): "Byte for byte the certificate of evidence of the signed offer %(quote)s, signed at "
+                               "%(signed_at)s, number %(phone)s.",
+    ("issued", "code"): "This code stands on the certificate of evidence of the offer %(quote)s, signed at "
+                        "%(signed_at)s. The signed document has the SHA-256 %(signed_sha256)s.",
+    ("issued", "unknown-code"): "This code stands on none of our certificates.",
     ("issued", "unsigned-offer"): "This is our offer %(quote)s as it was sent, before any signature. It binds nobody.",
     ("issued", "unknown"): "We did not issue a file with exactly these bytes.",
     ("integrity", "intact"): "What the seal covers is as it was when it was sealed.",
@@ -161,6 +258,15 @@ SENTENCES = {
     ("level", "reached"): "%(level)s.",
     ("level", "lasting"): "%(level)s: the document outlasts its certificates, by a timestamp of %(time)s (%(source)s).",
     ("level", "not-reached"): "%(level)s, but it does not hold as a whole.",
+    ("integrity", "not-as-signed"): "A part of the seal's record that no signature covers was changed.",
+    ("chain", "anchored"): "%(events)s events, each bound to the one before; line %(n)s of the ledger of all signings, "
+                           "which was timestamped %(time)s (%(source)s).",
+    ("chain", "entered"): "%(events)s events, each bound to the one before; line %(n)s of the ledger of all signings. "
+                          "The next timestamp on the ledger is still to come.",
+    ("chain", "not-entered"): "%(events)s events, each bound to the one before. They are about to enter the ledger.",
+    ("chain", "broken"): "Our own record of what happened was changed, or is not complete.",
+    ("number", "proven"): "The one-time code sent to %(phone)s was given %(given_at)s.",
+    ("number", "not-proven"): "No code sent to %(phone)s was given.",
 }  # fmt: skip
 """By line and code. Values are put in after the translation."""
 
@@ -188,12 +294,12 @@ def _sentence(wording: Wording, line: Line, locale: str) -> str:
 def _shown(wording: Wording, key: str, value: str, locale: str) -> str:
     if key == "source":
         return wording.say(value, locale)
-    if key in ("time", "signed_at") and value:
+    if key in ("time", "signed_at", "given_at") and value:
         return moment(datetime.fromisoformat(value), "UTC", locale)
     return value
 
 
-async def _page(request: web.Request, lines: Sequence[Line]) -> web.Response:
+async def _page(request: web.Request, lines: Sequence[Line], code: str = "") -> web.Response:
     locale, wording = negotiate(request.headers.get("Accept-Language")), doors(request).wording
     shown = [
         {"title": wording.say(TITLES.get(line.name, line.name), locale), "holds": line.holds,
@@ -201,7 +307,7 @@ async def _page(request: web.Request, lines: Sequence[Line]) -> web.Response:
         for line in lines
     ]  # fmt: skip
     page = wording.page("sign/verify.html", locale, company=await _company(request), lines=shown,
-                        fingerprint=fingerprint(request))  # fmt: skip
+                        code=code, fingerprint=fingerprint(request))  # fmt: skip
     return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from router.book import Batcher, Book
 from router.model.intake import Brought, Taken
 from router.model.protection import Verdict
+from router.model.rates import LENIENT, Limits
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
 from router.web import middleware, pki, signing, verify
@@ -54,12 +55,14 @@ class Browser:
         return answer
 
 
-def customers_app(book: Book, url: str, trust: TrustProvider | None, root: bytes) -> web.Application:
+def customers_app(
+    book: Book, url: str, trust: TrustProvider | None, root: bytes, limits: Limits = LENIENT
+) -> web.Application:
     app = web.Application(middlewares=[middleware.house])
     intake = cast("Batcher[Brought, Taken | Verdict]", None)
     app[DOORS] = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, trust),
-        intake=intake, public_url=url, root_certificate=root,
+        intake=intake, public_url=url, root_certificate=root, limits=limits,
     )
     for module in (signing, verify, pki):
         app.add_routes(module.routes)
@@ -74,7 +77,7 @@ async def visiting(
 ) -> AsyncIterator[Browser]:
     server = Server("127.0.0.1", 0)
     url = options.get("public_url", server.url)
-    await server.start(customers_app(book, url, trust, root))
+    await server.start(customers_app(book, url, trust, root, options.get("limits", LENIENT)))
     jar = aiohttp.CookieJar(unsafe=True)
     try:
         async with aiohttp.ClientSession(cookie_jar=jar) as session:

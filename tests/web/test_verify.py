@@ -9,11 +9,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from sqlalchemy import text
 
 from integrations.trust import EmbeddedTrust
 from router.actions import sealing
 from router.book import Book
-from router.store import blobs
+from router.model.rates import Limit, Limits
+from router.store import attestations, blobs, ledger
 from tests import closing
 from tests.conftest import Clock
 from tests.web.customer import Browser, visiting
@@ -27,6 +29,8 @@ class Issued:
     pdf: bytes
     offer: bytes
     number: str
+    certificate: bytes
+    code: str
 
     async def ask(self, pdf: bytes) -> dict[str, Any]:
         headers = {"Content-Type": "application/pdf", "Accept": "application/json"}
@@ -46,15 +50,15 @@ async def issued(book: Book, clock: Clock) -> AsyncIterator[Issued]:
     trust = EmbeddedTrust()
     await trust.start()
     root = await sealing.ensure_authority(book, trust, "Luz Clara SL")
-    held = await closing.signed(book)
-    async with book.writing() as w:
-        order = await sealing.seal_order(w, held.id)
-    sealed = await trust.seal(order)
-    async with book.writing() as w:
-        await sealing.sealed(w, held.id, sealed)
-    number = (await closing.quote_of(book, held)).number
+    held = await closing.sealed(book, trust)
+    quote = await closing.quote_of(book, held)
+    async with book.reading() as r:
+        kept = await attestations.of_signing(r.session, held.id)
+        assert kept is not None
+        pdfs = [await blobs.content(r.session, sha256) or b"" for sha256 in (
+            held.sealed_sha256, quote.pdf_sha256, kept.sha256)]
     async with visiting(book, trust, root) as browser:
-        yield Issued(browser, sealed.pdf, order.pdf, number)
+        yield Issued(browser, pdfs[0], pdfs[1], quote.number, pdfs[2], kept.code)
     await trust.stop()
 
 
@@ -62,7 +66,7 @@ async def test_a_file_of_ours_holds_in_every_line(issued: Issued) -> None:
     said = await issued.ask(issued.pdf)
     assert said["identical"] is True
     assert [line["name"] for line in said["lines"]] == [
-        "issued", "integrity", "revisions", "signer", "trust", "time", "level",
+        "issued", "integrity", "revisions", "signer", "trust", "time", "level", "chain", "number",
     ]  # fmt: skip
     assert all(line["holds"] for line in said["lines"])
     assert said["lines"][0]["detail"]["quote"] == f"{issued.number}/1"
@@ -91,8 +95,8 @@ async def test_the_page_says_it_in_words_with_a_sign_for_each_line(issued: Issue
     async with issued.browser.session.post(issued.browser.url + "/verify", data=form, headers=headers) as answer:
         page = await answer.text()
     assert answer.status == 200
-    assert page.count('class="holds"') == 7
-    assert page.count("se cumple</p>") == 7
+    assert page.count('class="holds"') == 9
+    assert page.count("se cumple</p>") == 9
     assert issued.number in page
     assert "firma electrónica simple con evidencias reforzadas" in page
 
@@ -115,7 +119,7 @@ async def test_what_is_no_document_is_refused_and_nothing_is_stored(issued: Issu
         (b"garbage", broken, 400),
         (b"--x\r\n\r\n\r\n--x--\r\n", broken, 422),
         (b"", {"Content-Type": "multipart/form-data"}, 400),
-        (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n", broken, 422),
+        (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n", broken, 400),
         (b"x" * (10 * 1024 * 1024 + 1), {"Content-Type": "application/pdf"}, 413),
     ):
         async with post(url, data=io.BytesIO(body), headers=headers) as answer:
@@ -134,3 +138,61 @@ async def test_a_document_of_some_megabytes_is_read_from_the_form(issued: Issued
         said = await answer.json()
     assert answer.status == 200
     assert said["identical"] is False
+
+
+async def asked(browser: Browser, typed: str) -> tuple[int, dict[str, Any]]:
+    """A code or a SHA-256 typed into the form."""
+    form = aiohttp.FormData(default_to_multipart=True)
+    form.add_field("file", b"", filename="", content_type="application/octet-stream")
+    form.add_field("code", typed)
+    headers = {"Accept": "application/json"}
+    async with browser.session.post(browser.url + "/verify", data=form, headers=headers) as answer:
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_the_certificate_is_ours_too_and_its_code_leads_to_it(issued: Issued) -> None:
+    said = await issued.ask(issued.certificate)
+    assert all(line["holds"] for line in said["lines"])
+    assert said["lines"][0]["detail"]["code"] == "certificate"
+    await issued.browser.get(f"/verify?code={issued.code}")
+    assert f'value="{issued.code[:4]}-{issued.code[4:8]}-{issued.code[8:]}"' in issued.browser.page
+    status, said = await asked(issued.browser, issued.code.lower())
+    assert status == 200
+    assert [(line["name"], line["holds"]) for line in said["lines"]] == [
+        ("issued", True), ("chain", True), ("number", True)
+    ]  # fmt: skip
+    assert said["lines"][0]["detail"]["signed_sha256"] == hashlib.sha256(issued.pdf).hexdigest()
+    assert said["lines"][2]["detail"]["phone"] == "+12•••101"
+
+
+async def test_a_sha256_is_enough_and_what_is_unknown_says_so(issued: Issued) -> None:
+    _, said = await asked(issued.browser, hashlib.sha256(issued.pdf).hexdigest().upper())
+    assert said["identical"] is True
+    for typed, code in (("A" * 12, "unknown-code"), ("0" * 64, "unknown")):
+        _, said = await asked(issued.browser, typed)
+        assert [(line["name"], line["detail"]["code"]) for line in said["lines"]] == [("issued", code)]
+    assert (await asked(issued.browser, "hello"))[0] == 422
+
+
+async def test_the_line_about_the_ledger_says_where_it_stands_and_when_it_was_tampered_with(
+    issued: Issued, book: Book
+) -> None:
+    async def chain() -> tuple[bool, str]:
+        line = next(line for line in (await issued.ask(issued.pdf))["lines"] if line["name"] == "chain")
+        return line["holds"], line["detail"]["code"]
+
+    assert await chain() == (True, "not-entered")
+    async with book.writing() as w:
+        assert await ledger.enter(w.session) > 0
+    assert await chain() == (True, "entered")
+    async with book.writing() as w:
+        await w.session.execute(text("alter table evidence disable trigger evidence_append_only"))
+        await w.session.execute(text("delete from evidence where seq = (select max(seq) from evidence)"))
+        await w.session.execute(text("alter table evidence enable trigger evidence_append_only"))
+    assert await chain() == (False, "broken")
+
+
+async def test_one_network_may_not_ask_without_end(issued: Issued, book: Book) -> None:
+    limits = Limits(documents=Limit(3, 600))
+    async with visiting(book, limits=limits) as browser:
+        assert [(await asked(browser, "A" * 12))[0] for _ in range(4)] == [200, 200, 200, 429]

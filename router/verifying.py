@@ -1,0 +1,101 @@
+"""Verifying without the service: what holds of a signed document, a certificate or a whole bundle, line by line.
+
+A bundle brings its own root certificate. Whether that is the company's is a line of its own: it holds only when the
+root is given from elsewhere and is the same.
+"""
+
+import hashlib
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from router.model import bundles
+from router.model.bundles import MANIFEST, STAMP, NoBundle
+from router.ports import Check, TrustProvider
+
+ZIP = b"PK"
+ROOT = "pki/root.pem"
+DOCUMENTS = ("signed.pdf", "certificate.pdf")
+
+
+async def lines(trust: TrustProvider, content: bytes, root: bytes) -> Sequence[Check]:
+    """What holds of a file, a PDF or a bundle. `root` is the company's root certificate (PEM); empty, nobody is
+    trusted. Never raises for what stands in the file."""
+    if not content.startswith(ZIP):
+        return (await trust.inspect(content, root)).checks
+    try:
+        files = bundles.unpack(content)
+    except NoBundle as problem:
+        return [Check("bundle", False, {"code": str(problem)})]
+    return await _of_bundle(trust, files, root)
+
+
+async def _of_bundle(trust: TrustProvider, files: Mapping[str, bytes], root: bytes) -> Sequence[Check]:
+    own = files.get(ROOT, b"")
+    found = [Check("bundle", True, {"code": "as-packed", "files": str(len(files))}), _root(own, root)]
+    listed = bundles.listed(files.get(MANIFEST, b""))
+    found.append(_files(files, listed))
+    digest = hashlib.sha256(files.get(MANIFEST, b"")).digest()
+    found.append(await _stamp(trust, "manifest time", files.get(STAMP, b""), digest, own))
+    found += _events(files)
+    crls = [content for name, content in files.items() if name.endswith(".crl")]
+    for name in DOCUMENTS:
+        if name in files or name == "signed.pdf":
+            seen = await trust.inspect(files.get(name, b""), own, crls)
+            found += [replace(check, name=f"{name} {check.name}") for check in seen.checks]
+    if "ledger.txt" in files:
+        found.append(await _ledger(trust, files, own))
+    return found
+
+
+def _root(own: bytes, given: bytes) -> Check:
+    try:
+        mine = ssl.PEM_cert_to_DER_cert(own.decode())
+    except ValueError:
+        return Check("root", False, {"code": "unreadable"})
+    detail = {"sha256": hashlib.sha256(mine).hexdigest()}
+    if not given:
+        return Check("root", False, {"code": "not-compared", **detail})
+    try:
+        same = ssl.PEM_cert_to_DER_cert(given.decode()) == mine and own.count(b"BEGIN CERTIFICATE") == 1
+    except ValueError:
+        same = False
+    return Check("root", same, {"code": "the-company's" if same else "another", **detail})
+
+
+def _files(files: Mapping[str, bytes], listed: Mapping[str, str] | None) -> Check:
+    if listed is None:
+        return Check("files", False, {"code": "no-manifest"})
+    wrong = bundles.strayed(files, listed)
+    code = "changed" if wrong else "as-listed"
+    return Check("files", not wrong, {"code": code, **({"files": ", ".join(wrong)} if wrong else {})})
+
+
+def _events(files: Mapping[str, bytes]) -> Iterator[Check]:
+    told = files.get("events.jsonl", b"")
+    broken = bundles.events_break_at(told)
+    if broken is not None:
+        yield Check("events", False, {"code": "broken", "line": str(broken)})
+        yield Check("agreement", False, {"code": "no-events"})
+        return
+    yield Check("events", True, {"code": "unbroken", "events": str(told.count(b"\n"))})
+    try:
+        wrong = bundles.disagreements(files)
+    except (KeyError, TypeError, AttributeError):
+        wrong = ["events.jsonl"]
+    code = "not-as-told" if wrong else "as-told"
+    yield Check("agreement", not wrong, {"code": code, **({"files": ", ".join(wrong)} if wrong else {})})
+
+
+async def _ledger(trust: TrustProvider, files: Mapping[str, bytes], root: bytes) -> Check:
+    """The first line must be about an event of this chain, and the last one under a timestamp."""
+    lines_, events = files["ledger.txt"], files.get("events.jsonl", b"").splitlines()
+    head = bundles.ledger_head(lines_)
+    hashes = {hashlib.sha256(line).hexdigest().encode() for line in events}
+    if head is None or lines_.split()[3] not in hashes or not lines_.endswith(b"\n"):
+        return Check("ledger", False, {"code": "broken"})
+    return await _stamp(trust, "ledger", files.get("tsa/ledger.tst", b""), bytes.fromhex(head), root)
+
+
+async def _stamp(trust: TrustProvider, name: str, token: bytes, digest: bytes, root: bytes) -> Check:
+    return replace(await trust.inspect_stamp(token, digest, root), name=name)
