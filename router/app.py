@@ -136,6 +136,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     enrolling.ENROLMENT_END: nurturing.end_due,
     nurturing.MISSED_TEXT: stepping.missed_text,
     signing.EXPIRE: signing.expire,
+    signing.UNHEARD: signing.unheard,
     inviting.COPY: inviting.copy,
     archiving.STAMP: archiving.stamp,
     intake.TASK_DUE: intake.task_due,

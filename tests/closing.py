@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import select
 
 from router.actions import inviting, quoting, signing
-from router.actions.signing import Visitor
 from router.actions.talking import TEXTS
 from router.book import Book
 from router.model.deliveries import Delivery
@@ -16,6 +15,7 @@ from router.model.money import Line, Period
 from router.model.quotes import Quote
 from router.model.signings import CodeAnswer, Given, Signing
 from router.model.tasks import TaskState
+from router.model.visitors import Visitor
 from tests import making
 
 CUSTOMER = Visitor("203.0.113.9", "Telephone/1")

@@ -6,18 +6,18 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from router.actions import nurturing, talking
+from router.actions import holding, nurturing, talking
 from router.actions.sealing import COPY
-from router.actions.signing import EXPIRE, code_parts, record, touch
+from router.actions.signing import EXPIRE, UNHEARD, code_parts, record, touch
 from router.book import Writing
 from router.model.conversations import Channel as ConversationChannel
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
-from router.model.signings import ALIVE, CODE_LIFE, CodeAnswer, Signing, SigningState
+from router.model.signings import ALIVE, CODE_LIFE, UNHEARD_AFTER, CodeAnswer, Signing, SigningState
 from router.model.vault import hash_token, new_code, new_token
 from router.ports import Channel
-from router.store import alarms, conversations, quotes
+from router.store import alarms, conversations, holds, quotes
 from router.wording import money, wording
 
 __all__ = ["COPY", "NARROW", "amount", "copy", "invite", "send_code", "void"]
@@ -49,8 +49,11 @@ async def invite(
         "number": quote.number, "version": quote.version, "phone": signing.phone, "agent": quote.agent_id,
         "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
         "once": quote.total_once, "month": quote.total_month, "currency": quote.currency,
+        "call": await holds.on_the_line(w.session, quote.lead_id),
     })  # fmt: skip
+    await holding.examine(w, signing)
     await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
+    await alarms.set_alarm(w.session, UNHEARD, signing.id, w.now + UNHEARD_AFTER)
     await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return signing
@@ -71,6 +74,8 @@ async def send_code(w: Writing, signing: Signing) -> CodeAnswer:
     frm = (SigningState.opened, SigningState.code_sent, SigningState.verified)
     if locked is None or locked.state not in frm or locked.expires_at <= w.now:
         return CodeAnswer.closed
+    if await holds.open_of(w.session, locked.quote_id):
+        return CodeAnswer.held
     due = locked.next_code_at()
     if due is None or due > w.now:
         return CodeAnswer.none_left if due is None else CodeAnswer.wait

@@ -27,6 +27,9 @@ class Campaign(Numbered):
     `terms` are those of its contracts (`router.model.terms`). An agent of his own may go `discount_bp` below the
     catalogue, in basis points, and sell what it has not unless `catalogue_only`; more is for a supervisor to approve.
     An offer that holds only while its person is on the line is valid for `line_minutes`.
+
+    An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Of persons about whom nothing has
+    happened for `retention_days` (0: no limit) only what evidence needs is kept.
     """
 
     __tablename__ = "campaigns"
@@ -59,6 +62,8 @@ class Campaign(Numbered):
     discount_bp: Mapped[int] = mapped_column(default=10_000)
     catalogue_only: Mapped[bool] = mapped_column(default=False)
     line_minutes: Mapped[int] = mapped_column(default=30)
+    office_networks: Mapped[list[str]] = mapped_column(default_factory=list)
+    retention_days: Mapped[int] = mapped_column(default=0)
 
     @property
     def company_name(self) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from router.actions import inviting, signing
-from router.actions.signing import NOT_TICKED, Visitor
+from router.actions.signing import NOT_TICKED
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.campaigns import Campaign
@@ -22,6 +22,7 @@ from router.model.signings import (
     SigningState,
 )
 from router.model.vault import hash_token
+from router.model.visitors import Visitor
 from router.store import blobs, signings
 from router.web import offered
 from router.web.doors import doors
