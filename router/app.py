@@ -45,6 +45,7 @@ from router.actions import (
     dispatch,
     elsewhere,
     enrolling,
+    erasing,
     housekeeping,
     intake,
     inviting,
@@ -55,10 +56,12 @@ from router.actions import (
     partials,
     promising,
     protecting,
+    proving,
     publishing,
     recurring,
     registering,
     rescuing,
+    revoking,
     sealing,
     signing,
     stationing,
@@ -138,6 +141,8 @@ ALARMS: Mapping[str, Handler | Late] = {
     signing.EXPIRE: signing.expire,
     signing.UNHEARD: signing.unheard,
     inviting.COPY: inviting.copy,
+    proving.PROOF_DUE: proving.proof_due,
+    revoking.ACKNOWLEDGE: inviting.acknowledge,
     archiving.STAMP: archiving.stamp,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,
@@ -153,6 +158,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     housekeeping.CANARY: housekeeping.sing,
     housekeeping.FORGET_ALARMS: housekeeping.forget_alarms,
     housekeeping.FORGET_SESSIONS: housekeeping.forget_sessions,
+    erasing.SWEEP: erasing.sweep,
 }
 
 PARTIES: Mapping[str, Party] = {

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import guarding
+from router.actions import guarding, revoking
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.failpoints import fail_here
@@ -216,6 +216,8 @@ class Courier:
                 signing_id = delivery.signing_id
                 if signing_id is None:
                     raise ValueError("a seal without a signing")
+                if delivery.purpose == revoking.SEAL:
+                    return partial(self._seal, await self._story.revoking.acknowledgement_order(w, signing_id))
                 return partial(self._seal, await self._story.sealing.seal_order(w, signing_id))
 
     async def _place(self, order: LegOrder) -> Answer:

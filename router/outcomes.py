@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import archiving, attaching, calling, outgoing, sealing, suppressing, talking
+from router.actions import archiving, attaching, calling, outgoing, revoking, sealing, suppressing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.ports import Archived, ArchiveOrder, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
@@ -49,6 +49,13 @@ class Archiving(Protocol):
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> object: ...
 
 
+class Revoking(Protocol):
+    """The verbs of `router.actions.revoking` that the courier uses."""
+
+    async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder: ...
+    async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
@@ -65,6 +72,7 @@ class Story:
     sealing: Sealing
     attaching: Attaching = attaching
     archiving: Archiving = archiving
+    revoking: Revoking = revoking
 
 
 class _Nobody:
@@ -77,10 +85,14 @@ class _Nobody:
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
+    async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
 
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
+        raise LookupError("nobody can say what is to be sealed")
+
+    async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
     async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
@@ -91,7 +103,7 @@ class _Nobody:
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody())
+SILENCE = Story(*(_Nobody(),) * 6)
 
 
 @dataclass(frozen=True)
@@ -133,6 +145,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.calling.held(w, done)
     elif done.kind in WRITTEN:
         await story.talking.message_placed(w, done, answer.carrier_id)
+    elif answer.sealed is not None and done.signing_id is not None and done.purpose == revoking.SEAL:
+        await story.revoking.acknowledged(w, done.signing_id, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
     elif answer.archived is not None:

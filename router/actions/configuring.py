@@ -17,6 +17,7 @@ from router.model.cadence_rules import CadencePlan, WrongCadence, check
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.errors import Conflict
+from router.model.holds import is_network
 from router.model.levels import asked, owned
 from router.model.outcomes import NAMES
 from router.model.packs import BY_COUNTRY, shipped
@@ -43,6 +44,9 @@ class Change(NamedTuple):
 
 def _check(plan: Plan, demo: bool) -> None:
     for campaign in plan.campaigns:
+        for network in campaign.office_networks:
+            if not is_network(network):
+                raise WrongFile(f"campaign {campaign.key}: {network} is no office network like 203.0.113.0/24")
         if campaign.timezone not in available_timezones():
             raise WrongFile(f"campaign {campaign.key}: {campaign.timezone} is no time zone of the IANA database")
         if campaign.rule_pack not in (known := (BY_COUNTRY, *sorted(shipped()))):

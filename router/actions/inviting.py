@@ -6,10 +6,12 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from router.actions import holding, nurturing, talking
+from router.actions import holding, nurturing, proving, talking
 from router.actions.sealing import COPY
 from router.actions.signing import EXPIRE, UNHEARD, code_parts, record, touch
 from router.book import Writing
+from router.model.base import vouched
+from router.model.contract_withdrawals import ContractWithdrawal
 from router.model.conversations import Channel as ConversationChannel
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
@@ -18,9 +20,9 @@ from router.model.signings import ALIVE, CODE_LIFE, UNHEARD_AFTER, CodeAnswer, S
 from router.model.vault import hash_token, new_code, new_token
 from router.ports import Channel
 from router.store import alarms, conversations, holds, quotes
-from router.wording import money, wording
+from router.wording import moment, money, wording
 
-__all__ = ["COPY", "NARROW", "amount", "copy", "invite", "send_code", "void"]
+__all__ = ["COPY", "NARROW", "acknowledge", "amount", "copy", "invite", "send_code", "void"]
 
 WHATSAPP_DAY = timedelta(hours=24)
 _GAP = "\x00"
@@ -108,13 +110,32 @@ async def copy(w: Writing, signing_id: int) -> None:
     token = new_token()
     await record(w, signing, "copy.sent", {})
     moved = await w.move(Signing, signing.id, to=SigningState.completed, copy_hash=hash_token(token))
-    quote = await w.move(Quote, signing.quote_id, to=QuoteState.completed, ended_at=w.now)
+    completed = await w.move(Quote, signing.quote_id, to=QuoteState.completed, ended_at=w.now)
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
     found = await quotes.parties(w.session, signing.lead_id)
-    if moved is None or quote is None or found is None:
+    if moved is None or found is None:
         raise Conflict("The signing has moved on.")
     await _text(w, moved, quote, found, "copy", f"{w.public_url}/q/copy/{token}")
-    await nurturing.sold(w, quote)
+    await proving.mail_copy(w, moved, quote, found)
+    await alarms.set_alarm(w.session, proving.PROOF_DUE, moved.id, w.now + proving.PROOF_WITHIN)
+    if completed is not None:  # who has withdrawn meanwhile is owed his copy all the same
+        await nurturing.sold(w, quote)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+
+
+async def acknowledge(w: Writing, withdrawal_id: int) -> None:
+    """Texts that a withdrawal was declared, when, and where its sealed acknowledgement is (an alarm's handler). Raises
+    NotAllowedNow: the alarm tries again later."""
+    made = await w.session.locked(ContractWithdrawal, withdrawal_id)
+    if made is None or made.link_hash is not None:
+        return
+    signing = vouched(await w.session.get(Signing, made.signing_id))
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
+    found = vouched(await quotes.parties(w.session, signing.lead_id))
+    token = new_token()
+    made.link_hash = hash_token(token)
+    at = moment(made.at, found.campaign.timezone, quote.locale)
+    await _text(w, signing, quote, found, "withdrawal", f"{w.public_url}/withdraw/{token}", at=at)
 
 
 async def void(w: Writing, signing_id: int, reason: str) -> None:
@@ -138,12 +159,13 @@ def amount(quote: Quote) -> str:
 
 async def _text(
     w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1,
-    channel: Channel = Channel.sms,
+    channel: Channel = Channel.sms, at: str = "",
 ) -> None:
     company = parties.campaign.company
     values = {
         "company": company.get("name", parties.campaign.name), "number": quote.number, "amount": amount(quote),
         "phone": company.get("phone", ""), "host": urlsplit(w.public_url).hostname or "",
+        "at": at,
     }  # fmt: skip
 
     def said(what: str) -> str:

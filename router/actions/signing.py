@@ -23,6 +23,7 @@ from router.model.signings import (
     ALIVE,
     CONSENTS,
     GRACE,
+    MAILED_COPY,
     OPENABLE,
     SESSION_LIFE,
     SIGN_WITHIN,
@@ -77,7 +78,8 @@ async def message_moved(w: Writing, signing_id: int, purpose: str, stage: Messag
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or stage is MessageStage.queued:
         return
-    await record(w, signing, f"sms.{stage.value}", {"purpose": purpose})
+    way = "mail" if purpose == MAILED_COPY else "sms"
+    await record(w, signing, f"{way}.{stage.value}", {"purpose": purpose})
     to = {
         MessageStage.sent: SigningState.sent, MessageStage.delivered: SigningState.delivered,
         MessageStage.failed: SigningState.undeliverable,

@@ -73,6 +73,15 @@ def within(address: str, networks: Iterable[str]) -> bool:
     return any(found in ipaddress.ip_network(network, strict=False) for network in networks)
 
 
+def is_network(written: str) -> bool:
+    """Whether this is a network in CIDR notation, or an address."""
+    try:
+        ipaddress.ip_network(written, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def neighbourhood(address: str) -> str:
     """The network a public address is in, as far as it tells neighbours apart (/24, or /48 of IPv6); "" for an address
     that is not public: it would say as much of everybody, e.g. behind a proxy."""

@@ -19,6 +19,8 @@ GRACE = timedelta(seconds=60)
 """A signature begun before the offer's end is honoured so long after it."""
 UNHEARD_AFTER = timedelta(seconds=120)
 """So long after the link was sent its agent is told that no receipt has come: he can ask the person."""
+MAILED_COPY = "mailed_copy"
+"""Our word for the mail with the signed document."""
 TRIES_PER_CODE = 5
 TRIES_PER_SIGNING = 10
 CODES_PER_SIGNING = 4

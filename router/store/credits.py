@@ -8,7 +8,10 @@ from sqlalchemy import delete, select
 
 from router.model.agents import Agent
 from router.model.credits import Credit
+from router.model.quotes import Quote, QuoteState
 from router.store.db import ReadSession, WriteSession
+
+SIGNED = (QuoteState.signed, QuoteState.completed, QuoteState.withdrawn)
 
 
 class Share(NamedTuple):
@@ -25,6 +28,13 @@ async def of_quote(session: ReadSession, quote_id: int) -> list[Share]:
         .order_by(Credit.percent.desc(), Agent.name, Agent.id)
     )
     return [Share(row[0], row[1]) for row in rows]
+
+
+async def sales_of(session: ReadSession, contact_id: int) -> Sequence[Quote]:
+    """What this person has signed, the newest first."""
+    return await session.scalars(
+        select(Quote).where(Quote.contact_id == contact_id, Quote.state.in_(SIGNED)).order_by(Quote.id.desc()).limit(20)
+    )
 
 
 async def replace(session: WriteSession, quote_id: int, shares: Mapping[int, int], now: datetime) -> None:

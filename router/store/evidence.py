@@ -28,3 +28,14 @@ async def of_signing(session: ReadSession, signing_id: int) -> Sequence[Evidence
     return await session.scalars(
         select(EvidenceEvent).where(EvidenceEvent.signing_id == signing_id).order_by(EvidenceEvent.seq)
     )
+
+
+async def proves_copy(session: ReadSession, signing_id: int) -> bool:
+    """Whether the signed copy is known to have arrived: the carrier's receipt of the text with its link, or somebody
+    has fetched it."""
+    events = await session.scalars(
+        select(EvidenceEvent).where(
+            EvidenceEvent.signing_id == signing_id, EvidenceEvent.kind.in_(("sms.delivered", "copy.downloaded"))
+        )
+    )
+    return any(event.kind == "copy.downloaded" or event.data.get("purpose") == "copy" for event in events)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.calls import Call, CallState
@@ -17,6 +17,7 @@ from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.figures import BY_KEY, SERVICE, Figure, Tally
+from router.model.holds import Hold
 from router.model.leads import Lead
 from router.model.promises import Promise
 from router.model.quotes import UNSENT, Quote
@@ -56,8 +57,9 @@ TOLD = frozenset({
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
-    "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
-    "guard.defer", "conversation.opened", "conversation.closed",
+    "signing.undeliverable", "signing.unheard", "signing.locked", "signing.copy_unproven", "quote.asked_about",
+    "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent", "contact.suppressed",
+    "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
     "merge.proposed", "merge.merged", "merge.undone", "consultation.completed",
 })
 """The facts a timeline tells; the others are the house's own business."""
@@ -110,8 +112,11 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class QuoteView:
+    """A quote and its latest signing. `held`: a supervisor looks at it before it can be signed."""
+
     quote: Quote
     signing: Signing | None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -261,7 +266,7 @@ _CALL = select(Call).where(Call.task_id == bindparam("task")).order_by(Call.id.d
 _RECEIPTS = select(Receipt).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
 _LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
 _QUOTES = (
-    select(Quote, Signing)
+    select(Quote, Signing, exists().where(Hold.quote_id == Quote.id, Hold.ended_at.is_(None)))
     .outerjoin(Signing, Signing.id == _LATEST_SIGNING)
     .where(or_(Quote.contact_id == bindparam("contact"), Quote.contact_id == bindparam("person")))
     .order_by(Quote.id.desc())
@@ -358,7 +363,7 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     of_person = {**of_contact, "person": contact.merged_into or contact.id}
     call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
     receipts = await session.scalars(_RECEIPTS, of_contact)
-    quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
+    quotes = [QuoteView(row[0], row[1], row[2]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
     occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None
     work = Work(

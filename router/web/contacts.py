@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from aiohttp import web
 
-from router.actions import guarding, suppressing
+from router.actions import erasing, guarding, suppressing
 from router.book import Reading, Writing
 from router.model.agents import Role
 from router.model.campaigns import Campaign
@@ -15,7 +15,7 @@ from router.model.errors import Forbidden, Invalid, NotFound
 from router.model.guard import Channel, Purpose, may_contact
 from router.model.phone import country_of, unbroken
 from router.model.zones import ZoneSource, of_address
-from router.store import attempts, suppressions
+from router.store import attempts, credits, suppressions
 from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
@@ -48,9 +48,11 @@ async def person_page(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         contact, campaign = await _person(r, signed, row_id(request, MISSING))
         values = await _values(r, contact, campaign, signed.agent.locale)
+        supervisor = signed.agent.role.covers(Role.supervisor)
+        sales = await credits.sales_of(r.session, contact.id) if supervisor else []
     return page(
         request, "contacts/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf,
-        contact=contact, campaign=campaign, unbroken=unbroken, reasons=suppressing.BY_HAND, **values,
+        contact=contact, campaign=campaign, sales=sales, unbroken=unbroken, reasons=suppressing.BY_HAND, **values,
     )
 
 
@@ -126,4 +128,16 @@ async def lift(request: web.Request) -> web.Response:
         if not (given.isascii() and given.isdecimal()) or int(given) not in his:
             raise NotFound("There is no such thing.")
         await suppressing.lift(w, int(given), signed.agent.id)
+    raise web.HTTPSeeOther(f"/contacts/{number}")
+
+
+@routes.post(r"/contacts/{id:\d{1,19}}/erase")
+async def erase(request: web.Request) -> web.Response:
+    """A supervisor has the person forgotten; `sure` must say so."""
+    signed = await require(request, Role.supervisor)
+    number = row_id(request, MISSING)
+    if signed.form.get("sure") != "yes":
+        raise Invalid("Tick that you are sure: this cannot be undone.", pointer="/sure")
+    async with doors(request).book.writing() as w:
+        await erasing.erase(w, number, agent_id=signed.agent.id)
     raise web.HTTPSeeOther(f"/contacts/{number}")

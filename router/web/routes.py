@@ -34,7 +34,9 @@ from router.web import (
     promised,
     quoted,
     receipts,
+    revoking,
     rules,
+    sales,
     short_links,
     signing,
     status,
@@ -51,11 +53,11 @@ from router.web.parsing import WEBHOOK_BYTES
 
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
-    signing, verify, pki, hooks,
+    signing, revoking, verify, pki, hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
-    plan,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, sales,
+    rules, plan,
 )
 
 
