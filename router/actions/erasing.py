@@ -51,6 +51,7 @@ async def _end(w: Writing, contacts: Sequence[int]) -> None:
 
 async def sweep(w: Writing, recurring_id: int) -> None:
     """Forgets persons about whom nothing has happened for longer than their campaign keeps them, some at a time."""
+    await erasing.forget_spending(w.session, w.now.date())
     old = await erasing.resting(w.session, w.now, AT_ONCE)
     for contact_id in old:
         await erase(w, contact_id)

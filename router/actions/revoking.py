@@ -27,7 +27,7 @@ from router.ports import Sealed, SealOrder
 from router.store import alarms, blobs, signings
 from router.store import contract_withdrawals as rows
 
-SEAL = "withdrawal"
+SEAL = "seal_withdrawal"
 """The purpose of the delivery that seals an acknowledgement."""
 ACKNOWLEDGE = "withdrawal.acknowledge"
 """The alarm that texts the acknowledgement (`router.actions.inviting.acknowledge`); its subject is the withdrawal."""

@@ -5,9 +5,9 @@ what keeps him from being contacted again. The journal never had anything person
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, bindparam, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Date, DateTime, LargeBinary, bindparam, select, text, update
 
 from router.model import Base
 from router.model.contacts import Contact
@@ -111,6 +111,16 @@ def _elsewhere() -> str:
 _FORGET = text(
     f"delete from blobs using unnest(:documents) sha where sha256 = sha {_elsewhere()}"  # noqa: S608
 ).bindparams(bindparam("documents", type_=ARRAY(LargeBinary)))
+
+_SPENT = text("delete from budgets where scope like 'number:%' and day < :today").bindparams(
+    bindparam("today", type_=Date())
+)
+
+
+async def forget_spending(session: WriteSession, today: date) -> None:
+    """What was spent on single numbers on days before this one (UTC)."""
+    await session.execute(_SPENT, {"today": today})
+
 
 _OLD = text(
     """
