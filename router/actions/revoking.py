@@ -15,7 +15,7 @@ from router.actions.signing import record
 from router.book import Book, Reading, Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign
-from router.model.contract_withdrawals import ContractWithdrawal, WithdrawalState, ends_at
+from router.model.contract_withdrawals import ContractWithdrawal, WithdrawalState, ends_at, last_minute
 from router.model.deliveries import DeliveryKind
 from router.model.errors import Conflict
 from router.model.evidence import canonical_json, instant
@@ -95,7 +95,7 @@ def _lines(
         ("customer", say("Your telephone"), international(signing.phone)),
         ("customer", say("Signed on"), speaker.moment(vouched(signing.signed_at))),
         ("customer", say("Withdrawal declared"), speaker.moment(at)),
-        ("customer", say("Time to withdraw until"), speaker.moment(ends)),
+        ("customer", say("Time to withdraw until"), speaker.moment(last_minute(ends))),
         ("term", say("Your declaration"), say("I withdraw from the contract %(number)s.", number=number)),
         ("term", say("What follows"), after),
     )

@@ -72,6 +72,11 @@ def ends_at(signed_at: datetime, country: str, zone: str) -> datetime:
     return begins.astimezone(signed_at.tzinfo)
 
 
+def last_minute(ends: datetime) -> datetime:
+    """The end of that time as people say it: 23:59 of the last day, not midnight of the next."""
+    return ends - timedelta(minutes=1)
+
+
 def _public_holidays(country: str, year: int) -> holidays.HolidayBase:
     try:
         return holidays.country_holidays(country, years=(year, year + 1))

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from router.actions import revoking
 from router.book import Reading, Writing
-from router.model.contract_withdrawals import ContractWithdrawal, ends_at
+from router.model.contract_withdrawals import ContractWithdrawal, ends_at, last_minute
 from router.model.errors import Forbidden
 from router.model.phone import masked
 from router.model.signings import SIGNED
@@ -97,7 +97,7 @@ def _page(
         "company": offered.company_of(found.campaign), "number": f"{found.quote.number}/{found.quote.version}",
         "name": found.signing.name_typed, "phone": masked(found.signing.phone), "late": late, "made": made,
         "signed_at": moment(found.signing.signed_at, zone, locale) if found.signing.signed_at else "",
-        "ends_at": moment(_ends(found), zone, locale), "at": moment(made.at, zone, locale) if made else "",
+        "ends_at": moment(last_minute(_ends(found)), zone, locale), "at": moment(made.at, zone, locale) if made else "",
         "lines": [line for line in made.lines if line["kind"] not in TITLE] if made else [],
         "confirming": confirming, "csrf": _csrf(request), "address": f"/withdraw/{request.match_info['token']}",
     }
