@@ -137,6 +137,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     nurturing.MISSED_TEXT: stepping.missed_text,
     signing.EXPIRE: signing.expire,
     inviting.COPY: inviting.copy,
+    sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from router.actions import archiving, attaching, calling, outgoing, sealing, suppressing, talking
 from router.book import Writing
-from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
+from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliveryState
 from router.ports import Archived, ArchiveOrder, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
@@ -208,6 +208,6 @@ async def end(w: Writing, after: Delivery, kind: DeliveryKind, order: dict[str, 
 async def _hang_up_latecomer(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The race: a worker stalled, its leg was asked for, not found and given up, and then the carrier placed it."""
     now = await w.session.locked(Delivery, delivery.id)
-    given_up = now is not None and now.state in (DeliveryState.failed, DeliveryState.abandoned)
+    given_up = now is not None and now.state in GIVEN_UP
     if given_up and delivery.kind is DeliveryKind.leg and carrier_id:
         await end(w, delivery, DeliveryKind.end_leg, {"carrier_id": carrier_id})

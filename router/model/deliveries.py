@@ -38,6 +38,10 @@ _DELIVERY_MOVES = table(
 )
 
 
+GIVEN_UP = (DeliveryState.failed, DeliveryState.abandoned)
+"""Nothing is done about them any more."""
+
+
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
     sealing, archiving and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may
@@ -102,6 +106,7 @@ class Delivery(Numbered):
         Index("ix_deliveries_abandoned", "id", postgresql_where=text("state = 'abandoned'")),
         Index("ix_deliveries_flying", "lease_until", postgresql_where=text("state in ('claimed','started','unknown')")),
         Index(None, "station_id", postgresql_where=text("station_id is not null")),
+        Index(None, "signing_id", postgresql_where=text("signing_id is not null")),
         CheckConstraint("not to_customer or attempt_id is not null", name="guarded"),
     )
     kind: Mapped[DeliveryKind]
