@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from router.actions import enrolling, nurturing, stepping
 from router.actions.timing import AHEAD, ANSWERED
 from router.model.best_time import Caller, Counted, Rates, Window, band_of
-from router.model.cadence_rules import MOST_MESSAGES, Skip, Start, Way
+from router.model.cadence_rules import LEAST_NOTICE, MOST_MESSAGES, Skip, Start, Way
 from router.model.cadences import EnrolmentState, StepState
 from router.model.calendars import Unit, add, next_business
-from router.model.guard import Barred, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.guard import Barred, Channel, Purpose, Snapshot, Try, Verdict, may_contact, once_announced
 from router.model.outcomes import FINAL, after_outcome
-from router.model.pacing import Inside, Past, Times, Word, left_out, next_step, spread
+from router.model.pacing import Inside, Past, Times, Word, announced_at, left_out, next_step, spread
 from router.model.planning import (
     UNANSWERED_SECONDS,
     Ahead,
@@ -67,12 +67,13 @@ class _Step:
     tries: int = 0
     hurried: bool = False
     dialled: bool = False
+    announced_at: datetime | None = None
 
     @classmethod
     def of(cls, known: StepAhead) -> "_Step":
         return cls(
             known.n, known.state, known.planned_at, known.due_at, known.not_after, known.began_at, known.ended_at,
-            known.band, known.outcome, known.tries, known.hurried,
+            known.band, known.outcome, known.tries, known.hurried, announced_at=known.announced_at,
         )
 
 
@@ -203,6 +204,8 @@ class _Play:
                 self._booked_over(self._booked[subject])
             case "step":
                 self._step_due(self._enrolments[subject], self._enrolments[subject].steps[n])
+            case "announce":
+                self._announce(self._enrolments[subject], self._enrolments[subject].steps[n])
             case "dial":
                 self._dial(self._enrolments[subject], self._enrolments[subject].steps[n])
             case "over":
@@ -245,9 +248,12 @@ class _Play:
         for kind, at in (("resume", known.resume_at), ("text", known.text_at)):
             if at is not None:
                 self._alarm(kind, known.id, at)
+        announcements = {one.n: one.announce_at for one in known.steps}
         for step in enrolment.steps.values():
             if step.state is StepState.planned:
                 self._alarm("step", known.id, step.due_at, step.n)
+                if (at := announcements.get(step.n)) is not None:
+                    self._alarm("announce", known.id, at, step.n)
             elif step.state is StepState.waiting:
                 self._persons[known.person_id].busy = 0
                 self._waits(enrolment, step, known.unworked_at, held=known.held)
@@ -281,14 +287,18 @@ class _Play:
 
     # The guard and the windows
 
-    def _ask(self, person: _Person, lead_id: int, *, purpose: Purpose = Purpose.commercial) -> Verdict:
-        return may_contact(self._snapshot(person, lead_id, purpose), self.now)
+    def _ask(
+        self, person: _Person, lead_id: int, *, purpose: Purpose = Purpose.commercial, about: _Step | None = None
+    ) -> Verdict:
+        return may_contact(self._snapshot(person, lead_id, purpose, about), self.now)
 
-    def _snapshot(self, person: _Person, lead_id: int, purpose: Purpose) -> Snapshot:
+    def _snapshot(self, person: _Person, lead_id: int, purpose: Purpose, about: _Step | None = None) -> Snapshot:
         guard = person.known.guard
         return replace(
             guard, purpose=purpose, paused=guard.paused and purpose is Purpose.commercial,
-            tries=[one for one in person.tries if one.at > self.now - timedelta(days=30)],
+            tries=[
+                self._with_call(person, one, about) for one in person.tries if one.at > self.now - timedelta(days=30)
+            ],
             barred=person.barred, refused_at=person.refused_at,
             taken_back=person.known.taken_back.get(lead_id, frozenset()),
         )
@@ -495,16 +505,59 @@ class _Play:
             return self._refused(enrolment, step, verdict)
         if verdict.until is not None and verdict.until > step.due_at:
             self._put_off(enrolment, step, verdict.until, verdict)
-        elif is_call and step.due_at <= self.now:
+            return False
+        self._plan_announcement(enrolment, step)
+        if is_call and step.due_at <= self.now:
             self._call(enrolment, step)
         else:
             self._alarm("step", enrolment.known.id, step.due_at, step.n)
         return False
 
+    # Announcements: the verbs of `enrolling` and `announcing`
+
+    def _plan_announcement(self, enrolment: _Enrolment, step: _Step) -> None:
+        plan = enrolment.known.plan.step(step.n)
+        if plan is None or step.tries or step.announced_at is not None:
+            return
+        at = announced_at(plan, step.due_at, self.now)
+        if at is None:
+            self._cancel("announce", enrolment.known.id, step.n)
+        else:
+            self._alarm("announce", enrolment.known.id, at, step.n)
+
+    def _announce(self, enrolment: _Enrolment, step: _Step) -> None:
+        known, plan, inside = enrolment.known, enrolment.known.plan.step(step.n), self._inside(enrolment)
+        person = self._persons[known.person_id]
+        if plan is None or step.state is not StepState.planned or enrolment.state not in enrolling.INSIDE:
+            return
+        if step.due_at < self.now + timedelta(minutes=LEAST_NOTICE) or left_out(plan, inside)[1] is None:
+            return
+        if any(one in inside.true for one in plan.stop_on) or (inside.valid_until or step.due_at) < step.due_at:
+            return
+        if Way.sms not in inside.ways or person.busy or self.ahead.nurture_off:
+            return
+        snapshot = self._snapshot(person, known.lead_id, Purpose.commercial)
+        if not may_contact(once_announced(snapshot, self.now), step.due_at).allowed:
+            return
+        text = may_contact(replace(snapshot, channel=Channel.sms), self.now)
+        if text.until is not None and text.until + timedelta(minutes=LEAST_NOTICE) <= step.due_at:
+            self._alarm("announce", known.id, text.until, step.n)
+        elif text.allowed:
+            step.announced_at = self.now
+            person.tries.append(Try(self.now, Purpose.commercial, "sms"))
+            self.contacts.append(Contacted(self.now, "text", person.known.id))
+
+    def _with_call(self, person: _Person, one: Try, step: _Step | None) -> Try:
+        """A try as it counts about this step's call, which it may have announced: the two are one, for so long."""
+        rule = person.known.guard.pack.announcement
+        if step is None or one.at != step.announced_at or one.channel != "sms" or rule is None:
+            return one
+        return replace(one, with_call=one.at > self.now - timedelta(hours=rule.within_hours))
+
     def _consult(self, enrolment: _Enrolment, step: _Step) -> Verdict:
         known, plan = enrolment.known, enrolment.known.plan.step(step.n)
         purpose = Purpose(plan.needs) if plan is not None else Purpose.commercial
-        return self._ask(self._persons[known.person_id], known.lead_id, purpose=purpose)
+        return self._ask(self._persons[known.person_id], known.lead_id, purpose=purpose, about=step)
 
     def _refused(self, enrolment: _Enrolment, step: _Step, verdict: Verdict) -> bool:
         rule = verdict.rules[0]
@@ -525,6 +578,7 @@ class _Play:
         if verdict is not None:
             self._stopped(verdict, known.person_id, known.quote_id)
         self._alarm("step", known.id, until, step.n)
+        self._plan_announcement(enrolment, step)
 
     def _step_due(self, enrolment: _Enrolment, step: _Step) -> None:
         known = enrolment.known
@@ -656,7 +710,7 @@ class _Play:
         if step.state is not StepState.waiting:
             return
         person = self._persons[known.person_id]
-        verdict = self._ask(person, known.lead_id)
+        verdict = self._ask(person, known.lead_id, about=step)
         step.dialled = True
         if not verdict.allowed:
             self._stopped(verdict, known.person_id, known.quote_id)
@@ -664,6 +718,7 @@ class _Play:
             return
         outcome = self._outcome(person, known.key, step.n, step.tries)
         seconds = self._seconds(known.line_id, outcome)
+        person.tries[:] = [self._with_call(person, one, step) for one in person.tries]
         self._dialled(person, seconds)
         step.outcome = outcome.value
         self._alarm("over", known.id, self.now + timedelta(seconds=seconds), step.n)
@@ -813,7 +868,8 @@ class _Play:
     def _drop_plans(self, enrolment: _Enrolment) -> None:
         for step in enrolment.steps.values():
             if step.state is StepState.planned:
-                self._cancel("step", enrolment.known.id, step.n)
+                for kind in ("step", "announce"):
+                    self._cancel(kind, enrolment.known.id, step.n)
             elif step.state is not StepState.waiting or not self._withdraw(enrolment, step):
                 continue
             step.state = StepState.canceled

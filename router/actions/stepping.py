@@ -42,7 +42,7 @@ MISSED_WITHIN = timedelta(hours=4)
 
 async def step_due(w: Writing, step_id: int) -> None:
     """A planned step's moment has come (an alarm's handler). Later than it may be, it is planned anew."""
-    case, step = await _claim(w, step_id)
+    case, step = await claim(w, step_id)
     if case is None or step is None:
         return
     enrolment = case.enrolment
@@ -68,7 +68,7 @@ async def step_due(w: Writing, step_id: int) -> None:
         await _text_due(w, case, step, way)
 
 
-async def _claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
+async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
     """The step with all that belongs to it, locked in the order number, signing, quote, enrolment, step; nothing when
     it is not to be done any more. The race: a stop word in the same second. It waits for the number's lock, or has it
     and is waited for; then the enrolment has ended."""
@@ -101,7 +101,7 @@ async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
     if verdict.until is not None:
         await enrolling.put_off(w, case, step, verdict.until, verdict.rules[0])
         return
-    if not await _affordable(w, case):
+    if not await affordable(w, case):
         await enrolling.put_off(w, case, step, w.now + BUDGET_REST, "budget")
         return
     template = enrolling.step_plan(case, step).template or "offer_again"
@@ -117,7 +117,8 @@ async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
     await enrolling.go_on(w, case.enrolment)
 
 
-async def _affordable(w: Writing, case: Case) -> bool:
+async def affordable(w: Writing, case: Case) -> bool:
+    """Whether the day's money allows a text about this case."""
     scopes = await budgets.scopes_of(
         w.session, case.campaign, case.contact.phone, lead_id=case.enrolment.lead_id, at=w.now
     )
@@ -201,7 +202,7 @@ async def missed_text(w: Writing, enrolment_id: int) -> None:
     case = await enrolling.case_of(w, enrolment)
     if case is None or enrolment.state is not EnrolmentState.active or enrolment.messages >= MOST_MESSAGES:
         return
-    if Way.sms not in await enrolling.ways_of(w, case) or not await _affordable(w, case):
+    if Way.sms not in await enrolling.ways_of(w, case) or not await affordable(w, case):
         return
     verdict = await ask_guard(w, case.campaign, contact, Purpose.commercial, enrolment.lead_id, channel="sms")
     if verdict.until is not None and verdict.until - w.now <= MISSED_WITHIN:

@@ -107,7 +107,7 @@ class QuoteAhead:
 
 @dataclass(frozen=True)
 class StepAhead:
-    """A step of an enrolment as it stands."""
+    """A step of an enrolment as it stands. Its call is to be announced at `announce_at`, or was at `announced_at`."""
 
     n: int
     state: StepState
@@ -120,6 +120,8 @@ class StepAhead:
     outcome: str = ""
     tries: int = 0
     hurried: bool = False
+    announce_at: datetime | None = None
+    announced_at: datetime | None = None
 
 
 @dataclass(frozen=True)

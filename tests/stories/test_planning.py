@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from router.actions import planning
 from router.actions.foreseeing import play
@@ -18,7 +19,7 @@ from router.model.planning import Ahead, Contacted, by_hour, drawn, edges, forec
 from router.model.tasks import Disposition
 from router.store.planning import campaigns
 from tests import making
-from tests.conftest import Clock
+from tests.conftest import MONDAY_NOON, Clock
 from tests.stories.virtual_house import VirtualHouse, quotes
 
 MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "8"))
@@ -60,6 +61,30 @@ async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_conta
     seen = await house.contacts()
     assert len([one for one in seen if one.what == "call"]) > 2 * many
     assert differing(ahead, planned.contacts, seen) == []
+    async with book.reading() as r:
+        assert (await r.session.rows(text("select count(*) from facts where kind = 'step.announced'")))[0][0]
+
+
+async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: Clock) -> None:
+    """Planned anew in the middle of the days: one call is announced already, of others the text is to leave."""
+    await a_house(book, 3)
+    certain = {Disposition.no_answer: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
+    announced = False
+    while not announced:
+        await house.live(clock.now + timedelta(minutes=30))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "a call is announced and not made yet"
+        async with book.reading() as r:
+            announced = (await r.session.rows(_ANNOUNCED))[0][0] > 0
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, 5, await campaigns(r.session))
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+_ANNOUNCED = text("select count(*) from steps where announcement_id is not null and state = 'planned'")
 
 
 async def test_whoever_said_no_is_left_alone_when_his_offer_has_expired_too_in_the_plan_and_after(

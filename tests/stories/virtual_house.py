@@ -130,7 +130,8 @@ class VirtualHouse:
             campaign = vouched(await w.session.get(Campaign, task.campaign_id))
             queue = vouched(await w.session.get(Queue, task.queue_id))
             _, verdict = await guarding.permit(
-                w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id
+                w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
+                announced=await cadences.announcement_of(w.session, task_id),
             )
             kind = kind_of(contact.phone)
             rates = await cadences.rates(w.session, kind.country, str(kind.type))
