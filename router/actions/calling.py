@@ -262,7 +262,7 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     promised = await keeping.is_promised(w, task.id)
     attempt, verdict = await permit(
         w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised,
-        announced=await cadences.announcement_of(w.session, task.id),
+        announced=await cadences.announcement_of(w.session, task),
     )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)

@@ -532,7 +532,8 @@ class _Play:
             return
         if step.due_at < self.now + timedelta(minutes=LEAST_NOTICE) or left_out(plan, inside)[1] is None:
             return
-        if any(one in inside.true for one in plan.stop_on) or (inside.valid_until or step.due_at) < step.due_at:
+        expired = inside.valid_until is not None and inside.valid_until <= step.due_at
+        if expired or any(one in inside.true for one in plan.stop_on):
             return
         if Way.sms not in inside.ways or person.busy or self.ahead.nurture_off:
             return

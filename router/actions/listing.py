@@ -68,7 +68,7 @@ async def may_ring(w: Writing, task: Task) -> bool:
         return True
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    announced = await cadences.announcement_of(w.session, task.id)
+    announced = await cadences.announcement_of(w.session, task)
     verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id, announced=announced)
     if verdict.allowed:
         return True

@@ -131,10 +131,12 @@ async def step_of_task(session: ReadSession, task_id: int) -> Step | None:
     return await session.scalar(select(Step).where(Step.task_id == task_id, text("task_id is not null")))
 
 
-async def announcement_of(session: ReadSession, task_id: int) -> int | None:
-    """The attempt of the text that announced this call."""
+async def announcement_of(session: ReadSession, task: Task) -> int | None:
+    """The attempt of the text that announced this call; of others than a cadence's nobody is asked."""
+    if task.kind is not TaskKind.nurture:
+        return None
     return await session.scalar(
-        select(Step.announcement_id).where(Step.task_id == task_id, text("task_id is not null"))
+        select(Step.announcement_id).where(Step.task_id == task.id, text("task_id is not null"))
     )
 
 

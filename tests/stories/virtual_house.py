@@ -131,7 +131,7 @@ class VirtualHouse:
             queue = vouched(await w.session.get(Queue, task.queue_id))
             _, verdict = await guarding.permit(
                 w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
-                announced=await cadences.announcement_of(w.session, task_id),
+                announced=await cadences.announcement_of(w.session, task),
             )
             kind = kind_of(contact.phone)
             rates = await cadences.rates(w.session, kind.country, str(kind.type))
