@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integrations.phonebox import Phonebox
-from router import app
+from router import app, demo_quotes
 from router.embedded import EmbeddedPostgres
 from router.model.configuration import read
 from router.model.rates import LENIENT
@@ -24,6 +24,8 @@ ACCOUNT = "AC" + "0" * 31 + "1"
 TOKEN = "the-demonstration-has-no-secrets"  # noqa: S105  loopback only
 PASSWORD = "hablemos-demo"  # noqa: S105  loopback only
 SITE = "luz-clara"
+"""The campaign's key, too."""
+QUEUE = "ventas"
 PORT = 8080
 
 PLAN = """
@@ -40,6 +42,7 @@ locale = "es"
 stale_seconds = 10
 quote_days = 14
 daily_spend_cap = 90000
+discount_bp = 1000
 consent_version = "2026-11"
 consent_text = ""
 
@@ -49,6 +52,37 @@ consent_text = ""
   phone = "+12025550100"
   email = "hola@luzclara.example"
   tax_id = "B00000000"
+  privacy_url = "https://luzclara.example/privacidad"
+
+  [campaigns.terms]
+  months = 0
+  starts_in_days = 14
+  return_cost = "nothing"
+  [campaigns.terms.payment]
+  en = "By direct debit in the first days of each month. Installation within 14 days of signing."
+  es = "Domiciliación bancaria en los primeros días de cada mes. Instalación en los 14 días siguientes a la firma."
+  it = "Addebito in conto nei primi giorni di ogni mese. Installazione entro 14 giorni dalla firma."
+  ru = "Списание со счёта в первых числах месяца. Установка в течение 14 дней после подписания."
+  [campaigns.terms.leaving]
+  en = "For each month that is missing, half of its price."
+  es = "Por cada mes que falte, la mitad de su precio."
+  it = "Per ogni mese mancante, metà del suo prezzo."
+  ru = "За каждый недостающий месяц — половина его цены."
+  [campaigns.terms.renewal]
+  en = "It goes on from month to month; you may end it at the end of any month."
+  es = "Continúa mes a mes; puede terminarlo al final de cualquier mes."
+  it = "Continua di mese in mese; può terminarlo alla fine di qualsiasi mese."
+  ru = "Договор продолжается помесячно; его можно прекратить в конце любого месяца."
+  [campaigns.terms.guarantee]
+  en = "Three years of legal guarantee on the equipment."
+  es = "Tres años de garantía legal de los equipos."
+  it = "Tre anni di garanzia legale sugli apparecchi."
+  ru = "Три года законной гарантии на оборудование."
+  [campaigns.terms.complaints]
+  en = "By telephone or e-mail, or at the consumer arbitration board of Madrid."
+  es = "Por teléfono o correo electrónico, o ante la junta arbitral de consumo de Madrid."
+  it = "Per telefono o e-mail, oppure presso la giunta arbitrale dei consumatori di Madrid."
+  ru = "По телефону или электронной почте либо в потребительский арбитраж Мадрида."
 
   [[campaigns.queues]]
   key = "ventas"
@@ -66,24 +100,28 @@ consent_text = ""
   origins = ["http://127.0.0.1:1"]
 
   [[campaigns.products]]
+  key = "solar"
   label = "Tarifa Plana Solar 24 h"
+  suggests = ["alta", "cargador"]
   unit_minor = 4990
   period = "month"
 
   [[campaigns.products]]
+  key = "alta"
   label = "Alta e instalación"
   unit_minor = 9900
   period = "once"
 
   [[campaigns.products]]
+  key = "cargador"
   label = "Cargador de coche"
   unit_minor = 45000
   period = "once"
 
   [[campaigns.cadences]]
   key = "demo"
-  name = "Demostración"
-  on = ["opened_unsigned", "never_opened", "idle", "sign_abandoned", "hot_reopen", "expiring"]
+  name = "Demostración: en minutos"
+  on = ["opened_unsigned", "never_opened", "sign_abandoned", "hot_reopen"]
 
     [[campaigns.cadences.steps]]
     n = 1
@@ -102,16 +140,80 @@ consent_text = ""
     delay = 2
     unit = "bmin"
 
-    [[campaigns.cadences.steps]]
-    n = 4
-    channel = "sms"
-    template = "goodbye"
-    delay = 5
-    unit = "bmin"
-
     [campaigns.cadences.outcomes.no_answer]
     then = "next"
     delays = [[1, "bmin"]]
+
+  [[campaigns.cadences]]
+  key = "silencio"
+  name = "Sin respuesta: en días"
+  on = ["idle", "expiring"]
+
+    [[campaigns.cadences.steps]]
+    n = 1
+    channel = "email"
+    template = "offer_questions"
+    otherwise = ["sms"]
+    delay = 3
+    unit = "bh"
+    window = ["09:00", "20:00"]
+
+    [[campaigns.cadences.steps]]
+    n = 2
+    channel = "call_task"
+    delay = 20
+    unit = "bh"
+    window = ["10:00", "20:00"]
+
+    [[campaigns.cadences.steps]]
+    n = 3
+    channel = "call_task"
+    delay = 2
+    unit = "bd"
+    band = "other"
+    window = ["10:00", "20:00"]
+
+    [[campaigns.cadences.steps]]
+    n = 4
+    channel = "email"
+    template = "offer_ends"
+    otherwise = ["sms"]
+    anchor = "valid_until"
+    delay = 38
+    unit = "bh"
+    window = ["09:00", "20:00"]
+
+    [[campaigns.cadences.steps]]
+    n = 5
+    channel = "call_task"
+    anchor = "valid_until"
+    delay = 14
+    unit = "bh"
+    tier = 5
+    band = "best"
+    window = ["10:00", "20:00"]
+
+    [[campaigns.cadences.steps]]
+    n = 6
+    channel = "sms"
+    template = "goodbye"
+    delay = 4
+    unit = "bh"
+    window = ["09:00", "20:00"]
+
+  [[campaigns.cadences]]
+  key = "caducado"
+  name = "Caducado"
+  on = ["expired_winback"]
+
+    [[campaigns.cadences.steps]]
+    n = 1
+    channel = "call_task"
+    delay = 2
+    unit = "bd"
+    band = "best"
+    tier = 7
+    window = ["10:00", "20:00"]
 
 [[agents]]
 login = "ana"
@@ -137,7 +239,7 @@ login = "admin"
 name = "Admin"
 role = "admin"
 password = "hablemos-demo"
-"""
+"""  # noqa: RUF001
 
 
 @dataclass(frozen=True)
@@ -171,12 +273,13 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
         stack.push_async_callback(phonebox.stop)
         settings = Settings.from_env(None, **flags, carrier_url=phonebox.url, smtp_url=phonebox.smtp_url)
         plan = plan.replace("http://127.0.0.1:1", landing.url)
-        await stack.enter_async_context(
+        book = await stack.enter_async_context(
             app.service(
                 settings, database.url, service, kind="demo", softphone=phonebox.url, plan=read(plan),
                 limits=LENIENT,
             )
         )
+        await demo_quotes.bring(book, SITE, QUEUE)
         await landing.start(make_landing(service.url, SITE, wording()))
         stack.push_async_callback(landing.stop)
         yield Running(service.url, phonebox.url, landing.url)
@@ -211,7 +314,9 @@ hablemos demo — everything runs on this machine; nobody is really called.
   4. Open the link in the text message, sign, and verify the PDF.
 
   The campaign is always open and calls only numbers reserved for fiction (555-0100 to 555-0199 of ten area codes).
-  A quote rests 10 seconds after the talk before it counts as quiet. Stop with Ctrl-C; run again and all is still here.
+  A quote rests 10 seconds after the talk before it counts as quiet; who does not answer is written to and called again
+  over days, as two dozen older quotes are already: {running.service}/plan (as sofia) shows the fortnight.
+  Stop with Ctrl-C; run again and all is still here.
 """
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from router.actions import planning
-from router.actions.foreseeing import play
 from router.model import planned_pictures
+from router.model.foreseeing import play
 from router.model.planned_pictures import wall
 from router.model.planning import OCCUPANCY, UNANSWERED_SECONDS, Ahead, Block, Count, Forecast, Hour, forecast, moved
 from router.store import planning as rows
@@ -165,8 +165,8 @@ def _reckoned(plan: Forecast) -> list[str]:
         f"The mean of {plan.plays} plays with seed {plan.seed}, ± the standard deviation of one. Whether somebody "
         "answers is drawn by the counted answer rates of his country, line, weekday and part of the day (twenty calls "
         "weigh as much as what is usual), and how a call ends by what calls came to in the last ninety days. New "
-        "quotes, what customers do by themselves and the day's money are not foreseen. An answered call takes its "
-        f"queue's handle time, another {UNANSWERED_SECONDS} s; so many agents are needed that calls fill "
+        "quotes, what customers do by themselves and what else costs money are not foreseen. An answered call takes "
+        f"its queue's handle time, another {UNANSWERED_SECONDS} s; so many agents are needed that calls fill "
         f"{OCCUPANCY:.0%} of their time. What is in the way is that of the first play.", 118,
     ) + ([f"{plan.more} more quotes are not looked at."] if plan.more else [])
 

@@ -104,6 +104,11 @@ def percent(share: float, locale: str) -> str:
     return format_percent(share, locale=known(locale))
 
 
+def rate(basis_points: int, locale: str) -> str:
+    """Basis points as people read them, e.g. "12,5 %"."""
+    return f"{number(Decimal(basis_points) / 100, locale)}\u00a0%"
+
+
 def skill(key: str, locale: str) -> str:
     """A skill as people read it: a language by its name, anything else by its key."""
     if len(key) == 2 and (name := Locale.parse(known(locale)).languages.get(key)):
@@ -172,6 +177,7 @@ class Wording:
             number=lambda value: number(value, locale),
             span=lambda seconds: span(seconds, locale),
             percent=lambda share: percent(share, locale),
+            rate=lambda basis_points: rate(basis_points, locale),
             skill=lambda key: skill(key, locale),
         )
         return environment

@@ -21,15 +21,24 @@ from router.store import cadences
 
 COMPANY = {
     "name": "Luz Clara SL", "address": "Calle Mayor 1, 28013 Madrid", "phone": "+34910000000",
-    "email": "hola@luzclara.example",
+    "email": "hola@luzclara.example", "tax_id": "B00000000", "privacy_url": "https://luzclara.example/privacidad",
 }
+TERMS = {
+    "months": 0, "starts_in_days": 14, "return_cost": "nothing",
+    "payment": {"en": "By direct debit.", "es": "Por domiciliación.", "it": "Con addebito.", "ru": "Со счёта."},  # noqa: RUF001
+    "leaving": {"en": "40 €.", "es": "40 €.", "it": "40 €.", "ru": "40 €."},
+    "renewal": {"en": "From month to month.", "es": "Mes a mes.", "it": "Di mese in mese.", "ru": "Помесячно."},
+    "guarantee": {"en": "Three years.", "es": "Tres años.", "it": "Tre anni.", "ru": "Три года."},
+    "complaints": {"en": "At the shop.", "es": "En la tienda.", "it": "In negozio.", "ru": "В магазине."},  # noqa: RUF001
+}
+"""What a campaign's contracts say: nothing an offer lacks."""
 
 
 async def campaign(w: Writing, key: str = "luz", **values: Any) -> Campaign:
     made = Campaign(
         key=key, name="Luz Clara", company=dict(COMPANY),
         **{"caller_id": "+34910000000", "sender": "+34910000000", "rule_pack": "demo", "countries": ["ES", "US"],
-           **values},
+           "terms": dict(TERMS), **values},
     )
     w.session.add(made)
     await w.session.flush()

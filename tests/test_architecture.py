@@ -28,6 +28,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.app": EVERYTHING,
     "router.cli": EVERYTHING,
     "router.demo": EVERYTHING,
+    "router.demo_quotes": ("router.actions", "router.book", "router.store", "router.model"),
     "router.__main__": EVERYTHING,
     "router.walk": (),
     "router.whatif": ("router.model",),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import xml.etree.ElementTree as ET
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from router.model.quotes import Quote, QuoteState
 from router.model.suppressions import Suppression
 from tests import making
 from tests.stories.virtual_house import phone, quotes
-from tests.web.browsing import PICTURES
 
 MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "6"))
 FILE = """
@@ -155,8 +153,6 @@ async def test_the_picture_is_drawn_and_has_its_words(
     drawn = await asyncio.to_thread(file.read_text)
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314  our own
     assert f"about {MANY} quotes" in drawn
-    if PICTURES:
-        await asyncio.to_thread(shutil.copy, file, Path(PICTURES) / "plan.svg")
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -13,7 +13,7 @@ from babel.messages.catalog import Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from router.model import elsewhere, errors
+from router.model import elsewhere, errors, fitness
 from router.model.forms import KINDS
 from router.paths import TEMPLATES
 from router.wording import LOCALES, brief, moment, money, wording
@@ -33,7 +33,10 @@ GSM = frozenset(
 """The alphabet of GSM 03.38 with its extension. A message with any other character is sent in UCS-2."""
 
 
-FAULTS = {fault for _, fault in KINDS.values()} | set(elsewhere.FAULTS.values())
+FAULTS = (
+    {fault for _, fault in KINDS.values()} | set(elsewhere.FAULTS.values())
+    | {mend.sentence for mend in (*fitness.MENDS.values(), fitness.WRONG_LANGUAGE)}
+)
 
 
 def segments(text: str) -> int:
@@ -49,6 +52,10 @@ NOT_OURS = {
     "what.rstrip('.') + '.'",  # the reader's own words on a body that a program has written
     "fault",  # of an answer, or of a quote: see FAULTS
     "faults",  # each has a sentence of its own
+    "one.mend.sentence",  # of what an offer lacks: see FAULTS
+    "[Invalid(one.mend.sentence, pointer=one.mend.pointer) for one in lacking]",  # each has a sentence of its own
+    "[_placed(fault, place) for fault in faults]",  # likewise
+    "fault.sentence",  # of an error made elsewhere, with another pointer
     "UNROUTED.get(error.status, f'{phrase}.')",  # HTTP's own names for what no door of ours answers
 }
 

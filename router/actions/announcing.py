@@ -5,20 +5,19 @@ its place is not sent: then the call comes unannounced, and a fact says why. A t
 step, once, and looked at again under the step's lock directly before it leaves.
 """
 
-from datetime import timedelta
-
 from router.actions import enrolling, stepping, talking, timing
 from router.actions.enrolling import Case
 from router.actions.guarding import after_announcing, ask_guard
 from router.book import Writing
 from router.model.base import vouched
-from router.model.cadence_rules import LEAST_NOTICE, Way
+from router.model.cadence_rules import Way
 from router.model.cadences import Step, StepState
 from router.model.campaigns import NURTURE
 from router.model.deliveries import Delivery
 from router.model.guard import Purpose
-from router.model.pacing import announced_at, left_out
+from router.model.pacing import announced_at
 from router.model.phone import international
+from router.model.stepping import announced_later, comes_to_nothing, may_announce
 from router.store import alarms, cadences, planning, tasks
 from router.wording import brief, wording
 
@@ -32,22 +31,15 @@ async def due(w: Writing, step_id: int) -> None:
     if case is None or step is None:
         return
     plan = enrolling.step_plan(case, step)
-    if not enrolling.may_announce(plan, step):
+    if not may_announce(plan, step.tries, announced=step.announcement_id is not None):
         return
     at = announced_at(plan, step.due_at, w.now)
     if at is None:
         enrolling.unannounced(w, step, "short_notice")
     elif at > w.now:
         await alarms.set_alarm(w.session, enrolling.STEP_ANNOUNCE, step.id, at)
-    elif not await _is_left_out(w, case, step):
+    elif not comes_to_nothing(plan, await enrolling.inside_of(w, case), step.due_at):
         await _announce(w, case, step)
-
-
-async def _is_left_out(w: Writing, case: Case, step: Step) -> bool:
-    """Whether this call will not be made anyway, as things stand: that is said when its moment comes."""
-    plan, inside = enrolling.step_plan(case, step), await enrolling.inside_of(w, case)
-    expired = inside.valid_until is not None and inside.valid_until <= step.due_at
-    return expired or left_out(plan, inside)[1] is None or any(one in inside.true for one in plan.stop_on)
 
 
 async def _announce(w: Writing, case: Case, step: Step) -> None:
@@ -60,8 +52,8 @@ async def _announce(w: Writing, case: Case, step: Step) -> None:
         enrolling.unannounced(w, step, call.rules[0], call.rules)
         return
     text = await ask_guard(w, case.campaign, case.contact, Purpose.commercial, lead_id, channel="sms")
-    if text.until is not None and text.until + timedelta(minutes=LEAST_NOTICE) <= step.due_at:
-        await alarms.set_alarm(w.session, enrolling.STEP_ANNOUNCE, step.id, text.until)
+    if (later := announced_later(text, step.due_at)) is not None:
+        await alarms.set_alarm(w.session, enrolling.STEP_ANNOUNCE, step.id, later)
         return
     if not text.allowed:
         enrolling.unannounced(w, step, text.rules[0], text.rules)

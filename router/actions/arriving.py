@@ -12,7 +12,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.connectors import Connector
 from router.model.conversations import LONGEST_TEXT, Channel
-from router.model.forms import KINDS, plain
+from router.model.forms import FIELDS, KINDS, plain
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.tasks import TIER_FRESH
@@ -22,8 +22,6 @@ from router.wording import negotiate
 
 FETCHING = "fetched"
 """Follows the source of an announced lead's row in the inbox."""
-FIELDS = "fields"
-"""The vault's purpose of secret answers."""
 OUR_WORDS = frozenset({"name", "email", "phone", "message", "country", "locale"})
 """What a connector's `columns` may map a foreign question to, besides "field:KEY" of the campaign's own questions."""
 

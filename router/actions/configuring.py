@@ -60,6 +60,7 @@ def _check(plan: Plan, demo: bool) -> None:
                 raise WrongFile(f"number {number.phone}: campaign {campaign.key} has no queue {number.queue}")
         _check_queues(campaign, plan.skills)
         _check_cadences(campaign)
+        _check_products(campaign)
         for queue in campaign.queues:
             _check_hours(f"queue {campaign.key}/{queue.key}", queue.hours)
             _check_days(f"queue {campaign.key}/{queue.key}", queue.closures)
@@ -95,6 +96,16 @@ def _check_queues(campaign: CampaignPlan, known: Sequence[str]) -> None:
             raise WrongFile(f"{thing}: wrap_most_seconds should not be less than wrap_seconds")
     if way := circle({queue.key: queue.overflow for queue in campaign.queues if queue.overflow is not None}):
         raise WrongFile(f"campaign {campaign.key}: overflow goes round in a circle: {' → '.join(way)}")
+
+
+def _check_products(campaign: CampaignPlan) -> None:
+    """Whether each is known by its key alone, and the rules speak of products there are."""
+    keys = [product.key for product in campaign.products if product.key]
+    _check_once(f"campaign {campaign.key}: the product", keys)
+    for product in campaign.products:
+        for named in (*product.suggests, *product.instead):
+            if named not in keys or named == product.key:
+                raise WrongFile(f"campaign {campaign.key}: product {product.label}: it cannot suggest {named}")
 
 
 def _check_cadences(campaign: CampaignPlan) -> None:

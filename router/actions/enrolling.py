@@ -16,15 +16,36 @@ from router.actions.guarding import ask_guard, told
 from router.book import Writing
 from router.model.base import vouched
 from router.model.best_time import band_of
-from router.model.cadence_rules import CadencePlan, Skip, StepPlan, Way, read_body
+from router.model.cadence_rules import CadencePlan, StepPlan, Way, read_body
 from router.model.cadences import CadenceVersion, Enrolment, EnrolmentState, Step, StepState
-from router.model.calendars import Unit, add, next_business
+from router.model.calendars import Unit, add
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.conversations import Channel
 from router.model.guard import Purpose, Verdict
-from router.model.pacing import Decision, Inside, Past, Times, Word, announced_at, next_step, spread
+from router.model.pacing import Decision, Inside, Times, Word, announced_at, next_step, spread
 from router.model.quotes import Quote
+from router.model.stepping import (
+    CHANNELS,
+    DONE_REST,
+    INSIDE,
+    LONGEST,
+    PAUSED_REST,
+    UNWORKED_HOURS,
+    WITH_US_REST,
+    Offered,
+    Refusal,
+    Then,
+    after_asking,
+    after_refusal,
+    anew,
+    latest,
+    may_announce,
+    may_hurry,
+    patience,
+    reachable,
+)
+from router.model.stepping import inside_of as standing
 from router.model.tasks import (
     TIER_EXPIRING,
     TIER_HOT,
@@ -51,20 +72,6 @@ ENROLMENT_RESUME = "enrolment.resume"
 """The alarm at which a rest is over."""
 ENROLMENT_END = "enrolment.end"
 """The alarm at which an enrolment ends, whatever became of it."""
-
-LONGEST = timedelta(days=90)
-"""Nobody is inside a cadence for longer."""
-UNWORKED_HOURS = 8
-"""Business hours a call waits for an agent before it is hurried, and as many again before it is left out."""
-PAUSED_REST = timedelta(minutes=15)
-"""How long a paused campaign's steps rest before they are looked at again."""
-DONE_REST = timedelta(minutes=1)
-"""A quote whose cadence has come to its end is looked at again so long after it."""
-WITH_US_REST = timedelta(minutes=30)
-"""How long a step waits for who is with us just now."""
-
-INSIDE = (EnrolmentState.active, EnrolmentState.awaiting_agent)
-"""While steps are planned and done."""
 
 _TIERS = {
     "sign_abandoned": TIER_HOT, "hot_reopen": TIER_HOT, "expiring": TIER_EXPIRING, "expired_winback": TIER_WIN_BACK,
@@ -97,19 +104,17 @@ async def case_of(w: Writing, enrolment: Enrolment) -> Case | None:
 
 async def ways_of(w: Writing, case: Case) -> frozenset[Way]:
     """By which ways this person can be reached at all."""
-    return await ways_to(
-        w.session, case.campaign, case.contact, w.now, can_mail=w.can_mail, no_number=case.enrolment.no_number
-    )
+    ways = await ways_to(w.session, case.campaign, case.contact, w.now, can_mail=w.can_mail)
+    return reachable(ways, no_number=case.enrolment.no_number)
 
 
 async def ways_to(
-    session: ReadSession, campaign: Campaign, contact: Contact, now: datetime, *, can_mail: bool,
-    no_number: bool = False,
+    session: ReadSession, campaign: Campaign, contact: Contact, now: datetime, *, can_mail: bool
 ) -> frozenset[Way]:
     """The same before he is in a cadence. WhatsApp: while he may be answered there. `can_mail`: the house has a mail
     server."""
     open_to_him: set[Way] = set()
-    if contact.phone and not no_number:
+    if contact.phone:
         open_to_him = {Way.sms, Way.call_task}
         if campaign.whatsapp and await conversations.wrote_since(
             session, contact.id, Channel.whatsapp, now - timedelta(hours=24)
@@ -120,41 +125,15 @@ async def ways_to(
     return frozenset(open_to_him)
 
 
+def offered(quote: Quote | None) -> Offered | None:
+    """The offer, as the rules read it."""
+    return Offered(quote.valid_until, quote.last_open_at) if quote is not None else None
+
+
 async def inside_of(w: Writing, case: Case) -> Inside:
     """Where he stands, as the rules read it."""
-    enrolment, quote = case.enrolment, case.quote
-    steps = await cadences.steps_of(w.session, enrolment.id)
-    since = enrolment.created_at
-    conditions = {
-        Skip.opened: quote is not None and quote.last_open_at is not None and quote.last_open_at >= since,
-        Skip.not_opened: quote is not None and quote.last_open_at is None,
-        Skip.talked: "talked" in enrolment.outcomes,
-        Skip.replied: "replied" in enrolment.outcomes,
-    }
-    return Inside(
-        plan=case.plan, enrolled_at=since,
-        valid_until=quote.valid_until if quote is not None and enrolment.reason not in AFTERWARDS else None,
-        past=tuple(
-            # A call that waited in vain for an agent took its time: what follows is counted from its end.
-            Past(one.n, one.began_at or one.planned_at, one.ended_at or one.planned_at,
-                 skipped=one.state is StepState.skipped and one.began_at is None)
-            for one in steps if one.state in cadences.OVER
-        ),
-        running=next((one.n for one in steps if one.state is StepState.waiting), None),
-        calls=enrolment.calls, messages=enrolment.messages, not_before=enrolment.not_before,
-        other_band=enrolment.other_band, again=enrolment.again, ways=await ways_of(w, case),
-        true=frozenset(name for name, holds in conditions.items() if holds), resumed_at=enrolment.resumed_at,
-    )  # fmt: skip
-
-
-CHANNELS = {Way.sms: "sms", Way.email: "mail", Way.whatsapp: "whatsapp", Way.call_task: "call"}
-"""What the guard calls the ways of a cadence."""
-OF_THE_NUMBER = ("suppressed.wrong_number", "suppressed.invalid_number")
-"""Nothing is left to do by telephone; by other ways there may be."""
-ENDING = ("suppressed.", "consent.", "quiet.", "refused.")
-"""What the guard's no begins with that ends an enrolment."""
-AFTERWARDS = ("expired_winback", "sold")
-"""What begins after the offer's time: its end ends nothing."""
+    steps = await cadences.steps_of(w.session, case.enrolment.id)
+    return standing(case.plan, case.enrolment, steps, offered(case.quote), await ways_of(w, case))
 
 
 async def begin(w: Writing, enrolment: Enrolment) -> None:
@@ -230,23 +209,25 @@ async def _plan(w: Writing, case: Case, times: Times, decision: Decision, *, lat
         not_after = max(not_after, due_at + PAUSED_REST)
     step = await _row(w, case, decision.n, way, due_at, not_after)
     verdict = await consult(w, case, step)
-    if verdict.word == "deny":
-        return await refused(w, case, step, verdict)
-    if verdict.until is not None and verdict.until > step.due_at:
-        await put_off(w, case, step, verdict.until, verdict.rules[0])
-        return False
-    await _plan_announcement(w, case, step)
-    if way is Way.call_task and step.due_at <= w.now:
-        await _call(w, case, step, verdict)
-    else:
-        await alarms.set_alarm(w.session, STEP_DUE, step.id, step.due_at)
+    then = after_asking(verdict, step.due_at, w.now, at_once=way is Way.call_task)
+    if then in (Then.do, Then.wait):
+        await _plan_announcement(w, case, step)
+    match then:
+        case Then.refuse:
+            return await refused(w, case, step, verdict)
+        case Then.put_off:
+            await put_off(w, case, step, vouched(verdict.until), verdict.rules[0])
+        case Then.do:
+            await _call(w, case, step, verdict)
+        case Then.wait:
+            await alarms.set_alarm(w.session, STEP_DUE, step.id, step.due_at)
     return False
 
 
 async def _plan_announcement(w: Writing, case: Case, step: Step) -> None:
     """Sets when the step's call is announced, if it is to be, and was not before."""
     plan = step_plan(case, step)
-    if not may_announce(plan, step):
+    if not may_announce(plan, step.tries, announced=step.announcement_id is not None):
         return
     at = announced_at(plan, step.due_at, w.now)
     if at is None:
@@ -254,11 +235,6 @@ async def _plan_announcement(w: Writing, case: Case, step: Step) -> None:
         unannounced(w, step, "short_notice")
     else:
         await alarms.set_alarm(w.session, STEP_ANNOUNCE, step.id, at)
-
-
-def may_announce(plan: StepPlan, step: Step) -> bool:
-    """Whether this call is announced at all: the first time it is made, once."""
-    return plan.announce_minutes is not None and step.tries == 0 and step.announcement_id is None
 
 
 def unannounced(w: Writing, step: Step, reason: str, rules: Sequence[str] = ()) -> None:
@@ -288,19 +264,20 @@ async def refused(w: Writing, case: Case, step: Step, verdict: Verdict) -> bool:
     """The guard says no: the enrolment ends, or rests with its campaign, or the step is left out (True) where the no
     is about this way only."""
     rule = verdict.rules[0]
-    if rule == "campaign.paused":
-        await put_off(w, case, step, w.now + PAUSED_REST, rule)
-        return False
-    if rule.startswith(ENDING) and rule not in OF_THE_NUMBER:
-        await leave(w, case.enrolment, rule)
-        return False
+    match after_refusal(rule):
+        case Refusal.rest:
+            await put_off(w, case, step, w.now + PAUSED_REST, rule)
+            return False
+        case Refusal.leave:
+            await leave(w, case.enrolment, rule)
+            return False
     await w.move(Step, step.id, StepState.skipped, ended_at=w.now, reason=rule, data={"n": step.n, "reason": rule})
     return True
 
 
 async def put_off(w: Writing, case: Case, step: Step, until: datetime, reason: str) -> None:
     """The step is due later (aware), and may be as late then as it might be now."""
-    late = add(timing.calendar_of(case.campaign, case.contact), until, step_plan(case, step).not_after, Unit.bmin)
+    late = latest(step_plan(case, step), timing.calendar_of(case.campaign, case.contact), until)
     vouched(await w.move(
         Step, step.id, StepState.planned, due_at=until, not_after=late, reason=reason,
         data={"n": step.n, "due": until.isoformat(), "reason": reason},
@@ -341,12 +318,11 @@ async def _call(w: Writing, case: Case, step: Step, verdict: Verdict) -> None:
         Enrolment, enrolment.id, EnrolmentState.awaiting_agent, data={"reason": enrolment.reason, **_about(enrolment)}
     )
     calendar = timing.calendar_of(case.campaign, case.contact)
-    life = add(calendar, w.now, plan.life, Unit.bmin) if plan.life else add(calendar, w.now, UNWORKED_HOURS, Unit.bh)
     await w.move(
         Step, step.id, StepState.waiting, task_id=task.id, began_at=w.now, tries=step.tries + 1, reason="",
         band=band_of(w.now, timing.zone_of(case.campaign, case.contact)), data={"n": step.n, "task": task.id},
     )
-    await alarms.set_alarm(w.session, STEP_UNWORKED, step.id, life)
+    await alarms.set_alarm(w.session, STEP_UNWORKED, step.id, patience(plan, calendar, w.now))
     w.fact("task.queued", campaign_id=task.campaign_id, lead_id=task.lead_id, subject_id=task.id, tier=task.tier,
            reason=enrolment.reason, rules=list(verdict.rules))
     w.hint("dispatch", "wallboard")
@@ -357,13 +333,22 @@ async def _call(w: Writing, case: Case, step: Step, verdict: Verdict) -> None:
 async def call_due(w: Writing, case: Case, step: Step) -> None:
     """A planned call's moment has come: the guard is asked again, and its call waits for an agent."""
     verdict = await consult(w, case, step)
-    if verdict.word == "deny":
-        if await refused(w, case, step, verdict):
-            await go_on(w, case.enrolment)
-    elif verdict.until is not None:
-        await put_off(w, case, step, verdict.until, verdict.rules[0])
-    else:
-        await _call(w, case, step, verdict)
+    if await kept_back(w, case, step, verdict):
+        return
+    await _call(w, case, step, verdict)
+
+
+async def kept_back(w: Writing, case: Case, step: Step, verdict: Verdict) -> bool:
+    """Whether the guard keeps back a step whose moment has come, and then what follows from that."""
+    match after_asking(verdict, w.now, w.now):
+        case Then.refuse:
+            if await refused(w, case, step, verdict):
+                await go_on(w, case.enrolment)
+            return True
+        case Then.put_off:
+            await put_off(w, case, step, vouched(verdict.until), verdict.rules[0])
+            return True
+    return False
 
 
 async def drop_plans(w: Writing, enrolment: Enrolment, reason: str) -> None:
@@ -461,7 +446,7 @@ async def unworked(w: Writing, step_id: int) -> None:
     if waiting is None:
         return  # somebody is at it
     calendar = timing.calendar_of(case.campaign, case.contact)
-    if not step_plan(case, step).life and step.reason != "hurried":
+    if may_hurry(step_plan(case, step), hurried=step.reason == "hurried"):
         await _hurry(w, waiting)
         step.reason = "hurried"
         await w.session.flush()
@@ -495,7 +480,6 @@ async def _hurry(w: Writing, task: Task) -> None:
 async def replan(w: Writing, case: Case, step: Step) -> None:
     """The step is later than it may be: it is planned anew, through the guard, spread over a while."""
     calendar = timing.calendar_of(case.campaign, case.contact)
-    at = next_business(calendar, w.now) + spread(case.enrolment.id)
     w.fact("step.late", campaign_id=step.campaign_id, lead_id=step.lead_id, subject_id=step.id, n=step.n,
            late_s=round((w.now - step.due_at).total_seconds()))
     verdict = await consult(w, case, step)
@@ -503,4 +487,4 @@ async def replan(w: Writing, case: Case, step: Step) -> None:
         if await refused(w, case, step, verdict):
             await go_on(w, case.enrolment)
         return
-    await put_off(w, case, step, max(at, verdict.until or at), "late")
+    await put_off(w, case, step, anew(calendar, w.now, case.enrolment.id, verdict.until), "late")

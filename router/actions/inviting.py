@@ -3,29 +3,38 @@
 Links and codes stand only in a delivery's encrypted text; what agents and screens see says [link] and [code].
 """
 
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from router.actions import nurturing, talking
 from router.actions.sealing import COPY
 from router.actions.signing import EXPIRE, code_parts, record, touch
 from router.book import Writing
+from router.model.conversations import Channel as ConversationChannel
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import ALIVE, CODE_LIFE, CodeAnswer, Signing, SigningState
 from router.model.vault import hash_token, new_code, new_token
-from router.store import alarms, quotes
+from router.ports import Channel
+from router.store import alarms, conversations, quotes
 from router.wording import money, wording
 
 __all__ = ["COPY", "NARROW", "amount", "copy", "invite", "send_code", "void"]
 
+WHATSAPP_DAY = timedelta(hours=24)
 _GAP = "\x00"
 NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
 """What is not in the telephone's own alphabet would cut a text's room from 160 letters to 70 (3GPP TS 23.038)."""
 
 
-async def invite(w: Writing, quote: Quote, parties: quotes.Parties) -> Signing:
-    """A new signing of the offer and the text with its link. Raises NotAllowedNow."""
+async def invite(
+    w: Writing, quote: Quote, parties: quotes.Parties, channel: Channel = Channel.sms
+) -> Signing:
+    """A new signing of the offer and the text with its link. Codes come by SMS, whatever the channel. Raises
+    NotAllowedNow."""
+    if channel is Channel.whatsapp:
+        await _may_write_on_whatsapp(w, parties)
     token = new_token()
     signing = Signing(
         quote_id=quote.id, campaign_id=quote.campaign_id, contact_id=quote.contact_id, lead_id=quote.lead_id,
@@ -42,9 +51,17 @@ async def invite(w: Writing, quote: Quote, parties: quotes.Parties) -> Signing:
         "once": quote.total_once, "month": quote.total_month, "currency": quote.currency,
     })  # fmt: skip
     await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
-    await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}")
+    await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return signing
+
+
+async def _may_write_on_whatsapp(w: Writing, parties: quotes.Parties) -> None:
+    """Raises NotAllowedNow outside of the day in which that service lets a business answer."""
+    since = w.now - WHATSAPP_DAY
+    wrote = await conversations.wrote_since(w.session, parties.contact.id, ConversationChannel.whatsapp, since)
+    if not (parties.campaign.whatsapp and wrote):
+        raise NotAllowedNow("WhatsApp takes this only within 24 hours of the person's last message there: send an SMS.")
 
 
 async def send_code(w: Writing, signing: Signing) -> CodeAnswer:
@@ -115,7 +132,8 @@ def amount(quote: Quote) -> str:
 
 
 async def _text(
-    w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1
+    w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1,
+    channel: Channel = Channel.sms,
 ) -> None:
     company = parties.campaign.company
     values = {
@@ -129,5 +147,5 @@ async def _text(
 
     shown = "[code]" if subject == "code" else "[link]"
     purpose = Purpose.code if subject == "code" else Purpose.service
-    text = talking.Text(said(secret), said(shown), subject, purpose, f"{subject}:{signing.id}:{place}")
+    text = talking.Text(said(secret), said(shown), subject, purpose, f"{subject}:{signing.id}:{place}", channel)
     await talking.send_text(w, parties.campaign, parties.contact, text, lead_id=quote.lead_id, signing_id=signing.id)

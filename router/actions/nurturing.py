@@ -18,7 +18,24 @@ from router.model.contacts import Contact
 from router.model.errors import Conflict, Invalid
 from router.model.guard import Purpose
 from router.model.leads import Intent, Lead
-from router.model.outcomes import FINAL, after_outcome
+from router.model.nurturing import (
+    BUSY_REST,
+    INBOUND_DAYS,
+    MOST_TALKS,
+    TALK_DAYS,
+    Next,
+    counted,
+    following,
+    gives_way,
+    kept_back,
+    next_look,
+    rests_over,
+    sequel_of,
+    starts,
+    state_after,
+    watch_on,
+)
+from router.model.outcomes import FINAL, Sequel
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.staleness import (
@@ -26,7 +43,6 @@ from router.model.staleness import (
     Finding,
     Hold,
     Patience,
-    Reason,
     Watched,
     is_valuable,
     look,
@@ -40,27 +56,7 @@ from router.store.db import ReadSession
 MISSED_TEXT = "enrolment.missed_text"
 """The alarm of the text that follows a call nobody answered, or a voicemail."""
 
-WITH_US_REST = timedelta(minutes=15)
-"""A quote is looked at again so long after its person was found to be with us, if it does not rest for less."""
-BUSY_REST = timedelta(days=1)
-"""A quote of somebody inside the cadence of another is looked at again after this, if it does not rest for less."""
-MOST_TALKS = 2
-"""Talks in vain about one quote: then nobody of ours begins again."""
-INFORMATION_DAYS = TALK_DAYS = 2
-INBOUND_DAYS = 2
-"""Business days after which a rest ends by itself, when what should have ended it never came."""
-
-UNREACHED = frozenset({
-    Disposition.no_answer, Disposition.busy, Disposition.failed, Disposition.not_permitted, Disposition.voicemail,
-    Disposition.voicemail_left, Disposition.third_person, Disposition.hung_up, Disposition.wrong_number,
-    Disposition.invalid_number,
-})  # fmt: skip
-"""After these the quote is as quiet as before."""
-AT_HAND = (Reason.hot_reopen, Reason.sign_abandoned)
-TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
 _NOBODY = frozenset({Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left})
-NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
-LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
 
 
 async def check_quote(w: Writing, quote_id: int) -> None:
@@ -73,13 +69,8 @@ async def check_quote(w: Writing, quote_id: int) -> None:
     finding = await find(w, quote, campaign, contact)
     quote.reasons = [reason.value for reason in finding.reasons]
     await w.session.flush()
-    if finding.next_check_at is not None:
-        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, finding.next_check_at)
-    elif Hold.with_us in finding.holds:
-        await _again(w, quote, campaign, WITH_US_REST)
-    elif finding.holds:
-        # What holds it should end by an event that looks again; this is for the one that never comes.
-        await _again(w, quote, campaign, BUSY_REST)
+    if (again := next_look(finding, campaign.stale_after, w.now)) is not None:
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, again)
     if finding.reason is not None:
         await _act(w, quote, finding, campaign, contact)
 
@@ -129,7 +120,7 @@ def _expired_at(quote: Quote) -> datetime | None:
 async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, contact: Contact) -> None:
     """What follows from a quiet quote: the cadence of the best of its reasons that was not tried in this quiet yet."""
     live = await cadences.live_of_contact(w.session, contact.id)
-    if live is not None and not _gives_way(live, quote, finding):
+    if live is not None and not gives_way(live, finding, quote.id, quote.idle_base):
         await _again(w, quote, campaign, BUSY_REST)
         return
     if await cadences.reached(w.session, quote.id) >= MOST_TALKS:
@@ -137,31 +128,17 @@ async def _act(w: Writing, quote: Quote, finding: Finding, campaign: Campaign, c
     verdict = await ask_guard(w, campaign, contact, Purpose.commercial, quote.lead_id)
     if not verdict.allowed:
         told(w, verdict, campaign, Purpose.commercial, lead_id=quote.lead_id, subject_id=quote.id, when="plan")
-    if verdict.until is not None:
-        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, verdict.until)
-        return
-    if not verdict.allowed:
-        if verdict.rules[0] == "campaign.paused":
-            await _again(w, quote, campaign, enrolling.PAUSED_REST)
+        if (again := kept_back(verdict, w.now)) is not None:
+            await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, again)
         return
     if live is not None:
         await enrolling.leave(w, live, "at_hand")
-    for reason in finding.reasons:
-        if reason is Reason.undelivered:
-            continue
-        began = await _enrol(w, quote, contact, Start(reason.value), finding)
+    for start in starts(finding):
+        began = await _enrol(w, quote, contact, start, finding)
         if began is not None:
             await alarms.cancel(w.session, QUOTE_CHECK, quote.id, w.now)
             await enrolling.begin(w, began)
             return
-
-
-def _gives_way(live: Enrolment, quote: Quote, finding: Finding) -> bool:
-    """Whether the plan for a quiet quote ends because its person is at the offer this very moment."""
-    return (
-        finding.reason in AT_HAND and live.quote_id == quote.id and live.reason not in AT_HAND
-        and live.state is EnrolmentState.active and live.idle_base != quote.idle_base
-    )
 
 
 async def _enrol(w: Writing, quote: Quote, contact: Contact, start: Start, finding: Finding) -> Enrolment | None:
@@ -205,6 +182,9 @@ async def opened(w: Writing, quote: Quote, signing: Signing, user_agent: str) ->
         return False
     quote.open_before_at, quote.last_open_at = quote.last_open_at, w.now
     await w.session.flush()
+    if quote.open_before_at is not None:
+        w.fact("quote.read", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote.id,
+               version=quote.version)
     return True
 
 
@@ -388,8 +368,8 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
         if enrolment is not None and disposition in FINAL:
             await enrolling.leave(w, enrolment, disposition.value)
         elif enrolment is not None:
-            over = () if await watching.promised(w.session, task.contact_id) else ("promise",)
-            await enrolling.resume(w, enrolment, ("talk", "inbound", *over))
+            promised = await watching.promised(w.session, task.contact_id)
+            await enrolling.resume(w, enrolment, rests_over(promised=promised))
         elif disposition in _NOBODY:
             lead = vouched(await w.session.get(Lead, task.lead_id))
             if lead.intent is Intent.cart:
@@ -406,15 +386,14 @@ async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
 
 
 async def _watch_on(w: Writing, quote: Quote, campaign: Campaign, disposition: Disposition) -> None:
-    """Who was reached begins another quiet; after a final word nobody asks any more."""
-    if disposition not in UNREACHED:
+    watch = watch_on(disposition, campaign.stale_after)
+    if watch.anew:
         quote.idle_base = w.now
         await w.session.flush()
-    if disposition in FINAL or disposition in NOT_HIS:
+    if watch.over:
         await alarms.cancel(w.session, QUOTE_CHECK, quote.id, w.now)
     elif await cadences.live_of_quote(w.session, quote.id) is None:
-        rest = campaign.stale_after if disposition not in UNREACHED else min(campaign.stale_after, BUSY_REST)
-        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + rest)
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote.id, w.now + watch.rest)
 
 
 async def _call_over(w: Writing, enrolment: Enrolment, step: Step, disposition: Disposition) -> None:
@@ -424,47 +403,36 @@ async def _call_over(w: Writing, enrolment: Enrolment, step: Step, disposition: 
     if case is None or step.state is not StepState.waiting:
         return
     calendar = timing.calendar_of(case.campaign, case.contact)
-    before = [one for one in enrolment.outcomes if one not in ("talked", "replied")]
-    sequel = after_outcome(disposition, before, calendar, w.now, case.plan.outcomes)
-    enrolment.outcomes = [*enrolment.outcomes, disposition.value]
-    enrolment.calls += sequel.counts
-    enrolment.not_before, enrolment.other_band = sequel.earliest, sequel.other_band
-    enrolment.no_number = enrolment.no_number or sequel.no_number
-    enrolment.again = step.n if sequel.then == "again" else None
+    sequel = sequel_of(disposition, enrolment, calendar, w.now, case.plan.outcomes)
+    for attribute, value in counted(enrolment, enrolment.no_number, step.n, disposition, sequel).items():
+        setattr(enrolment, attribute, value)
     step.outcome = disposition.value
     await w.session.flush()
-    if sequel.then == "again":
-        await w.move(Step, step.id, StepState.canceled, reason="again", data={"n": step.n, "reason": "again"})
+    to = state_after(sequel)
+    if to is StepState.done:
+        await w.move(Step, step.id, to, ended_at=w.now, data={"n": step.n, "outcome": disposition.value})
     else:
-        await w.move(Step, step.id, StepState.done, ended_at=w.now, data={"n": step.n, "outcome": disposition.value})
-    if enrolment.state is EnrolmentState.exited:
-        return
-    await _follow(w, enrolment, sequel.then, sequel.reason, disposition)
+        await w.move(Step, step.id, to, reason="again", data={"n": step.n, "reason": "again"})
+    await _follow(w, enrolment, sequel, disposition)
 
 
-async def _follow(w: Writing, enrolment: Enrolment, then: str, reason: str, disposition: Disposition) -> None:
-    if then in ("next", "again") and enrolment.state is not EnrolmentState.paused:
-        active = vouched(await w.move(Enrolment, enrolment.id, EnrolmentState.active, data={"reason": reason}))
-        if disposition in TEXT_AFTER and enrolment.outcomes.count(disposition.value) == 1:
-            await alarms.set_alarm(w.session, MISSED_TEXT, enrolment.id, w.now)
-        await enrolling.go_on(w, active)
-    elif then == "exit":
-        await enrolling.leave(w, enrolment, "reached" if disposition in LED_ON else reason)
-    elif then == "review":
-        await enrolling.rest(w, enrolment, "unclassified")
-    elif then == "pause" and disposition is Disposition.callback:
-        if await _is_promised(w, enrolment):
-            await enrolling.rest(w, enrolment, "promise")
-        else:
-            await enrolling.leave(w, enrolment, "reached")
-    elif then == "pause":
-        await enrolling.rest(w, enrolment, reason, await enrolling.fallback(w, enrolment, INFORMATION_DAYS))
-        w.fact("information.owed", campaign_id=enrolment.campaign_id, lead_id=enrolment.lead_id,
-               subject_id=enrolment.id)
-
-
-async def _is_promised(w: Writing, enrolment: Enrolment) -> bool:
-    return await watching.promised(w.session, enrolment.contact_id)
+async def _follow(w: Writing, enrolment: Enrolment, sequel: Sequel, disposition: Disposition) -> None:
+    promised = disposition is Disposition.callback and await watching.promised(w.session, enrolment.contact_id)
+    then = following(sequel, disposition, enrolment.state, enrolment.outcomes, promised=promised)
+    match then.word:
+        case Next.go_on:
+            active = vouched(await w.move(Enrolment, enrolment.id, EnrolmentState.active, data={"reason": then.reason}))
+            if then.text:
+                await alarms.set_alarm(w.session, MISSED_TEXT, enrolment.id, w.now)
+            await enrolling.go_on(w, active)
+        case Next.leave:
+            await enrolling.leave(w, enrolment, then.reason)
+        case Next.rest:
+            until = await enrolling.fallback(w, enrolment, then.days) if then.days is not None else None
+            await enrolling.rest(w, enrolment, then.reason, until)
+            if then.owed:
+                w.fact("information.owed", campaign_id=enrolment.campaign_id, lead_id=enrolment.lead_id,
+                       subject_id=enrolment.id)
 
 
 async def expired(w: Writing, task: Task) -> None:

@@ -15,13 +15,14 @@ from router.model.campaigns import NURTURE, Campaign, Queue
 from router.model.contacts import Contact
 from router.model.guard import Purpose
 from router.model.hours import Opening, opening, spans_from, week_of
-from router.model.outcomes import FINAL
+from router.model.outcomes import ANSWERED, FINAL
 from router.model.planning import (
     Ahead,
     Booked,
     EnrolmentAhead,
     LineAhead,
     Mix,
+    Money,
     Person,
     QuoteAhead,
     StepAhead,
@@ -32,7 +33,7 @@ from router.model.protection import kind_of
 from router.model.quotes import Quote
 from router.model.signings import OPENABLE
 from router.model.tasks import Disposition, Task
-from router.store import attempts, cadences, planning, signings, staffing, tasks
+from router.store import attempts, budgets, cadences, configuration, planning, signings, staffing, tasks
 from router.store.db import ReadSession
 
 _CHECK, _STEP, _ANNOUNCE, _UNWORKED, _RESUME = (
@@ -52,8 +53,8 @@ async def read(
     most: int | None = None,
 ) -> Ahead:
     """What is known at `now` of so many days of these campaigns; at least one. `most`: quotes looked at, those that are
-    looked at next; the others are counted only. `can_mail`: the house has a mail server. Hours are those of the first
-    campaign's zone."""
+    looked at next; the others are counted only. `can_mail`: the house has a mail server, as a demonstration always has.
+    Hours are those of the first campaign's zone."""
     ids = [campaign.id for campaign in campaigns]
     set_ = await planning.alarms_of(session, _KINDS)
     checked = [subject for kind, subject in set_ if kind == _CHECK]
@@ -66,6 +67,7 @@ async def read(
     lines = await planning.lines_of(session, sorted({lead for leads in about.values() for lead in leads}))
     until = now + timedelta(days=days)
     queues = await planning.queues(session, ids)
+    can_mail = can_mail or await configuration.is_demonstration(session)
     persons = await _persons(session, now, contacts, about, can_mail=can_mail)
     return Ahead(
         now, until, campaigns[0].timezone, persons,
@@ -74,7 +76,17 @@ async def read(
         await _lines(session, queues, {one.id: one for one in campaigns}, now, until),
         {campaign: await _cadences(session, campaign) for campaign in ids},
         await _rates(session, persons.values()), await _mix(session, ids, now),
+        await _money(session, now, campaigns, {lead for leads in about.values() for lead in leads}),
         await planning.is_off(session, NURTURE), len(quotes) - len(some),
+    )
+
+
+async def _money(
+    session: ReadSession, now: datetime, campaigns: Sequence[Campaign], leads: Collection[int]
+) -> Money:
+    return Money(
+        {one.id: one.daily_spend_cap for one in campaigns}, await budgets.sites_of(session, sorted(leads)),
+        await budgets.used_on(session, now.date()),
     )
 
 
@@ -137,7 +149,7 @@ async def _quotes(
             campaigns[quote.campaign_id].stale_seconds, _at(set_, _CHECK, quote.id),
             _at(set_, signing.EXPIRE, live.id) if live is not None else _at(set_, elsewhere.QUOTE_LAPSE, quote.id),
             reached[quote.id],
-            frozenset(began[quote.id]), live is not None and live.state in OPENABLE,
+            began[quote.id], live is not None and live.state in OPENABLE,
             await cadences.has_last_word(session, quote.id, FINAL),
         ))
     return found
@@ -157,15 +169,15 @@ def _enrolment(one: planning.Inside, set_: Alarms, lines: Mapping[int, int]) -> 
         tuple(row.outcomes), row.not_before, row.other_band, row.again, row.no_number, row.paused_reason,
         row.resumed_at, _at(set_, _RESUME, row.id), _at(set_, nurturing.MISSED_TEXT, row.id),
         min(unworked, default=None), one.held,
-        tuple(_step(step, set_, one.announced.get(step.id)) for step in one.steps),
+        {step.n: _step(step, set_, one.announced.get(step.id)) for step in one.steps},
     )
 
 
 def _step(step: Step, set_: Alarms, announced_at: datetime | None) -> StepAhead:
     return StepAhead(
-        step.n, step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after, step.began_at,
-        step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
-        _at(set_, _ANNOUNCE, step.id), announced_at,
+        step.n, Way(step.way), step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after,
+        step.began_at, step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
+        announce_at=_at(set_, _ANNOUNCE, step.id), announced_at=announced_at,
     )
 
 
@@ -248,8 +260,8 @@ async def _rates(session: ReadSession, persons: Collection[Person]) -> dict[tupl
 
 async def _mix(session: ReadSession, campaign_ids: Sequence[int], now: datetime) -> Mix:
     """How calls end, by what they came to lately."""
-    seen = await planning.ended(session, campaign_ids, list(timing.ANSWERED), now)
+    seen = await planning.ended(session, campaign_ids, list(ANSWERED), now)
     counted: dict[bool, dict[Disposition, float]] = {True: {}, False: {}}
     for outcome, many in seen.items():
-        counted[timing.ANSWERED[outcome]][outcome] = many
+        counted[ANSWERED[outcome]][outcome] = many
     return mixed(counted)

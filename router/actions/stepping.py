@@ -4,7 +4,6 @@ A step is done only while its enrolment is active and of the step's own version,
 enrolment: whoever stops the enrolment holds the same locks, so nothing is sent after it.
 """
 
-from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,18 +14,29 @@ from router.actions.nurturing import MISSED_TEXT
 from router.book import Writing
 from router.model.base import vouched
 from router.model.budgets import MESSAGE_COST
-from router.model.cadence_rules import MOST_MESSAGES, Way
-from router.model.cadences import Enrolment, EnrolmentState, Step, StepState
+from router.model.cadence_rules import Way
+from router.model.cadences import Enrolment, Step, StepState
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery
 from router.model.guard import Purpose
 from router.model.leads import Lead
 from router.model.letters import LETTERS
-from router.model.pacing import left_out
 from router.model.phone import international
 from router.model.quotes import Quote
 from router.model.signings import OPENABLE, Signing
-from router.model.tasks import Disposition
+from router.model.stepping import (
+    BUDGET_REST,
+    INSIDE,
+    Moment,
+    about_offer,
+    follows_at,
+    may_follow,
+    missed_template,
+    moment,
+    stands_alone,
+    template_of,
+    turn,
+)
 from router.model.vault import hash_token
 from router.ports import Channel
 from router.store import addresses, alarms, budgets, signings
@@ -34,10 +44,6 @@ from router.wording import day, wording
 
 AGAIN = "again"
 """The vault's purpose for the links that are sent again: all of one signing's are the same."""
-BUDGET_REST = timedelta(hours=4)
-"""A text the day's money does not allow is tried again so much later."""
-MISSED_WITHIN = timedelta(hours=4)
-"""A text that we called makes sense for so long."""
 
 
 async def step_due(w: Writing, step_id: int) -> None:
@@ -45,27 +51,30 @@ async def step_due(w: Writing, step_id: int) -> None:
     case, step = await claim(w, step_id)
     if case is None or step is None:
         return
-    enrolment = case.enrolment
-    if case.quote is not None and case.quote.valid_until <= w.now and enrolment.reason not in enrolling.AFTERWARDS:
-        await enrolling.leave(w, enrolment, "expired")
-        return
-    if step.due_at > w.now:
-        await alarms.set_alarm(w.session, enrolling.STEP_DUE, step.id, step.due_at)
-        return
-    if w.now > step.not_after:
-        await enrolling.replan(w, case, step)
-        return
-    plan, inside = enrolling.step_plan(case, step), await enrolling.inside_of(w, case)
-    why, way = left_out(plan, inside)
-    if stop := [one for one in plan.stop_on if one in inside.true]:
-        await enrolling.leave(w, enrolment, stop[0].value)
-    elif way is None:
-        await w.move(Step, step.id, StepState.skipped, ended_at=w.now, reason=why, data={"n": step.n, "reason": why})
-        await enrolling.go_on(w, enrolment)
-    elif way is Way.call_task:
+    match moment(step, case.enrolment.reason, enrolling.offered(case.quote), w.now):
+        case Moment.expired:
+            await enrolling.leave(w, case.enrolment, "expired")
+        case Moment.early:
+            await alarms.set_alarm(w.session, enrolling.STEP_DUE, step.id, step.due_at)
+        case Moment.late:
+            await enrolling.replan(w, case, step)
+        case Moment.right:
+            await _take_turn(w, case, step)
+
+
+async def _take_turn(w: Writing, case: Case, step: Step) -> None:
+    its = turn(enrolling.step_plan(case, step), await enrolling.inside_of(w, case))
+    if its.stop:
+        await enrolling.leave(w, case.enrolment, its.stop)
+    elif its.way is None:
+        await w.move(
+            Step, step.id, StepState.skipped, ended_at=w.now, reason=its.why, data={"n": step.n, "reason": its.why}
+        )
+        await enrolling.go_on(w, case.enrolment)
+    elif its.way is Way.call_task:
         await enrolling.call_due(w, case, step)
     else:
-        await _text_due(w, case, step, way)
+        await _text_due(w, case, step, its.way)
 
 
 async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
@@ -85,7 +94,7 @@ async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
         await w.session.locked(Quote, about.quote_id)
     enrolment = vouched(await w.session.locked(Enrolment, about.id))
     step = vouched(await w.session.locked(Step, step_id))
-    if step.state is not StepState.planned or enrolment.state not in enrolling.INSIDE:
+    if step.state is not StepState.planned or enrolment.state not in INSIDE:
         return None, None
     if step.version_id != enrolment.version_id:
         return None, None
@@ -93,19 +102,12 @@ async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
 
 
 async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
-    verdict = await enrolling.consult(w, case, step, way)
-    if verdict.word == "deny":
-        if await enrolling.refused(w, case, step, verdict):
-            await enrolling.go_on(w, case.enrolment)
-        return
-    if verdict.until is not None:
-        await enrolling.put_off(w, case, step, verdict.until, verdict.rules[0])
+    if await enrolling.kept_back(w, case, step, await enrolling.consult(w, case, step, way)):
         return
     if not await affordable(w, case):
         await enrolling.put_off(w, case, step, w.now + BUDGET_REST, "budget")
         return
-    template = enrolling.step_plan(case, step).template or "offer_again"
-    delivery = await send(w, case, template, way, f"step:{step.id}")
+    delivery = await send(w, case, template_of(enrolling.step_plan(case, step)), way, f"step:{step.id}")
     if delivery is None:
         await w.move(Step, step.id, StepState.skipped, ended_at=w.now, reason="no_link", data={"n": step.n})
     else:
@@ -127,7 +129,7 @@ async def affordable(w: Writing, case: Case) -> bool:
 
 async def send(w: Writing, case: Case, template: str, way: Way, key: str) -> Delivery | None:
     """Queues the text; None when what it is about is not there any more. Raises NotAllowedNow."""
-    link = await _link(w, case, template)
+    link = await _link(w, case, template, way)
     if link is None:
         return None
     quote, campaign = case.quote, case.campaign
@@ -174,12 +176,14 @@ async def _mail(w: Writing, case: Case, template: str, key: str, filled: Filled)
     )
 
 
-async def _link(w: Writing, case: Case, template: str) -> tuple[str, str] | None:
+async def _link(w: Writing, case: Case, template: str, way: Way) -> tuple[str, str] | None:
     """What the text points to, and how that is shown on screens. The first link of an offer stays good beside this."""
-    if case.quote is None or template in ("missed_you", "how_is_it"):
+    if case.quote is None or not about_offer(template, case.quote.id):
         lead = vouched(await w.session.get(Lead, case.enrolment.lead_id))
         url = str((lead.claims.get("cart") or {}).get("url", "")) if template == "cart_waits" else ""
         return url, "[link]" if url else ""
+    if stands_alone(template, way, linked=case.quote.external_number is None):
+        return "", ""
     signing = await signings.live_of_quote(w.session, case.quote.id)
     if signing is None or signing.state not in OPENABLE:
         return None
@@ -200,17 +204,15 @@ async def missed_text(w: Writing, enrolment_id: int) -> None:
     await suppressing.lock(w, contact)
     enrolment = vouched(await w.session.locked(Enrolment, enrolment_id))
     case = await enrolling.case_of(w, enrolment)
-    if case is None or enrolment.state is not EnrolmentState.active or enrolment.messages >= MOST_MESSAGES:
-        return
-    if Way.sms not in await enrolling.ways_of(w, case) or not await affordable(w, case):
+    if case is None or not may_follow(enrolment, await enrolling.ways_of(w, case)) or not await affordable(w, case):
         return
     verdict = await ask_guard(w, case.campaign, contact, Purpose.commercial, enrolment.lead_id, channel="sms")
-    if verdict.until is not None and verdict.until - w.now <= MISSED_WITHIN:
-        await alarms.set_alarm(w.session, MISSED_TEXT, enrolment_id, verdict.until)
+    if (later := follows_at(verdict, w.now)) is not None:
+        await alarms.set_alarm(w.session, MISSED_TEXT, enrolment_id, later)
     if not verdict.allowed:
         return
-    left = bool(enrolment.outcomes) and enrolment.outcomes[-1] == Disposition.voicemail_left and case.quote is not None
-    if await send(w, case, "offer_again" if left else "missed_you", Way.sms, f"missed:{enrolment_id}:{left}"):
+    template = missed_template(enrolment.outcomes, enrolment.quote_id)
+    if await send(w, case, template, Way.sms, f"missed:{enrolment_id}:{template == 'offer_again'}"):
         enrolment.messages += 1
         await w.session.flush()
 

@@ -1,6 +1,5 @@
 """Timing: a customer's calendar, when he may be called, and what is known of when he answers."""
 
-from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from router.actions import guarding
@@ -11,26 +10,12 @@ from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.guard import windows
 from router.model.hours import Opening
-from router.model.pacing import Times
+from router.model.outcomes import ANSWERED
+from router.model.pacing import AHEAD, Times
 from router.model.phone import country_of
 from router.model.protection import kind_of
 from router.model.tasks import Disposition
 from router.store import cadences
-
-AHEAD = timedelta(days=14)
-"""So far the lawful windows are looked up: over a long holiday, not more."""
-
-ANSWERED = {
-    **dict.fromkeys((
-        Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left,
-    ), False),
-    **dict.fromkeys((
-        Disposition.sold, Disposition.quote_sent, Disposition.callback, Disposition.needs_information,
-        Disposition.not_interested, Disposition.bought_elsewhere, Disposition.not_eligible, Disposition.third_person,
-        Disposition.hung_up, Disposition.wrong_number, Disposition.do_not_call,
-    ), True),
-}  # fmt: skip
-"""Whether somebody took the telephone; what is not among them says nothing about that."""
 
 
 def zone_of(campaign: Campaign, contact: Contact) -> str:

@@ -50,7 +50,8 @@ class Agent(Numbered):
     `most_a_day` is how many tasks he is given in it (0: any), `weight` his share of them, `week_target` what he is to
     reach in a week (0: nothing is asked). `help_at` is since when he asks a supervisor to help, `help_by` who has said
     he comes, `pause_reason` why he is paused or off ("" when he did so himself), `focus` the task his desk shows
-    first."""
+    first. `discount_bp` is how far below the catalogue he may go by himself, in basis points; None leaves it to the
+    campaign."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -97,6 +98,7 @@ class Agent(Numbered):
     help_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
     pause_reason: Mapped[str] = mapped_column(default="")
     focus: Mapped[int | None] = mapped_column(default=None)
+    discount_bp: Mapped[int | None] = mapped_column(default=None)
 
     @property
     def load(self) -> int:

@@ -4,9 +4,10 @@ A day has five parts. How often calls are answered in one is counted by country,
 calls for less (a half-life of thirty days), and drawn towards what is usual until there are enough of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 BANDS: Mapping[str, tuple[int, int]] = {
@@ -88,21 +89,20 @@ class Caller:
         return self.chance(at) + OWN_HOUR * near - TRIED * min(1, self.tried.count(band))
 
 
-def pieces(windows: Iterable[Window], zone: str) -> list[tuple[datetime, str]]:
-    """The windows cut into parts of the day: where each piece begins, and which part it lies in."""
+def pieces(windows: Iterable[Window], zone: str) -> Iterator[tuple[datetime, str]]:
+    """The windows cut into parts of the day: where each piece begins, and which part it lies in; one after the other,
+    because most ask for the first ones only."""
     there = ZoneInfo(zone)
-    found: list[tuple[datetime, str]] = []
     last: tuple[date, str] | None = None
     for start, end in windows:
         at = start
         while at < end:
             local, band = at.astimezone(there), band_of(at, zone)
             if last != (local.date(), band):
-                found.append((at, band))
+                yield at, band
             last = (local.date(), band)
             at = min(end, at + timedelta(hours=1) - timedelta(minutes=local.minute, seconds=local.second,
                                                               microseconds=local.microsecond))
-    return found
 
 
 def other_band(windows: Sequence[Window], caller: Caller, earliest: datetime) -> datetime | None:
@@ -120,7 +120,8 @@ def best(windows: Sequence[Window], caller: Caller, earliest: datetime, latest: 
     """The best lawful moment from `earliest` to `latest`, the sooner of equals; the first lawful one if none lies
     between. None when the windows have none."""
     cut = _from(windows, earliest)
-    ranked = [(-caller.score(at), at) for at, _ in pieces(cut, caller.zone) if at <= latest]
+    between = takewhile(lambda piece: piece[0] <= latest, pieces(cut, caller.zone))
+    ranked = [(-caller.score(at), at) for at, _ in between]
     return min(ranked)[1] if ranked else first(windows, earliest)
 
 

@@ -23,6 +23,10 @@ class Campaign(Numbered):
     its mails come from; "" for no such channel. `keep_address` says how receipts keep a visitor's address: "truncated",
     "full" or "none". Who was promised a call is reminded of it `remind_minutes` before (0: not at all).
     `target_counts` says what counts towards its agents' targets: "sold", or "talks".
+
+    `terms` are those of its contracts (`router.model.terms`). An agent of his own may go `discount_bp` below the
+    catalogue, in basis points, and sell what it has not unless `catalogue_only`; more is for a supervisor to approve.
+    An offer that holds only while its person is on the line is valid for `line_minutes`.
     """
 
     __tablename__ = "campaigns"
@@ -51,6 +55,10 @@ class Campaign(Numbered):
     mail_from: Mapped[str] = mapped_column(default="")
     remind_minutes: Mapped[int] = mapped_column(default=60)
     target_counts: Mapped[str] = mapped_column(default="sold")
+    terms: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    discount_bp: Mapped[int] = mapped_column(default=10_000)
+    catalogue_only: Mapped[bool] = mapped_column(default=False)
+    line_minutes: Mapped[int] = mapped_column(default=30)
 
     @property
     def company_name(self) -> str:

@@ -12,6 +12,7 @@ from router.model.cadence_rules import CadencePlan
 from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
 from router.model.rules import RulesPlan, Skill, Skills
+from router.model.terms import Terms
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -21,15 +22,21 @@ Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 LOCALE = "^(en|es|it|ru)$"
 Secret = Annotated[str, Meta(min_length=8, max_length=500)]
 Span0 = Annotated[int, Meta(ge=0, le=86_400)]
+BasisPoints = Annotated[int, Meta(ge=0, le=10_000)]
 
 
 class ProductPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A line an agent may pick: price without tax in minor units, tax in basis points, period "once" or "month"."""
+    """A line an agent may pick: price without tax in minor units, tax in basis points, period "once" or "month". `key`
+    is what rules name it by: to who takes it those in `suggests` are suggested besides, those in `instead` in its
+    place."""
 
     label: Words
     unit_minor: Annotated[int, Meta(ge=0, le=10**10)]
     tax_bp: Annotated[int, Meta(ge=0, le=10_000)] = 2100
     period: Annotated[str, Meta(pattern="^(once|month)$")] = "once"
+    key: Annotated[str, Meta(pattern="^([a-z0-9][a-z0-9_-]{0,63})?$")] = ""
+    suggests: Annotated[list[Key], Meta(max_length=10)] = []
+    instead: Annotated[list[Key], Meta(max_length=10)] = []
 
 
 class CompanyPlan(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,6 +47,7 @@ class CompanyPlan(msgspec.Struct, forbid_unknown_fields=True):
     phone: E164
     email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)]
     tax_id: Annotated[str, Meta(max_length=40)] = ""
+    privacy_url: Annotated[str, Meta(pattern=r"^(https?://[^\s]+)?$", max_length=300)] = ""
 
 
 class HolidaysPlan(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -72,13 +80,15 @@ Texts = Annotated[dict[Annotated[str, Meta(pattern=LOCALE)], Annotated[str, Meta
 
 
 class FieldPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A question of the campaign's own. Secret answers are sealed; `choices` maps values to their words."""
+    """A question of the campaign's own. Secret answers are sealed; `choices` maps values to their words. The answer
+    stands in the person's offers, a secret one masked, unless `in_offer` is false."""
 
     key: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,39}$")]
     labels: Texts
     kind: Annotated[str, Meta(pattern=f"^({'|'.join(KINDS)})$")] = "text"
     required: bool = False
     secret: bool = False
+    in_offer: bool = True
     choices: dict[Annotated[str, Meta(min_length=1, max_length=60)], Texts] = {}
 
 
@@ -219,6 +229,10 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     mail_from: Annotated[str, Meta(max_length=200)] = ""
     remind_minutes: Annotated[int, Meta(ge=0, le=1_440)] = 60
     target_counts: Annotated[str, Meta(pattern="^(sold|talks)$")] = "sold"
+    terms: Terms = Terms()
+    discount_bp: BasisPoints = 10_000
+    catalogue_only: bool = False
+    line_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 30
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []
@@ -237,7 +251,8 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     """A user. `password` is needed the first time, or `password_hash` (Argon2id). `skills` are names, or names with
     levels; `capacity` is how many tasks he may hold by channel; `most_a_day` how many he is given in a day (0: any),
     `weight` his share of them, `week_target` what he is to reach in a week (0: nothing), of what his campaigns' own
-    `target_counts` names. Whether he is `disabled` stays as it is unless it is said."""
+    `target_counts` names. `discount_bp` is how far below the catalogue he may go by himself, in basis points, else what
+    his campaigns say. Whether he is `disabled` stays as it is unless it is said."""
 
     login: Key
     name: Words
@@ -251,6 +266,7 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     most_a_day: Annotated[int, Meta(ge=0, le=1_000)] = 0
     week_target: Annotated[int, Meta(ge=0, le=10_000)] = 0
     shifts: HoursPlan = HoursPlan()
+    discount_bp: BasisPoints | None = None
     disabled: bool | None = None
     password: Annotated[str, Meta(min_length=10, max_length=200)] | None = None
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$")] | None = None

@@ -18,6 +18,8 @@ from router.model.errors import Invalid
 
 TEXT_MOST = 500
 
+FIELDS = "fields"
+"""The vault's purpose of secret answers."""
 DEFAULT_CONSENT = "I want {company} to call me at this number about my request."
 COMMERCIAL_CONSENT = (
     "{company} may also contact me later with offers, by phone or message. I can stop this at any time."

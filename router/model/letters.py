@@ -39,3 +39,6 @@ LETTERS = {
     ),
 }  # fmt: skip
 """By the name of the text, as `router.model.cadence_rules.TEXTS` has them."""
+
+ALONE = frozenset({"offer_questions", "offer_ends"})
+"""Letters about an offer that say enough without a link to it: of an offer made elsewhere we have none."""

@@ -29,13 +29,16 @@ class Period(enum.StrEnum):
 @dataclass(frozen=True)
 class Line:
     """`unit_minor` is the price of one without tax, in minor units, negative for a discount; `tax_bp` in basis
-    points."""
+    points. `product` is the key of what it sells and `list_minor` the price that has in the catalogue, None for a line
+    of the agent's own."""
 
     label: str
     quantity: int
     unit_minor: int
     tax_bp: int
     period: Period = Period.once
+    product: str = ""
+    list_minor: int | None = None
 
     @property
     def net(self) -> int:

@@ -50,6 +50,17 @@ FINAL = frozenset({
     Disposition.not_eligible,
 })  # fmt: skip
 """After these nobody asks whether the quote is quiet."""
+ANSWERED = {
+    **dict.fromkeys((
+        Disposition.no_answer, Disposition.busy, Disposition.voicemail, Disposition.voicemail_left,
+    ), False),
+    **dict.fromkeys((
+        Disposition.sold, Disposition.quote_sent, Disposition.callback, Disposition.needs_information,
+        Disposition.not_interested, Disposition.bought_elsewhere, Disposition.not_eligible, Disposition.third_person,
+        Disposition.hung_up, Disposition.wrong_number, Disposition.do_not_call,
+    ), True),
+}  # fmt: skip
+"""Whether somebody took the telephone; what is not among them says nothing about that."""
 _BARS = {Disposition.wrong_number, Disposition.invalid_number}
 _FIXED = {"do_not_call", "not_interested", "sold"}
 """Nothing a file says changes what these mean."""

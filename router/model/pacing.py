@@ -14,6 +14,8 @@ from router.model.cadence_rules import LEAST_NOTICE, MOST_CALLS, MOST_MESSAGES, 
 from router.model.calendars import Unit, add
 from router.model.hours import Opening
 
+AHEAD = timedelta(days=14)
+"""So far the lawful windows are looked up: over a long holiday, not more."""
 LOOK_DAYS = 2
 """The best time is looked for within so many business days."""
 SPREAD = timedelta(minutes=30)

@@ -17,11 +17,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from router.model.best_time import Rates
+from router.model.budgets import SiteCaps
 from router.model.cadence_rules import CadencePlan, Start, Way
 from router.model.cadences import EnrolmentState, StepState
 from router.model.guard import Snapshot
 from router.model.hours import Opening
 from router.model.staleness import Watched
+from router.model.stepping import Offered
 from router.model.tasks import Disposition
 
 HOUR = timedelta(hours=1)
@@ -84,12 +86,12 @@ class Person:
     promised_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class QuoteAhead:
-    """A quote whose quiet is watched. It is looked at at `check_at`, its time is over at `ends_at`. `reached` are the
-    talks in vain, `began` the cadences (by key) that began in which quiet. `line_id` is its queue, None where its lead
-    never had a task. `can_send`: its offer still has a link. `last_word`: a call
-    about it has ended for good."""
+    """A quote whose quiet is watched, as it stands; a play works on a copy. It is looked at at `check_at`, its time is
+    over at `ends_at`. `reached` are the talks in vain, `began` the cadences (by key) that began in which quiet.
+    `line_id` is its queue, None where its lead never had a task. `can_send`: its offer still has a link. `last_word`: a
+    call about it has ended for good."""
 
     id: int
     person_id: int
@@ -100,16 +102,26 @@ class QuoteAhead:
     check_at: datetime | None
     ends_at: datetime | None = None
     reached: int = 0
-    began: frozenset[tuple[str, datetime]] = frozenset()
+    began: set[tuple[str, datetime]] = field(default_factory=set)
     can_send: bool = True
     last_word: bool = False
 
+    @property
+    def stale_after(self) -> timedelta:
+        return timedelta(seconds=self.stale_seconds)
 
-@dataclass(frozen=True)
+    @property
+    def offered(self) -> Offered:
+        return Offered(self.watched.valid_until, self.watched.opened_at)
+
+
+@dataclass
 class StepAhead:
-    """A step of an enrolment as it stands. Its call is to be announced at `announce_at`, or was at `announced_at`."""
+    """A step of an enrolment as it stands; a play works on a copy. `dialled`: its call is being made. Its call is to be
+    announced at `announce_at`, or was at `announced_at`."""
 
     n: int
+    way: Way
     state: StepState
     planned_at: datetime
     due_at: datetime
@@ -120,14 +132,16 @@ class StepAhead:
     outcome: str = ""
     tries: int = 0
     hurried: bool = False
+    dialled: bool = False
     announce_at: datetime | None = None
     announced_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class EnrolmentAhead:
-    """Somebody inside a cadence, with what is set for him: `resume_at` for who rests, `text_at` for a text that follows
-    a call, `unworked_at` for a call that waits for an agent. `held`: an agent is at its call already."""
+    """Somebody inside a cadence, as he stands, with what is set for him: `resume_at` for who rests, `text_at` for a
+    text that follows a call, `unworked_at` for a call that waits for an agent. `held`: an agent is at its call already.
+    A play works on a copy."""
 
     id: int
     person_id: int
@@ -142,7 +156,7 @@ class EnrolmentAhead:
     idle_base: datetime
     calls: int = 0
     messages: int = 0
-    outcomes: tuple[str, ...] = ()
+    outcomes: Sequence[str] = ()
     not_before: datetime | None = None
     other_band: bool = False
     again: int | None = None
@@ -153,7 +167,8 @@ class EnrolmentAhead:
     text_at: datetime | None = None
     unworked_at: datetime | None = None
     held: bool = False
-    steps: tuple[StepAhead, ...] = ()
+    steps: dict[int, StepAhead] = field(default_factory=dict)
+    """By their number."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +196,17 @@ class LineAhead:
 
 
 @dataclass(frozen=True)
+class Money:
+    """What a day may cost: the caps of campaigns and of requests' landing pages, and what is reserved today already, by
+    scope. What other things than quiet quotes will cost is not foreseen."""
+
+    campaigns: Mapping[int, int] = field(default_factory=dict)
+    sites: Mapping[int, SiteCaps] = field(default_factory=dict)
+    """By request."""
+    used: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Ahead:
     """All that is known at `now` of the next days, until `until`. `cadences` are those for whoever begins, by campaign
     and beginning, with their keys. `nurture_off`: the house makes no call about quiet quotes. `zone` is the wall of the
@@ -197,6 +223,7 @@ class Ahead:
     cadences: Mapping[int, Mapping[Start, tuple[str, CadencePlan]]]
     rates: Mapping[tuple[str, str], Rates]
     mix: Mix = field(default_factory=lambda: mixed({}))
+    money: Money = field(default_factory=Money)
     nurture_off: bool = False
     more: int = 0
 

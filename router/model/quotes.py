@@ -11,6 +11,8 @@ from router.model.base import Moves, Numbered, State, table
 
 class QuoteState(State):
     draft = "draft"
+    awaiting = "awaiting"
+    approved = "approved"
     frozen = "frozen"
     sent = "sent"
     opened = "opened"
@@ -29,7 +31,9 @@ class QuoteState(State):
 
 
 _QUOTE_MOVES = table(
-    (QuoteState.draft, "frozen void"),
+    (QuoteState.draft, "awaiting frozen void"),
+    (QuoteState.awaiting, "approved superseded void"),
+    (QuoteState.approved, "frozen superseded void"),
     (QuoteState.frozen, "sent superseded void"),
     (QuoteState.sent, "opened declined expired superseded void signed_elsewhere"),
     (QuoteState.opened, "signed declined expired superseded void"),
@@ -38,6 +42,7 @@ _QUOTE_MOVES = table(
 )
 
 OPEN = (QuoteState.sent, QuoteState.opened)
+UNSENT = (QuoteState.draft, QuoteState.awaiting, QuoteState.approved)
 
 
 class Quote(Numbered):
@@ -51,13 +56,19 @@ class Quote(Numbered):
 
     A quote that was made elsewhere has an `external_number` and no link of ours; it may have totals and no lines.
     `queue_id` is the line its calls go to, `agent_id` its owner, if he is known here, `paced_at` the moment the stale
-    watch was given for it, so that a list of old quotes is looked at one by one."""
+    watch was given for it, so that a list of old quotes is looked at one by one. `foreign_pdf_sha256` is the document
+    it came with.
+
+    `terms` are those agreed on for it (`router.model.terms.Agreed`), `call_id` is the call it was made in. It is
+    `discount_bp` below the catalogue (basis points); where its agent may not give that much, it is `over_limit`, waits
+    for a supervisor once it is to be sent, and is sent only when he, `approved_by`, has approved it."""
 
     __tablename__ = "quotes"
     __table_args__ = (
         UniqueConstraint("number", "version"), Index(None, "contact_id"), Index(None, "lead_id"),
         Index("one_quote_per_external_number", "campaign_id", "external_number", unique=True,
               postgresql_where=text("external_number is not null")),
+        Index("ix_quotes_awaiting", "id", postgresql_where=text("state = 'awaiting'")),
         Index("ix_quotes_paced", "campaign_id", "paced_at", postgresql_where=text("paced_at is not null")),
     )
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -88,6 +99,14 @@ class Quote(Numbered):
     open_before_at: Mapped[datetime | None] = mapped_column(default=None)
     snoozed_until: Mapped[datetime | None] = mapped_column(default=None)
     reasons: Mapped[list[str]] = mapped_column(default_factory=list)
+    terms: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    call_id: Mapped[int | None] = mapped_column(
+        ForeignKey("calls.id", use_alter=True, name="fk_quotes_call_id"), default=None
+    )
+    discount_bp: Mapped[int] = mapped_column(default=0)
+    over_limit: Mapped[bool] = mapped_column(default=False)
+    approved_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), default=None)
+    foreign_pdf_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
 
     @property
     def known_as(self) -> str:

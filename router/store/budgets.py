@@ -1,11 +1,11 @@
 """Budgets as queries."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 
-from sqlalchemy import ARRAY, Text, bindparam, select, text
+from sqlalchemy import ARRAY, BigInteger, Text, bindparam, func, select, text
 
-from router.model.budgets import DEPLOYMENT_CAP, NUMBER_CAP, hour_scope, site_scope
+from router.model.budgets import SiteCaps, fits, scopes
 from router.model.campaigns import Campaign, Site
 from router.model.errors import NotAllowedNow
 from router.model.leads import Lead
@@ -27,23 +27,33 @@ _ORDER = ("number", "prefix", "site", "campaign", "all")
 
 
 _SITE_OF = (
-    select(Site.id, Site.daily_spend_cap, Site.hourly_spend_cap)
+    select(Lead.id, Site.id, Site.daily_spend_cap, Site.hourly_spend_cap)
     .join(Lead, Lead.site_id == Site.id)
-    .where(Lead.id == bindparam("lead"), Site.daily_spend_cap + Site.hourly_spend_cap > 0)
+    .where(
+        Lead.id == func.any(bindparam("leads", type_=ARRAY(BigInteger))),
+        Site.daily_spend_cap + Site.hourly_spend_cap > 0,
+    )
 )
+_USED_ON = text("select scope, used from budgets where day = :day and used > 0")
 
 
 async def scopes_of(
     session: ReadSession, campaign: Campaign, phone: str, *, lead_id: int | None, at: datetime
 ) -> dict[str, int]:
-    """The budgets a paid delivery at `at` (aware) draws on, with the most each may take: those of the number, of the
-    landing page its lead came from when that has caps of its own, of the campaign and of the deployment."""
-    scopes = {f"number:{phone}": NUMBER_CAP}
-    if lead_id is not None:
-        for site_id, daily, hourly in await session.rows(_SITE_OF, {"lead": lead_id}):
-            caps = {site_scope(site_id): daily, hour_scope(site_id, at): hourly}
-            scopes |= {scope: cap for scope, cap in caps.items() if cap}
-    return scopes | {f"campaign:{campaign.id}": campaign.daily_spend_cap, "all": DEPLOYMENT_CAP}
+    """The budgets a paid delivery at `at` (aware) about this request draws on (`router.model.budgets.scopes`)."""
+    site = (await sites_of(session, [lead_id])).get(lead_id) if lead_id is not None else None
+    return scopes(campaign.id, campaign.daily_spend_cap, phone, site, at)
+
+
+async def sites_of(session: ReadSession, lead_ids: Collection[int]) -> Mapping[int, SiteCaps]:
+    """The caps of the landing pages these requests came from, where they have any, by request."""
+    rows = await session.rows(_SITE_OF, {"leads": list(lead_ids)})
+    return {row[0]: SiteCaps(row[1], row[2], row[3]) for row in rows}
+
+
+async def used_on(session: ReadSession, day: date) -> Mapping[str, int]:
+    """What is reserved on this day (UTC), by scope."""
+    return {row[0]: row[1] for row in await session.rows(_USED_ON, {"day": day})}
 
 
 def _place(scope: str) -> tuple[int, str]:
@@ -72,5 +82,4 @@ async def reserve(session: WriteSession, day: date, spending: Mapping[str, tuple
 async def room_for(session: ReadSession, day: date, cents: int, scopes: Mapping[str, int]) -> bool:
     """Whether so many hundredths could be reserved now; somebody else may still be sooner."""
     rows = await session.rows(_USED, {"scopes": list(scopes), "day": day})
-    used = {row[0]: row[1] for row in rows}
-    return all(used.get(scope, 0) + cents <= cap for scope, cap in scopes.items())
+    return fits(cents, scopes, {row[0]: row[1] for row in rows})

@@ -17,7 +17,6 @@ from router.model.cadences import (
     Enrolment,
     EnrolmentState,
     Step,
-    StepState,
 )
 from router.model.contacts import Contact
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
@@ -303,5 +302,3 @@ async def undecided(session: ReadSession, limit: int) -> Sequence[tuple[Enrolmen
     )
     return [(row[0], row[1]) for row in rows]
 
-
-OVER = (StepState.done, StepState.skipped)

@@ -42,6 +42,11 @@ async def deployment_kind(session: WriteSession, kind: str, now: datetime) -> st
     return await session.scalar(select(Deployment.kind)) or kind
 
 
+async def is_demonstration(session: ReadSession) -> bool:
+    """Whether this database is a demonstration's."""
+    return await session.scalar(select(Deployment.kind)) == "demo"
+
+
 async def without_mail(session: ReadSession) -> list[str]:
     """The keys of the campaigns that have no address to send e-mail from."""
     return list(await session.scalars(select(Campaign.key).where(Campaign.mail_from == "").order_by(Campaign.key)))

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, text, update
+from sqlalchemy import or_, select, text, update
 
 from router.model.agents import Agent
+from router.model.calls import Call
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.leads import Lead
-from router.model.quotes import OPEN, Quote
+from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.tasks import Task
 from router.store.db import ReadSession, WriteSession
+
+MAY_BE_SENT = or_(Quote.over_limit.is_(False), Quote.state == QuoteState.approved)
+"""No further below the catalogue than its agent may go, or approved by a supervisor."""
 
 
 class Parties(NamedTuple):
@@ -49,6 +53,18 @@ async def worked_on(session: ReadSession, lead_id: int, agent_id: int) -> bool:
     """Whether this agent holds, or held, a task of the lead."""
     task = select(Task.id).where(Task.lead_id == lead_id, Task.agent_id == agent_id).limit(1)
     return await session.scalar(task) is not None
+
+
+async def newest_version(session: ReadSession, number: str) -> Quote | None:
+    """The latest version of the quote of this number."""
+    return await session.scalar(select(Quote).where(Quote.number == number).order_by(Quote.version.desc()).limit(1))
+
+
+async def call_of_task(session: ReadSession, task_id: int) -> int | None:
+    """The id of the last call of this task in which two have talked."""
+    return await session.scalar(
+        select(Call.id).where(Call.task_id == task_id, Call.talking_at.is_not(None)).order_by(Call.id.desc()).limit(1)
+    )
 
 
 async def open_of_number(session: ReadSession, phone: str) -> Sequence[int]:

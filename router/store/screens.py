@@ -19,7 +19,7 @@ from router.model.facts import Fact
 from router.model.figures import BY_KEY, SERVICE, Figure, Tally
 from router.model.leads import Lead
 from router.model.promises import Promise
-from router.model.quotes import Quote
+from router.model.quotes import UNSENT, Quote
 from router.model.routing import Reason, takes
 from router.model.signings import Signing, SigningState
 from router.model.stations import Station
@@ -53,6 +53,7 @@ MOST_FACTS = 60
 TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
+    "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
@@ -163,6 +164,13 @@ class Work:
     def following(self) -> Sequence[QuoteView]:
         """The offers of this request whose way to the signature is worth watching."""
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
+
+
+    @property
+    def unsent(self) -> Sequence[Quote]:
+        """The quotes of this request that were written and have not left the house."""
+        return [view.quote for view in self.quotes if view.quote.lead_id == self.lead.id
+                and view.quote.state in UNSENT][:3]
 
 
 @dataclass(frozen=True)

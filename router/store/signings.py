@@ -7,6 +7,7 @@ from sqlalchemy import or_, select, text
 
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
+from router.model.quotes import Quote, QuoteState
 from router.model.signings import ALIVE, OPENABLE, Signing, SigningState
 from router.store.db import ReadSession, WriteSession
 
@@ -32,6 +33,16 @@ async def by_link(session: ReadSession, link_hash: bytes, now: datetime) -> Sign
             or_(Signing.link_hash == link_hash, Signing.again_hash == link_hash), Signing.state.in_(OPENABLE),
             Signing.expires_at > now,
         )
+    )
+
+
+async def replaced(session: ReadSession, link_hash: bytes) -> Signing | None:
+    """The ended signing of this link whose offer there is a newer version of."""
+    return await session.scalar(
+        select(Signing).join(Quote, Quote.id == Signing.quote_id).where(
+            or_(Signing.link_hash == link_hash, Signing.again_hash == link_hash), Signing.state == SigningState.void,
+            Quote.state == QuoteState.superseded,
+        ).limit(1)
     )
 
 

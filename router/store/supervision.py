@@ -12,6 +12,7 @@ from router.model.agents import Agent, Wish
 from router.model.campaigns import Queue
 from router.model.giving import free, hindrance, stopped_by
 from router.model.levels import levels_of
+from router.model.quotes import Quote, QuoteState
 from router.model.tasks import Task, TaskState
 from router.store import switches
 from router.store.db import ReadSession
@@ -58,11 +59,19 @@ class Waiting(NamedTuple):
     able: Sequence[Agent]
 
 
+class Awaiting(NamedTuple):
+    """A quote that waits for a supervisor, without a word of its person, and the name of its agent."""
+
+    quote: Quote
+    agent: str
+
+
 @dataclass(frozen=True)
 class Supervision:
     """`asking` call for help, the first one first. `stuck` are wrap-ups past their time. `paused` are agents whom the
     house has paused. `moving` are, by task, the agents to whom what rings could be given instead. `promises`
-    are in danger, or were not kept."""
+    are in danger, or were not kept. `quotes` go further below the catalogue than their agents may, the first one
+    first."""
 
     asking: Sequence[AgentLine]
     stuck: Sequence[tuple[AgentLine, Task]]
@@ -71,6 +80,7 @@ class Supervision:
     moving: Mapping[int, Sequence[Agent]]
     house: HouseView
     promises: Sequence[Troubled] = ()
+    quotes: Sequence[Awaiting] = ()
 
 
 async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: datetime) -> Supervision:
@@ -90,7 +100,15 @@ async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: dat
     waiting = await _longest(session, others, house, now)
     moving = {task.id: able(others, task, now) for task in ringing}
     in_danger = await troubled(session, now, MOST_WAITING)
-    return Supervision(asking, stuck, paused, waiting, moving, house, in_danger)
+    return Supervision(asking, stuck, paused, waiting, moving, house, in_danger, await _awaiting(session))
+
+
+async def _awaiting(session: ReadSession) -> list[Awaiting]:
+    rows = await session.rows(
+        select(Quote, Agent.name).join(Agent, Agent.id == Quote.agent_id)
+        .where(Quote.state == QuoteState.awaiting).order_by(Quote.id).limit(MOST_WAITING)
+    )
+    return [Awaiting(row[0], row[1]) for row in rows]
 
 
 def overdue(task: Task, now: datetime) -> bool:

@@ -90,9 +90,10 @@ def rang(leg: State) -> float:
 async def unused(browser: Browser, phonebox: str, count: int) -> list[Phone]:
     """Telephones nobody has called or written to yet, so that no limit on a number can stop the story.
 
-    Only numbers of ten area codes that the numbering plan keeps for fiction: 555-0100 to 555-0199.
+    Only numbers of ten area codes that the numbering plan keeps for fiction, 555-0100 to 555-0199; the last twenty of
+    each belong to persons the demonstration knows already.
     """
-    numbers = [f"+1{area}55501{last:02d}" for area in AREAS for last in range(100)]
+    numbers = [f"+1{area}55501{last:02d}" for area in AREAS for last in range(80)]
     random.shuffle(numbers)
     found: list[Phone] = []
     for number in numbers:

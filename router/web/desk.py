@@ -16,7 +16,6 @@ from router.actions import (
     consulting,
     dispatch,
     presence,
-    quoting,
     replying,
     snoozing,
     stationing,
@@ -33,14 +32,14 @@ from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
-from router.model.quotes import OPEN
-from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
+from router.model.quotes import OPEN, QuoteState
+from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState
+from router.model.terms import MOST_DAYS, MOST_MONTHS, RETURN_COSTS, read_terms
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
 from router.web.middleware import CONTENT_POLICY
 from router.web.parsing import row_id
-from router.web.quote_form import read_lines
 
 routes = web.RouteTableDef()
 T = TypeVar("T")
@@ -50,6 +49,9 @@ REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "callback
 
 WRITTEN_IN = frozenset({"offer", "reply"})
 """Regions somebody writes in: they are exchanged as a whole, and not while there is something written."""
+
+REVISABLE = (*OPEN, QuoteState.awaiting, QuoteState.approved)
+"""Quotes a newer version can take the place of."""
 
 WISHES = (Wish.ready, Wish.ready_once, Wish.paused, Wish.off)
 
@@ -91,7 +93,9 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     view = await screens.desk(r.session, agent_id, r.now)
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
-        outcomes=OUTCOMES, open_quotes=OPEN, snoozes=(snoozing.DAYS, snoozing.REASONS),
+        outcomes=OUTCOMES, open_quotes=OPEN, revisable=REVISABLE,
+        usual=read_terms(view.work.campaign.terms) if view.work else None, return_costs=RETURN_COSTS,
+        most_months=MOST_MONTHS, most_days=MOST_DAYS, snoozes=(snoozing.DAYS, snoozing.REASONS),
         steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
@@ -125,7 +129,7 @@ async def desk_page(request: web.Request) -> web.Response:
     )
 
 
-async def _act(
+async def act(
     request: web.Request, action: Callable[[Writing, Signed], Awaitable[object]], *, committed: str = ""
 ) -> web.Response:
     """Does one thing in one transaction; the answer is the desk as it is after it. `committed` names the failpoint
@@ -135,10 +139,11 @@ async def _act(
         await action(w, signed)
     if committed:
         fail_here(committed)
-    return await _desk_now(request, signed)
+    return await desk_now(request, signed)
 
 
-async def _desk_now(request: web.Request, signed: Signed) -> web.Response:
+async def desk_now(request: web.Request, signed: Signed) -> web.Response:
+    """The desk as it is now, as an answer."""
     house = doors(request)
     async with house.book.reading() as r:
         parts = await look(house, r, signed.agent.id)
@@ -154,7 +159,7 @@ def _choice(form: Mapping[str, str], name: str, kind: Callable[[str], T]) -> T:
 
 @routes.post("/desk/state")
 async def set_state(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: presence.set_wish(
+    return await act(request, lambda w, signed: presence.set_wish(
         w, signed.agent.id, _choice(signed.form, "wish", Wish)))
 
 
@@ -165,7 +170,7 @@ async def ask_for_help(request: web.Request) -> web.Response:
         asks = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
         await (supervising.ask_for_help if asks else supervising.need_no_help)(w, signed.agent.id)
 
-    return await _act(request, action)
+    return await act(request, action)
 
 
 @routes.post("/desk/line")
@@ -175,7 +180,7 @@ async def line(request: web.Request) -> web.Response:
         stays = _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)
         await (stationing.open_line if stays else stationing.close_line)(w, signed.agent.id)
 
-    return await _act(request, action)
+    return await act(request, action)
 
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/accept")
@@ -184,7 +189,7 @@ async def accept(request: web.Request) -> web.Response:
         await dispatch.accept(w, row_id(request), signed.agent.id)
         fail_here("accept.before_commit")
 
-    answer = await _act(request, action, committed="accept.after_commit")
+    answer = await act(request, action, committed="accept.after_commit")
     async with doors(request).book.reading() as r:
         held = await r.session.get(Reservation, row_id(request))
     if held is not None and held.state is ReservationState.canceled:
@@ -194,7 +199,7 @@ async def accept(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/reservations/{id:\d{1,19}}/reject")
 async def reject(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: dispatch.reject(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: dispatch.reject(w, row_id(request), signed.agent.id))
 
 
 @routes.get(r"/desk/reservations/{id:\d{1,19}}/why")
@@ -212,84 +217,84 @@ async def why_me(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/hangup")
 async def hang_up(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: calling.hang_up(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: calling.hang_up(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/hold")
 async def hold(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: calling.hold(
+    return await act(request, lambda w, signed: calling.hold(
         w, row_id(request), signed.agent.id, _choice(signed.form, "on", {"1": True, "0": False}.__getitem__)))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/consult")
 async def consult(request: web.Request) -> web.Response:
     """The agent asks the colleague `agent` before he hands the person over."""
-    return await _act(request, lambda w, signed: consulting.ask(
+    return await act(request, lambda w, signed: consulting.ask(
         w, row_id(request), signed.agent.id, _number(signed.form, "agent")))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/complete")
 async def complete(request: web.Request) -> web.Response:
     """The person goes on with the colleague who was asked."""
-    return await _act(request, lambda w, signed: consulting.complete(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: consulting.complete(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/calls/{id:\d{1,19}}/takeback")
 async def take_back(request: web.Request) -> web.Response:
     """The agent goes on with the person, without the colleague."""
-    return await _act(request, lambda w, signed: consulting.take_back(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: consulting.take_back(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/consultations/{id:\d{1,19}}/leave")
 async def leave(request: web.Request) -> web.Response:
     """The colleague who is asked says no, or goes."""
-    return await _act(request, lambda w, signed: consulting.leave(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: consulting.leave(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/dispose")
 async def dispose(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: wrapping.dispose(
+    return await act(request, lambda w, signed: wrapping.dispose(
         w, row_id(request), signed.agent.id, _choice(signed.form, "disposition", Disposition)))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/never")
 async def never_again(request: web.Request) -> web.Response:
     """The person is not to be called any more, at whatever point the task is."""
-    return await _act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/quotes/{id:\d{1,19}}/snooze")
 async def snooze(request: web.Request) -> web.Response:
     """A quote of the person in the agent's hands is left alone for `days` business days."""
-    return await _act(request, lambda w, signed: snoozing.snooze(
+    return await act(request, lambda w, signed: snoozing.snooze(
         w, row_id(request), signed.agent.id, _number(signed.form, "days"), signed.form.get("reason", "")))
 
 
 @routes.post(r"/desk/quotes/{id:\d{1,19}}/wake")
 async def wake(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")
 async def finish(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.finish(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: replying.finish(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/call")
 async def call_instead(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.call_instead(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: replying.call_instead(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/write")
 async def write_instead(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.write_instead(
+    return await act(request, lambda w, signed: replying.write_instead(
         w, row_id(request), signed.agent.id, _choice(signed.form, "channel", Channel)))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/pick")
 async def pick(request: web.Request) -> web.Response:
     """The agent takes a task out of the list of a line where agents pick."""
-    return await _act(request, lambda w, signed: dispatch.pick(w, row_id(request), signed.agent.id))
+    return await act(request, lambda w, signed: dispatch.pick(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/transfer")
@@ -303,7 +308,7 @@ async def transfer(request: web.Request) -> web.Response:
         else:
             await transferring.to_queue(w, row_id(request), signed.agent.id, given["queue"])
 
-    return await _act(request, action)
+    return await act(request, action)
 
 
 def _number(form: Mapping[str, str], name: str) -> int:
@@ -315,12 +320,12 @@ def _number(form: Mapping[str, str], name: str) -> int:
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/focus")
 async def focus(request: web.Request) -> web.Response:
     """The agent holds several tasks and looks at this one."""
-    return await _act(request, lambda w, signed: presence.look_at(w, signed.agent.id, row_id(request)))
+    return await act(request, lambda w, signed: presence.look_at(w, signed.agent.id, row_id(request)))
 
 
 @routes.post(r"/desk/conversations/{id:\d{1,19}}/say")
 async def say(request: web.Request) -> web.Response:
-    return await _act(request, lambda w, signed: replying.say(
+    return await act(request, lambda w, signed: replying.say(
         w, row_id(request), signed.agent.id, signed.form.get("text", ""),
         signed.form.get("client_id", "")[:64] or None))
 
@@ -333,17 +338,3 @@ async def read(request: web.Request) -> web.Response:
     async with doors(request).book.writing() as w:
         await replying.read(w, row_id(request), signed.agent.id, up_to)
     return web.Response(status=204)
-
-
-@routes.post(r"/desk/tasks/{id:\d{1,19}}/quote")
-async def send_quote(request: web.Request) -> web.Response:
-    """Writes a quote to the person of the task the agent holds, and sends it."""
-    signed, house = await require(request, Role.agent), doors(request)
-    lines = read_lines(signed.form)
-    async with house.book.writing() as w:
-        task = await w.session.get(Task, row_id(request))
-        if task is None or task.agent_id != signed.agent.id or task.state.final:
-            raise Conflict("This task is not yours any more. Nothing was sent.")
-        quote = await quoting.write(w, task, lines, agent_id=signed.agent.id)
-    await quoting.send_offer(house.book, quote.id, signed.agent.id)
-    return await _desk_now(request, signed)

@@ -1,5 +1,6 @@
 """`POST /v1/quotes`: quotes made elsewhere come in from server to server, with their persons and their consent."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -7,19 +8,22 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from router.actions import keys
+from router.actions import issuing, keys
+from router.actions.issuing import Wish
+from router.book import Writing
 from router.model.api_keys import Scope
 from router.model.elsewhere import FAULTS, Fault, Proof, Standing, Told, phone_fault, totals
-from router.model.errors import Invalid, ManyInvalid
+from router.model.errors import Invalid, ManyInvalid, NotFound, UnknownType
 from router.model.forms import plain
 from router.model.imports import CHUNK
 from router.model.money import MOST_LINES, Line, Period
 from router.model.phone import e164
+from router.model.terms import NOT_SAID, Agreed
 from router.store.api_keys import Keyed
 from router.web.api import authorised, queue_named
 from router.web.doors import doors
 from router.web.lead_body import Long, Purpose, Short, digest_of, idempotency_key
-from router.web.parsing import WEBHOOK_BYTES, read_json, understand
+from router.web.parsing import WEBHOOK_BYTES, read_bytes, read_json, row_id, understand
 
 routes = web.RouteTableDef()
 
@@ -48,7 +52,11 @@ class QuoteLine(msgspec.Struct, forbid_unknown_fields=True):
 class KeyedQuote(msgspec.Struct, forbid_unknown_fields=True):
     """A quote as another system made it. `number` is that system's own and tells quotes apart: the same one again is
     the same quote, of which only `state` and `valid_until` may change. Amounts are integers of the currency's minor
-    unit: `lines` without tax, or the totals with it."""
+    unit: `lines` without tax, or the totals with it.
+
+    With `issue` it becomes an offer of ours at once: its next version is made of the `lines` and the `terms`, holds the
+    person's answers to the campaign's questions (`fields`), and is sent to be signed. It is refused as a whole when the
+    offer would not say what the law asks for."""
 
     number: Annotated[str, Meta(min_length=1, max_length=80)]
     phone: Annotated[str, Meta(min_length=1, max_length=40)]
@@ -65,6 +73,9 @@ class KeyedQuote(msgspec.Struct, forbid_unknown_fields=True):
     owner: Short = ""
     locale: Annotated[str, Meta(max_length=16)] = ""
     consent: QuoteConsent | None = None
+    issue: bool = False
+    terms: Agreed = NOT_SAID
+    fields: Annotated[dict[str, Any], Meta(max_length=60)] = {}
 
 
 class QuotesBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,13 +87,18 @@ class QuotesBody(msgspec.Struct, forbid_unknown_fields=True):
 
 class QuoteTaken(msgspec.Struct):
     """What became of one: `taken` (it is watched, and its person called when it is quiet), `kept` (nothing is done, the
-    reason says why), `updated`, or `duplicate` (nothing was new)."""
+    reason says why), `updated`, or `duplicate` (nothing was new). Where it was issued, `offer` is the quote that can be
+    signed; when it could not be `sent` just now, `unsent_reason` is the code of why, and the same request tries again.
+    """
 
     number: str
     outcome: str
     reason: str
     quote: int | None
     lead: int | None
+    offer: int | None = None
+    sent: bool | None = None
+    unsent_reason: str = ""
 
 
 class QuotesTaken(msgspec.Struct):
@@ -91,6 +107,14 @@ class QuotesTaken(msgspec.Struct):
     quotes: list[QuoteTaken]
 
 
+class DocumentKept(msgspec.Struct):
+    """The quote and the SHA-256 of its document, in hexadecimal digits."""
+
+    quote: int
+    sha256: str
+
+
+DOCUMENT_BYTES, DOCUMENT_SECONDS = 10 * 1024 * 1024, 60
 _POINTERS = {"sent": "sent_on", "once": "once_minor", "month": "month_minor", "consent_date": "consent/given_on"}
 
 
@@ -103,9 +127,47 @@ async def post_quotes(request: web.Request) -> web.Response:
     asked = keys.Asked(_all_told(keyed, body), idempotency_key(request, "/idempotency_key"), digest_of(raw))
     async with doors(request).book.writing() as w:
         answer, replayed = await keys.take_quotes(w, keyed.key.id, queue, asked, refusing)
+        issued = await _issued(w, body.quotes, answer)
+    for place, quote_id in issued.items():
+        became = await issuing.send(doors(request).book, quote_id)
+        answer[place] |= {"offer": quote_id, "sent": became.sent, "unsent_reason": became.reason}
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     return web.Response(body=msgspec.json.encode({"quotes": answer}), status=200 if replayed else 201,
                         content_type="application/json", headers=headers)
+
+
+async def _issued(w: Writing, wanted: Sequence[KeyedQuote], answer: Sequence[dict[str, Any]]) -> dict[int, int]:
+    """The offers made of the quotes that are to be issued, by the quote's place. Raises ManyInvalid with pointers into
+    the body, Conflict."""
+    made = {}
+    for place, (one, became) in enumerate(zip(wanted, answer, strict=True)):
+        if one.issue:
+            try:
+                made[place] = (await issuing.issue(w, became["quote"], Wish(one.terms, one.fields))).id
+            except Invalid as error:
+                faults = error.faults if isinstance(error, ManyInvalid) else [error]
+                raise ManyInvalid([_placed(fault, place) for fault in faults]) from error
+    return made
+
+
+def _placed(fault: Invalid, place: int) -> Invalid:
+    pointer = fault.pointer or ""
+    return Invalid(fault.sentence, pointer=pointer if pointer.startswith("/campaign") else f"/quotes/{place}{pointer}",
+                   **fault.values)
+
+
+@routes.post(r"/v1/quotes/{id:\d{1,19}}/pdf")
+async def post_document(request: web.Request) -> web.Response:
+    """The PDF a quote from elsewhere came with, as the body."""
+    keyed = await authorised(request, Scope.quotes)
+    if request.content_type != "application/pdf":
+        raise UnknownType("Send the document as application/pdf.")
+    content = await read_bytes(request, DOCUMENT_BYTES, seconds=DOCUMENT_SECONDS)
+    quote_id = row_id(request, NotFound("There is no such quote."))
+    async with doors(request).book.writing() as w:
+        quote = await issuing.keep_document(w, keyed.campaign.id, quote_id, content)
+    answer = DocumentKept(quote.id, (quote.foreign_pdf_sha256 or b"").hex())
+    return web.Response(body=msgspec.json.encode(answer), status=201, content_type="application/json")
 
 
 def _all_told(keyed: Keyed, body: QuotesBody) -> list[Told]:

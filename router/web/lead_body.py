@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from router.model.errors import Invalid
-from router.model.forms import plain, plain_lines, read_answers
+from router.model.forms import FIELDS, plain, plain_lines, read_answers
 from router.model.intake import Agreed, Wanted, Work
 from router.model.leads import Intent
 from router.model.phone import e164
@@ -250,10 +250,6 @@ def understood(
         key=key,
         request_sha256=digest,
     )
-
-
-FIELDS = "fields"
-"""The vault's purpose for secret answers at rest."""
 
 
 def sealed(vault: Vault, answers: Mapping[str, str]) -> bytes | None:

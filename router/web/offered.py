@@ -9,7 +9,7 @@ from router.actions.inviting import amount
 from router.model.campaigns import Campaign
 from router.model.errors import Invalid
 from router.model.phone import international, masked
-from router.model.quotes import Quote
+from router.model.quotes import Quote, QuoteState
 from router.model.signings import CONSENTS, SIGNED, DeclineReason, Signing, SigningState
 from router.wording import Wording, clock, moment
 
@@ -47,9 +47,12 @@ def canonical_of(quote: Quote) -> dict[str, Any]:
         "validity": next((line for line in reversed(lines) if line["kind"] == "customer"), {"label": "", "value": ""}),
         "company": [line for line in lines if line["kind"] == "company"],
         "customer": [line for line in lines if line["kind"] == "customer"],
+        "answers": [line for line in lines if line["kind"] == "field"],
         "lines": [line for line in lines if line["kind"] == "line"],
         "sums": [line for line in lines if line["kind"] in ("tax", "total")],
         "terms": [line for line in lines if line["kind"] == "term"],
+        "form": [line for line in lines if line["kind"] == "form"],
+        "also": [line for line in lines if line["kind"] == "also"],
     }
 
 
@@ -78,7 +81,8 @@ def page(
         errors={at: wording.say(error.sentence, locale, **error.values) for at, error in (errors or {}).items()},
         typed=(form or {}).get("name", ""), consents=_consents(wording, opened, form or {}), note=note,
         reasons=[(reason.value, wording.say(text, locale)) for reason, text in REASONS.items()],
-        why=signing.state.value, sealed=signing.sealed_sha256 is not None, name=signing.name_typed,
+        why="superseded" if quote.state is QuoteState.superseded else signing.state.value,
+        sealed=signing.sealed_sha256 is not None, name=signing.name_typed,
         fingerprint=_grouped((quote.canonical_sha256 or b"").hex()), **_times(opened, now),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from router.web.api import KeyedLead, LeadState, LeadTaken
 from router.web.doors import doors
-from router.web.elsewhere import QuotesBody, QuotesTaken
+from router.web.elsewhere import DocumentKept, QuotesBody, QuotesTaken
 from router.web.lead_body import LeadBody
 from router.wording import negotiate
 
@@ -48,7 +48,8 @@ class WidgetTaken(msgspec.Struct):
 
 _FAULTS: Mapping[int, str] = {
     400: "The body cannot be read.", 401: "No key, or an unknown one.", 403: "The key may not do this.",
-    404: "There is no such lead.", 413: "The body is too large.", 415: "The body is not of a type this door reads.",
+    404: "There is no such thing.", 409: "It has moved on.", 413: "The body is too large.",
+    415: "The body is not of a type this door reads.",
     422: "A field is wrong; its pointer says which.", 429: "Too often; Retry-After says when.",
     503: "Try again in a moment.",
 }
@@ -56,7 +57,8 @@ _FAULTS: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a program can ask for. `scope` is what its key must be allowed; "" needs none."""
+    """One thing a program can ask for. `scope` is what its key must be allowed; "" needs none. `document` is the media
+    type of a body that is no JSON."""
 
     method: str
     path: str
@@ -68,6 +70,7 @@ class Operation:
     scope: str = ""
     faults: Sequence[int] = ()
     keyed: bool = False
+    document: str = ""
 
 
 OPERATIONS = (
@@ -80,8 +83,14 @@ OPERATIONS = (
         scope="leads:read", faults=(401, 403, 404),
     ),
     Operation(
-        "post", "/v1/quotes", "postQuotes", "Send quotes that were made elsewhere, with their persons' consent.",
+        "post", "/v1/quotes", "postQuotes",
+        "Send quotes that were made elsewhere, with their persons' consent; or have offers made of them.",
         QuotesTaken, 201, body=QuotesBody, scope="quotes:write", faults=(400, 401, 403, 413, 415, 422, 503), keyed=True,
+    ),
+    Operation(
+        "post", "/v1/quotes/{id}/pdf", "postQuoteDocument", "Send the PDF a quote of yours came with, as the body.",
+        DocumentKept, 201, document="application/pdf", scope="quotes:write",
+        faults=(401, 403, 404, 409, 413, 415, 422, 503),
     ),
     Operation(
         "post", "/v1/leads", "postLead", "Send a lead from a landing page, with the page's public key.", WidgetTaken,
@@ -115,6 +124,8 @@ def _described(one: Operation) -> dict[str, Any]:
     }
     if one.body is not None:
         described["requestBody"] = {"required": True, "content": _json(one.body.__name__)}
+    if one.document:
+        described["requestBody"] = {"required": True, "content": {one.document: {}}}
     return described
 
 

@@ -11,12 +11,12 @@ from aiohttp import web
 from babel.dates import format_date
 
 from router.actions import planning
-from router.actions.foreseeing import play
 from router.book import Reading
 from router.model import planned_pictures
 from router.model.agents import Role
 from router.model.campaigns import Campaign
 from router.model.errors import Invalid
+from router.model.foreseeing import play
 from router.model.planned_pictures import wall
 from router.model.planning import OCCUPANCY, Block, Forecast, Hour, forecast
 from router.store import planning as store
@@ -37,7 +37,7 @@ KEPT = timedelta(minutes=2)
 SEED = 1
 NAMED = 12
 """Persons named of each rule at most."""
-OURS = ("holds", "rests", "nurture", "unstaffed", "talked_in_vain")
+OURS = ("holds", "rests", "nurture", "unstaffed", "budget", "talked_in_vain")
 """What is in somebody's way that is no rule of the guard."""
 
 

@@ -36,6 +36,7 @@ def _line(form: Mapping[str, str], place: int, number: int) -> Line:
         unit_minor=_hundredths(field("unit_minor"), f"/lines/{number}/unit_minor"),
         tax_bp=_hundredths(field("tax_bp"), f"/lines/{number}/tax_bp"),
         period=Period(field("period")),
+        product=field("product")[:64],
     )
 
 

@@ -31,6 +31,7 @@ from router.web import (
     people,
     plan,
     promised,
+    quoted,
     receipts,
     rules,
     short_links,
@@ -48,8 +49,8 @@ from router.web.doors import DOORS, Doors
 from router.web.parsing import WEBHOOK_BYTES
 
 _MODULES = (
-    leads, widget, availability, forms, status, promised, chat, video, login, desk, wallboard, streams, signing, verify,
-    hooks,
+    leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
+    signing, verify, hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,

@@ -133,7 +133,7 @@ async def landing(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         opened = await _whole(r, await signings.by_link(r.session, hash_token(token), r.now))
     if opened is None:
-        return await _gone(request)
+        return await _not_opened(request, token)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
     return _html(doors(request).wording.page("sign/landing.html", locale, company=company, token=token))
 
@@ -145,7 +145,7 @@ async def open_offer(request: web.Request) -> web.Response:
     async with doors(request).book.writing() as w:
         result = await signing.open_link(w, request.match_info["token"], _visitor(request))
     if result is None:
-        return await _gone(request)
+        return await _not_opened(request, request.match_info["token"])
     response = _see_other("/q/-")
     response.set_cookie(
         _cookie_name(request), result[1], max_age=int(SESSION_LIFE.total_seconds()), path="/", httponly=True,
@@ -221,6 +221,16 @@ async def _whole(r: Reading | Writing, found: Signing | None) -> Opened | None:
     quote = await r.session.get(Quote, found.quote_id)
     campaign = await r.session.get(Campaign, found.campaign_id)
     return None if quote is None or campaign is None else Opened(found, quote, campaign)
+
+
+async def _not_opened(request: web.Request, token: str) -> web.Response:
+    """Who holds the link of an offer that was replaced is told so; to everybody else all links look alike."""
+    async with doors(request).book.reading() as r:
+        opened = await _whole(r, await signings.replaced(r.session, hash_token(token)))
+    if opened is None:
+        return await _gone(request)
+    company, locale = offered.company_of(opened.campaign), opened.quote.locale
+    return _html(doors(request).wording.page("sign/replaced.html", locale, company=company), status=410)
 
 
 async def _gone(request: web.Request) -> web.Response:

@@ -1,15 +1,16 @@
 """The wallboard: the line, the team, what waits and the landing pages, readable from across the room; and what a
 supervisor does from it."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
-from router.actions import presence, protecting, supervising, wrapping
+from router.actions import presence, protecting, quoting, supervising, wrapping
 from router.book import Reading, Writing
 from router.model.agents import Role, Wish
 from router.model.budgets import LEG_COST
-from router.model.errors import Invalid, NotFound
+from router.model.errors import HouseError, Invalid, NotFound
 from router.model.phone import unbroken
 from router.model.protection import PREFIX_DIGITS
 from router.store import protection, screens, supervision
@@ -19,6 +20,7 @@ from router.web.gate import Signed, page, require
 from router.web.parsing import row_id
 
 routes = web.RouteTableDef()
+NO_QUOTE = "There is no such quote."
 
 REGIONS = ("line", "attention", "figures", "team", "waiting", "house", "sites")
 WISHES = (Wish.ready, Wish.paused, Wish.off)
@@ -63,6 +65,10 @@ async def _act(request: web.Request, action: Callable[[Writing, Signed], Awaitab
     signed, house = await require(request, Role.supervisor), doors(request)
     async with house.book.writing() as w:
         await action(w, signed)
+    return await _now(house, signed)
+
+
+async def _now(house: Doors, signed: Signed) -> web.Response:
     async with house.book.reading() as r:
         parts = await look(house, r, signed.agent.locale)
     return web.Response(text=partials(parts), content_type="text/html")
@@ -118,6 +124,24 @@ async def set_state(request: web.Request) -> web.Response:
 async def answer_help(request: web.Request) -> web.Response:
     agent_id = row_id(request, NotFound("There is no such agent."))
     return await _act(request, lambda w, signed: supervising.answer_help(w, agent_id, signed.agent.id))
+
+
+@routes.post(r"/wallboard/quotes/{id:\d{1,19}}/approve")
+async def approve(request: web.Request) -> web.Response:
+    """Lets an offer be sent, and sends it; where that cannot be just now its agent does so later."""
+    quote_id = row_id(request, NotFound(NO_QUOTE))
+    signed, house = await require(request, Role.supervisor), doors(request)
+    async with house.book.writing() as w:
+        await quoting.approve(w, quote_id=quote_id, agent_id=signed.agent.id)
+    with contextlib.suppress(HouseError):
+        await quoting.send_offer(house.book, quote_id, signed.agent.id)
+    return await _now(house, signed)
+
+
+@routes.post(r"/wallboard/quotes/{id:\d{1,19}}/refuse")
+async def refuse(request: web.Request) -> web.Response:
+    quote_id = row_id(request, NotFound(NO_QUOTE))
+    return await _act(request, lambda w, signed: quoting.refuse(w, quote_id=quote_id, agent_id=signed.agent.id))
 
 
 def _agent(given: str) -> int:

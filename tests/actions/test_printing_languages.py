@@ -3,7 +3,7 @@
 import pytest
 
 from router import printing
-from router.actions.quoting import Speaker
+from router.actions.offering import Speaker
 from router.model.offers import canonical
 from router.wording import LOCALES
 from tests.model.test_offers import OFFER

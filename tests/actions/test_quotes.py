@@ -14,7 +14,7 @@ from router.model import offers
 from router.model.agents import Role
 from router.model.alarms import Alarm, AlarmState
 from router.model.deliveries import Delivery
-from router.model.errors import Conflict, Forbidden, Invalid, NotAllowedNow, NotFound
+from router.model.errors import Conflict, Forbidden, Invalid, ManyInvalid, NotAllowedNow, NotFound
 from router.model.facts import Fact
 from router.model.money import Line
 from router.model.quotes import Quote, QuoteState
@@ -123,8 +123,11 @@ async def test_a_company_that_does_not_say_who_it_is_cannot_send_an_offer(book: 
     sale = await closing.drafted(book)
     async with book.writing() as w:
         await w.session.execute(text('update campaigns set company = \'{"name": "Luz Clara SL"}\''))
-    with pytest.raises(Conflict, match="address, phone"):
+    with pytest.raises(ManyInvalid) as refused:
         await quoting.send_offer(book, sale.quote_id, sale.agent_id)
+    missing = ("tax_id", "address", "phone", "email", "privacy_url")
+    assert {fault.pointer for fault in refused.value.faults} == {f"/campaign/company/{one}" for one in missing}
+    assert await count(book, Signing) == 0
 
 
 async def test_a_number_that_may_not_be_texted_leaves_the_quote_a_draft(book: Book) -> None:

@@ -27,7 +27,7 @@ def test_a_moment_lies_in_one_part_of_the_day(at: str, band: str) -> None:
 
 
 def test_windows_are_cut_where_a_part_of_the_day_ends() -> None:
-    assert [(at.astimezone(ZoneInfo(ZONE)).hour, band) for at, band in pieces(BOTH, ZONE)][:6] == [
+    assert [(at.astimezone(ZoneInfo(ZONE)).hour, band) for at, band in list(pieces(BOTH, ZONE))[:6]] == [
         (10, "09-11"), (11, "11-13"), (13, "13-16"), (16, "16-18"), (18, "18-20"), (10, "09-11"),
     ]  # fmt: skip
 

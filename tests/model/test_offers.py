@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from router.actions.quoting import Speaker
+from router.actions.offering import Speaker
 from router.model.errors import Invalid
 from router.model.money import Line, Period
 from router.model.offers import Offer, canonical, digest, readable
@@ -27,7 +27,9 @@ def test_an_offer_says_who_what_how_much_until_when_and_when_one_is_bound(locale
         assert word in said
     assert [line["label"] for line in lines if line["kind"] == "line"] == ["Fibra", "Alta", "Descuento"]
     assert len([line for line in lines if line["kind"] == "total"]) == 2
-    assert len([line for line in lines if line["kind"] == "term"]) == 4
+    said_in_terms = {line["item"] for line in lines if line["kind"] == "term"}
+    assert {"bound", "withdrawal", "withdrawal_form", "language", "signature", "reference"} == said_in_terms
+    assert lines[-1]["item"] == "form.delete"
 
 
 def plain(text: str) -> str:

@@ -53,6 +53,17 @@ countries = ["ES", "US"]
   address = "Calle Mayor 1, 28013 Madrid"
   phone = "+12025550100"
   email = "hola@luzclara.example"
+  tax_id = "B00000000"
+  privacy_url = "https://luzclara.example/privacidad"
+
+  [campaigns.terms]
+  months = 0
+  starts_in_days = 14
+  return_cost = "nothing"
+  payment = {{ es = "Domiciliación bancaria." }}
+  renewal = {{ es = "Continúa mes a mes." }}
+  guarantee = {{ es = "Tres años." }}
+  complaints = {{ es = "Por teléfono." }}
 
   [[campaigns.queues]]
   key = "ventas"

@@ -13,14 +13,16 @@ import pytest
 from sqlalchemy import text
 
 from router.actions import planning
-from router.actions.foreseeing import play
 from router.book import Book
-from router.model.planning import Ahead, Contacted, by_hour, drawn, edges, forecast, lots_of
+from router.model.foreseeing import play
+from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, edges, forecast, lots_of
 from router.model.tasks import Disposition
 from router.store.planning import campaigns
 from tests import making
 from tests.conftest import MONDAY_NOON, Clock
-from tests.stories.virtual_house import VirtualHouse, quotes
+from tests.mailing import catching
+from tests.outside import RecordingCarrier
+from tests.stories.virtual_house import Post, VirtualHouse, quotes
 
 MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "8"))
 DAYS = 14
@@ -38,7 +40,7 @@ async def a_house(book: Book, many: int, **campaign: Any) -> Ahead:
         queue = await making.queue(w, brand, handle_seconds=420)
         await quotes(w, brand, queue, many, spread=timedelta(days=4))
     async with book.reading() as r:
-        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session))
+        return await planning.read(r.session, r.now, DAYS, await campaigns(r.session), can_mail=book.can_mail)
 
 
 def differing(ahead: Ahead, planned: Sequence[Contacted], seen: Sequence[Contacted]) -> list[Any]:
@@ -49,6 +51,23 @@ def differing(ahead: Ahead, planned: Sequence[Contacted], seen: Sequence[Contact
         (f"{start:%a %d %H:%M}", what, one[what], other[what])
         for start, one, other in pairs for what in WHAT if one[what] != other[what]
     ]
+
+
+def outside(ahead: Ahead, plan: Forecast, seen: Sequence[Contacted], plays: int) -> list[Any]:
+    """The hours, and the kinds in all, in which what happened lies outside the counting error of what was planned."""
+    starts = edges(ahead.now, ahead.until, ahead.zone)
+    counted = by_hour(seen, starts)
+    found = [
+        (f"{hour.start:%a %d %H:%M}", what, getattr(hour, name), here[what])
+        for hour, here in zip(plan.hours, counted, strict=True) for what, name in WHAT.items()
+        if not getattr(hour, name).agrees(here[what], plays)
+    ]
+    for what, name in WHAT.items():
+        total, spread = plan.total(name), sum(getattr(hour, name).spread ** 2 for hour in plan.hours)
+        made = sum(here[what] for here in counted)
+        if abs(made - total) > 4 * max(spread, total, 1.0) ** 0.5:
+            found.append(("in all", what, total, made))
+    return found
 
 
 async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_contact(book: Book, clock: Clock) -> None:
@@ -87,6 +106,50 @@ async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: 
 _ANNOUNCED = text("select count(*) from steps where announcement_id is not null and state = 'planned'")
 
 
+async def test_mails_leave_the_house_as_planned_to_the_last_one(book: Book, clock: Clock) -> None:
+    """Texts and mails are counted where they arrive: at the carrier, and at a mail server."""
+    book.can_mail = True
+    ahead = await a_house(book, max(4, MANY // 4), mail_from="hola@luz.example")
+    certain = {Disposition.no_answer: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    async with catching() as server:
+        house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer, Post(server, RecordingCarrier()))
+        await house.live(ahead.until)
+        assert sum(what == "mail" for _, what in house.left) == len(server.caught()) >= len(ahead.quotes)
+    arrived = [Contacted(at, what, 0) for at, what in house.left]
+    seen = [*arrived, *(one for one in await house.contacts() if one.what == "call")]
+    assert differing(ahead, planned.contacts, seen) == []
+    assert {one.what for one in planned.contacts} == {"call", "text", "mail"}
+
+
+async def test_a_plan_made_in_the_middle_knows_who_is_at_which_step(book: Book, clock: Clock) -> None:
+    book.can_mail = True
+    first = await a_house(book, 4, mail_from="hola@luz.example")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.voicemail_left)
+    await house.live(first.now + timedelta(days=5))
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, DAYS - 5, await campaigns(r.session), can_mail=True)
+    assert ahead.enrolments
+    certain = {Disposition.voicemail_left: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert len(seen) > 4
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_what_the_days_money_does_not_allow_waits_in_the_plan_and_after(book: Book, clock: Clock) -> None:
+    """Three texts and a call cost as much as the campaign may spend a day."""
+    ahead = await a_house(book, 5, daily_spend_cap=25)
+    certain = {Disposition.busy: 1.0}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    house = VirtualHouse(book, clock, lambda *_: Disposition.busy)
+    await house.live(ahead.until)
+    seen = await house.contacts()
+    assert differing(ahead, planned.contacts, seen) == []
+    assert "budget" in {one.rule for one in planned.blocks}
+
+
 async def test_whoever_said_no_is_left_alone_when_his_offer_has_expired_too_in_the_plan_and_after(
     book: Book, clock: Clock
 ) -> None:
@@ -117,15 +180,4 @@ async def test_the_fortnight_is_as_planned_hour_by_hour_within_counting_error(
     await house.live(ahead.until)
     seen = await house.contacts()
     assert differing(ahead, play(ahead, lots).contacts, seen) == []
-    starts = edges(ahead.now, ahead.until, ahead.zone)
-    counted = by_hour(seen, starts)
-    outside = [
-        (f"{hour.start:%a %d %H:%M}", what, getattr(hour, name), here[what])
-        for hour, here in zip(plan.hours, counted, strict=True) for what, name in WHAT.items()
-        if not getattr(hour, name).agrees(here[what], PLAYS)
-    ]
-    assert outside == []
-    for what, name in WHAT.items():
-        total, spread = plan.total(name), sum(getattr(hour, name).spread ** 2 for hour in plan.hours)
-        made = sum(here[what] for here in counted)
-        assert abs(made - total) <= 4 * max(spread, total, 1.0) ** 0.5, name
+    assert outside(ahead, plan, seen, PLAYS) == []

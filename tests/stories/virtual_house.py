@@ -1,5 +1,5 @@
 """A house whose days pass in seconds: the real alarms and verbs on the real database, by a clock that jumps to whatever
-is due next. Calls are taken at once and end as the lots say; nothing leaves the house."""
+is due next. Calls are taken at once and end as the lots say; with a courier texts and mails leave the house."""
 
 import heapq
 from collections.abc import Callable
@@ -10,15 +10,17 @@ from sqlalchemy import text
 
 from router.actions import guarding, signing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
-from router.actions.timing import ANSWERED
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
+from router.courier import Courier
 from router.model.base import vouched
 from router.model.best_time import Caller
+from router.model.budgets import LEG_COST
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.guard import Purpose
+from router.model.outcomes import ANSWERED
 from router.model.planning import UNANSWERED_SECONDS, Contacted
 from router.model.protection import kind_of
 from router.model.quotes import Quote, QuoteState
@@ -26,9 +28,11 @@ from router.model.signings import Signing, SigningState
 from router.model.tasks import Disposition, Task, TaskState
 from router.model.vault import hash_token
 from router.model.zones import ZoneSource
-from router.store import alarms, cadences
+from router.store import alarms, budgets, cadences
 from tests import making
 from tests.conftest import Clock
+from tests.mailing import Server
+from tests.outside import RecordingCarrier, RecordingTrust
 
 CITIES = ("202", "212", "213", "305", "312", "415", "512", "617", "702", "818")
 
@@ -48,7 +52,7 @@ async def quotes(w: Writing, brand: Campaign, queue: Queue, many: int, *, spread
     now = w.now
     for number in range(many):
         w.now = now - spread * (number / many)
-        lead = await making.lead(w, queue, phone(number))
+        lead = await making.lead(w, queue, phone(number), claims={"email": f"customer{number}@example.com"})
         person = vouched(await w.session.get(Contact, lead.contact_id))
         person.zone, person.zone_source = "Europe/Madrid", ZoneSource.stated
         await making.task(w, queue, lead, state=TaskState.closed, disposition=Disposition.quote_sent)
@@ -79,6 +83,7 @@ _NEXT = text(
     from alarms where state = 'pending'
     """
 )
+_WRITTEN = text("select exists (select from deliveries where state = 'pending')")
 _STEP = text(
     """
     select c.key, s.n, s.tries from steps s join enrolments e on e.id = s.enrolment_id
@@ -92,14 +97,29 @@ _MADE = text(
 )
 
 
+@dataclass(frozen=True)
+class Post:
+    """A mail server that catches everything, and a carrier that writes down what it was asked to send."""
+
+    server: Server
+    carrier: RecordingCarrier
+
+    def counts(self) -> dict[str, int]:
+        """What has left by now."""
+        return {"text": len(self.carrier.of("send_message")), "mail": len(self.server.caught())}
+
+
 @dataclass
 class VirtualHouse:
-    """`outcome` decides how calls end."""
+    """`outcome` decides how calls end. With a `post` what is written leaves at once, and is noted in `left`: when, and
+    by which way."""
 
     book: Book
     clock: Clock
     outcome: Outcome
+    post: Post | None = None
     over: list[tuple[datetime, int, Disposition]] = field(default_factory=list)
+    left: list[tuple[datetime, str]] = field(default_factory=list)
 
     async def live(self, until: datetime) -> None:
         """Until then (aware)."""
@@ -115,10 +135,25 @@ class VirtualHouse:
             self.clock.now = max(self.clock.now, at)
             if due is not None and due <= self.clock.now:
                 await ringing.sweep()
+            await self._send()
             while self.over and self.over[0][0] <= self.clock.now:
                 _, task_id, outcome = heapq.heappop(self.over)
                 await self._ends(task_id, outcome)
         self.clock.now = until
+
+    async def _send(self) -> None:
+        if self.post is None or not await self._written():
+            return
+        before = self.post.counts()
+        await Courier(
+            self.book, self.post.carrier, RecordingTrust(), "virtual", mail=self.post.server.mail
+        ).sweep()
+        for what, count in self.post.counts().items():
+            self.left += [(self.clock.now, what)] * (count - before[what])
+
+    async def _written(self) -> bool:
+        async with self.book.reading() as r:
+            return bool((await r.session.rows(_WRITTEN))[0][0])
 
     async def _take(self, task_id: int) -> None:
         """The call is taken by somebody at once, and dialled."""
@@ -129,18 +164,28 @@ class VirtualHouse:
             contact = vouched(await w.session.get(Contact, task.contact_id))
             campaign = vouched(await w.session.get(Campaign, task.campaign_id))
             queue = vouched(await w.session.get(Queue, task.queue_id))
-            _, verdict = await guarding.permit(
-                w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
-                announced=await cadences.announcement_of(w.session, task),
-            )
+            allowed = await self._may_dial(w, campaign, contact, task)
             kind = kind_of(contact.phone)
             rates = await cadences.rates(w.session, kind.country, str(kind.type))
         outcome, seconds = Disposition.not_permitted, 0
-        if verdict.allowed:
+        if allowed:
             chance = Caller(timing.zone_of(campaign, contact), rates=rates).chance(self.clock.now)
             outcome = self.outcome(contact.id, key, n, tries, chance)
             seconds = queue.handle_seconds if ANSWERED.get(outcome) else UNANSWERED_SECONDS
         heapq.heappush(self.over, (self.clock.now + timedelta(seconds=seconds), task_id, outcome))
+
+    async def _may_dial(self, w: Writing, campaign: Campaign, contact: Contact, task: Task) -> bool:
+        """As `router.actions.calling` asks: money first, then the guard."""
+        scopes = await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=task.lead_id, at=w.now)
+        if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
+            return False
+        _, verdict = await guarding.permit(
+            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
+            announced=await cadences.announcement_of(w.session, task),
+        )
+        if verdict.allowed:
+            w.spend(LEG_COST, scopes)
+        return verdict.allowed
 
     async def _ends(self, task_id: int, outcome: Disposition) -> None:
         async with self.book.writing() as w:

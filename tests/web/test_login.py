@@ -170,7 +170,9 @@ CHANGING = ["/logout", "/desk/state", "/desk/reservations/1/accept", "/desk/rese
             "/wallboard/agents/1/state", "/wallboard/agents/1/help", "/desk/calls/1/consult", "/desk/calls/1/complete",
             "/desk/calls/1/takeback", "/desk/consultations/1/leave", "/desk/tasks/1/promise", "/desk/promises/1/move",
             "/desk/promises/1/cancel", "/people/1/absences", "/people/absences/1/delete", "/people/promises/1/owner",
-            "/people/1/disable", "/desk/line", "/desk/tasks/1/never", "/desk/quotes/1/snooze", "/desk/quotes/1/wake"]
+            "/people/1/disable", "/desk/line", "/desk/tasks/1/never", "/desk/quotes/1/snooze", "/desk/quotes/1/wake",
+            "/desk/tasks/1/look", "/desk/quotes/1/send", "/desk/quotes/1/again", "/desk/quotes/1/mail",
+            "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse"]
 
 
 async def test_every_changing_door_is_in_the_list_above(house: House) -> None:

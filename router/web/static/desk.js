@@ -113,25 +113,43 @@
     place.textContent = sentence;
     place.hidden = !sentence;
   };
+  // The field an error is about: of a line, of the terms, or one of the form's own.
+  const meant = (target, pointer) => {
+    const [, place, name] = /^\/lines\/(\d+)\/(\w+)$/.exec(pointer) ?? [];
+    if (name) return written()[place]?.querySelector(`[name^="${CSS.escape(name)}."]`);
+    const [, field] = /^\/(?:terms\/)?(\w+)$/.exec(pointer) ?? [];
+    return field && target.closest("form")?.querySelector(`[name="${CSS.escape(field)}"]`);
+  };
   document.addEventListener("htmx:before:request", ({ target }) => {
+    if (target.id === "quote-look") return;
     show(target, "");
     for (const wrong of target.closest("form")?.querySelectorAll("[aria-invalid]") ?? []) wrong.removeAttribute("aria-invalid");
   });
   document.addEventListener("htmx:response:error", ({ target, detail: { ctx } }) => {
+    if (target.id === "quote-look") return;
     if (ctx.response.status === 401 && !target.hasAttribute("hx-sse:connect")) location.assign("/login");
     let problem = {};
     try { problem = JSON.parse(ctx.text); } catch { /* not ours, e.g. a proxy's page */ }
-    show(target, problem.detail ?? words.unsent);
-    const [, place, name] = /^\/lines\/(\d+)\/(\w+)$/.exec(problem.errors?.[0]?.pointer) ?? [];
-    const wrong = name && written()[place]?.querySelector(`[name^="${CSS.escape(name)}."]`);
-    if (wrong) { wrong.setAttribute("aria-invalid", "true"); wrong.focus(); }
+    const faults = problem.errors ?? [];
+    show(target, faults.length > 1 ? faults.map((each) => each.detail).join("\n") : problem.detail ?? words.unsent);
+    const wrong = faults.map((each) => meant(target, each.pointer)).filter(Boolean);
+    for (const each of wrong) {
+      each.setAttribute("aria-invalid", "true");
+      const folded = each.closest("details");
+      if (folded) folded.open = true;
+    }
+    wrong[0]?.focus();
   });
-  document.addEventListener("htmx:error", ({ target }) => show(target, words.unsent));
+  document.addEventListener("htmx:error", ({ target }) => { if (target.id !== "quote-look") show(target, words.unsent); });
 
   // -- the quote form: it belongs to who writes in it -------------------------------------------------------------------
   let dirty = false, held = null, sending = false;
   const form = () => document.getElementById("quote-form");
-  document.addEventListener("input", (event) => { if (event.target.closest("#quote-form")) dirty = true; });
+  document.addEventListener("input", (event) => {
+    if (!event.target.closest("#quote-form")) return;
+    dirty = true;
+    event.target.removeAttribute("aria-invalid");
+  });
   document.addEventListener("htmx:before:request", ({ target }) => { if (target.id === "quote-form") sending = true; });
   document.addEventListener("htmx:finally:request", ({ target, detail: { ctx } }) => {
     if (target.id !== "quote-form") return;
@@ -237,21 +255,70 @@
       held = null;
     }
   });
+  const point = document.documentElement.lang === "en" ? "." : ",";
+  const fill = (line, said) => {
+    for (const [name, value] of Object.entries(said)) line.querySelector(`[name^="${name}."]`).value = value;
+  };
+  const decimal = (hundredths, places) => (places ? (hundredths / 100).toFixed(places) : String(hundredths / 100)).replace(".", point);
+  const changed = () => { dirty = true; total(); form().dispatchEvent(new Event("quoted")); };
+  const emptyLine = () => [...form().querySelectorAll(".line")].find((line) => !line.querySelector('[name^="label."]').value) ?? addLine();
+  const choose = (line, choice) => fill(line, {
+    product: choice.dataset.key, label: choice.dataset.label, unit_minor: decimal(choice.dataset.price, 2),
+    tax_bp: decimal(choice.dataset.tax, 0), period: choice.dataset.period,
+  });
   document.addEventListener("change", (event) => {
     const choice = event.target.closest("[data-products]")?.selectedOptions[0];
     if (!choice?.dataset.label) return;
-    const free = [...form().querySelectorAll(".line")].find((line) => !line.querySelector('[name^="label."]').value) ?? addLine();
+    const free = emptyLine();
     event.target.value = "";
     if (!free) return;
-    const put = (name, value) => { free.querySelector(`[name^="${name}."]`).value = value; };
-    const point = document.documentElement.lang === "en" ? "." : ",";
-    put("label", choice.dataset.label);
-    put("unit_minor", (choice.dataset.price / 100).toFixed(2).replace(".", point));
-    put("tax_bp", String(choice.dataset.tax / 100).replace(".", point));
-    put("period", choice.dataset.period);
+    choose(free, choice);
     free.querySelector('[name^="quantity."]').focus();
-    dirty = true;
-    total();
+    changed();
+  });
+  document.addEventListener("click", (event) => {
+    const suggested = event.target.closest("[data-suggest]");
+    const choice = suggested && document.querySelector(`#product option[data-key="${CSS.escape(suggested.dataset.suggest)}"]`);
+    if (!choice) return;
+    const other = suggested.dataset.instead;
+    const sells = (line) => line.querySelector('[name^="product."]').value === other;
+    const place = (other && [...form().querySelectorAll(".line")].find(sells)) || emptyLine();
+    if (!place) return;
+    choose(place, choice);
+    changed();
+  });
+  // A revision is the same form, filled with what the version before says.
+  const revising = (number) => {
+    const said = form().querySelector("[data-revising]");
+    said.hidden = !number;
+    if (number) said.querySelector("span").textContent = said.querySelector("span").textContent.replace("…", number);
+  };
+  document.addEventListener("click", (event) => {
+    const asked = event.target.closest("[data-revise]");
+    if (!asked || !form()) return;
+    const said = JSON.parse(asked.dataset.revise);
+    form().closest("details").open = true;
+    for (const line of [...form().querySelectorAll(".line")].slice(1)) line.remove();
+    said.lines.forEach((one, at) => {
+      const line = at ? addLine() : form().querySelector(".line");
+      if (line) fill(line, {
+        product: one.product ?? "", label: one.label, quantity: one.quantity, unit_minor: decimal(one.unit_minor, 2),
+        tax_bp: decimal(one.tax_bp, 0), period: one.period,
+      });
+    });
+    const of = (name) => form().querySelector(`[name="${name}"]`);
+    of("customer").value = said.customer;
+    for (const name of ["months", "starts_in_days", "return_cost"]) if (said.terms[name] !== undefined) of(name).value = said.terms[name];
+    if (said.terms.express !== undefined) of("express").checked = said.terms.express;
+    of("revises").value = said.id;
+    revising(said.number);
+    changed();
+    form().querySelector('[name^="label."]').focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-new-quote]")) return;
+    form().querySelector('[name="revises"]').value = "";
+    revising("");
   });
 
   // The same rule as the house's: tax once per rate and period, rounded half away from zero. What counts is the answer's.
