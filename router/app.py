@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,13 +29,17 @@ from integrations.phonebox import Phonebox
 from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
+from integrations.trust.authority import locked_key, opened_key
+from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
 from router import failpoints, logs
 from router import plan as planned
 from router import replay as replaying
 from router.actions import (
     admitting,
     announcing,
+    archiving,
     calling,
+    certifying,
     configuring,
     consulting,
     covering,
@@ -80,11 +85,11 @@ from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Mail, OutsideError, Party
+from router.ports import LeadSource, Mail, OutsideError, Party, Refused, TrustProvider
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
-from router.store import configuration, sessions
+from router.store import authority, configuration, sessions
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -134,6 +139,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     nurturing.MISSED_TEXT: stepping.missed_text,
     signing.EXPIRE: signing.expire,
     inviting.COPY: inviting.copy,
+    archiving.STAMP: archiving.stamp,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,
     listing.LISTS_WAKE: listing.wake,
@@ -253,10 +259,11 @@ async def service(
         mail = mail_server(settings.smtp_url, public_url)
         if mail is not None:
             stack.push_async_callback(mail.close)
-        trust = EmbeddedTrust()
+        trust = await asyncio.to_thread(trust_of, settings)
         await trust.start()
         stack.push_async_callback(trust.stop)
         root = await sealing.ensure_authority(book, trust, settings.company)
+        await sealing.ensure_jobs(book, trust)
         # A lost ring costs nothing, nor does a lost count of the public doors.
         quick = make_engine(database_url, connections=3, limits=FOR_ROUNDS)
         stack.push_async_callback(quick.dispose)
@@ -277,6 +284,63 @@ async def service(
         yield book
 
 
+def alarms_of(trust: TrustProvider) -> Mapping[str, Handler | Late]:
+    """All alarms, those that ask the trust provider among them."""
+
+    async def keep_up(w: Writing, recurring_id: int) -> None:
+        await certifying.keep_up(w, trust)
+
+    archive = partial(archiving.order_due, outside=trust.outside_time)
+    return {**ALARMS, certifying.KEEP_UP: keep_up, archiving.ARCHIVE: archive}
+
+
+def trust_of(settings: Settings) -> EmbeddedTrust:
+    """The trust provider with what is used in place of, or beside, the house's own authority. Raises WrongSetting."""
+    time, own = None, None
+    if settings.tsa_mode != "embedded":
+        if not settings.tsa_urls or settings.tsa_roots is None:
+            raise WrongSetting(
+                "HABLEMOS_TSA_URLS and HABLEMOS_TSA_ROOTS should name timestamp authorities, and a PEM file with the "
+                "roots their certificates lead to: what nobody can verify is no time"
+            )
+        time = OutsideTime(
+            settings.tsa_urls, _pem("HABLEMOS_TSA_ROOTS", settings.tsa_roots), first=settings.tsa_mode == "external"
+        )
+    own = _own_seal(settings)
+    roots = _pem("HABLEMOS_TSA_ROOTS", settings.tsa_roots) if settings.tsa_roots else b""
+    try:
+        return EmbeddedTrust(time=time, own=own, time_roots=roots)
+    except Refused as refused:
+        raise WrongSetting(f"HABLEMOS_SEAL_PKCS12: {refused}") from refused
+
+
+def _own_seal(settings: Settings) -> OwnSeal | None:
+    if settings.seal_pkcs12 is not None and settings.seal_pkcs11 is not None:
+        raise WrongSetting("HABLEMOS_SEAL_PKCS12 and HABLEMOS_SEAL_PKCS11 are two seals; give one")
+    if settings.seal_pkcs12 is not None:
+        return FileSeal(_content("HABLEMOS_SEAL_PKCS12", settings.seal_pkcs12), settings.seal_passphrase)
+    if settings.seal_pkcs11 is None:
+        return None
+    if settings.seal_chain is None:
+        raise WrongSetting("HABLEMOS_SEAL_CHAIN should be a PEM file with the seal's certificate and its issuers'")
+    key, chain = settings.seal_pkcs11, _pem("HABLEMOS_SEAL_CHAIN", settings.seal_chain)
+    return TokenSeal(module=key.module, token=key.token, label=key.label, chain=chain, pin=key.pin)
+
+
+def _pem(name: str, file: Path) -> bytes:
+    content = _content(name, file)
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise WrongSetting(f"{name}: {file} holds no certificates in PEM form")
+    return content
+
+
+def _content(name: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise WrongSetting(f"{name}: {file}: {error.strerror}") from error
+
+
 def mail_server(url: str | None, public_url: str) -> SmtpMail | None:
     """The house's mail server, if it has one. We greet it by the name we are known by outside."""
     return SmtpMail(url, name=urlsplit(public_url).hostname or "") if url else None
@@ -292,7 +356,7 @@ async def _working(
     lateness, rings = Recent(), Recent()
     courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
     unknowns = Unknowns(book, doors.carrier)
-    alarms, canary = Alarms(book, ALARMS, lateness=lateness), Canary(book)
+    alarms, canary = Alarms(book, alarms_of(doors.trust), lateness=lateness), Canary(book)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
     importer = Importer(book)
     reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
@@ -561,8 +625,12 @@ async def doctor(settings: Settings) -> int:
         async with book.reading() as r:
             drift = abs((datetime.now(UTC) - r.now).total_seconds())
             silent = await configuration.without_mail(r.session)
+            row, lists = await authority.find(r.session), await authority.crls(r.session)
+            ending = [] if row is None else certifying.ending(row, lists, r.now)
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
+        if row is not None:
+            say(not ending, "; ".join(ending) or "the seal's certificates and lists are good for months to come")
     say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
     say(bool(settings.public_url), "HABLEMOS_PUBLIC_URL is set: the carrier and customers reach us there")
     if settings.smtp_url is None:
@@ -623,9 +691,84 @@ async def _looking(settings: Settings) -> AsyncIterator[tuple[ReadSession, datet
             await engine.dispose()
 
 
-async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool) -> int:
+async def show_authority(settings: Settings) -> int:
+    """`hablemos authority show`. 0 when nothing of it ends soon. Raises Refusal before the authority is made."""
+    async with _opened(settings) as book, book.reading() as r:
+        row, lists = await authority.find(r.session), await authority.crls(r.session)
+        if row is None:
+            raise Refusal(certifying.NO_AUTHORITY)
+        ending = certifying.ending(row, lists, r.now)
+    left = row.root_left_at
+    print(f"root's key    taken offline on {left:%Y-%m-%d}" if left else "root's key    here, encrypted")
+    for name, until in (("seal", row.seal_until), ("issuing", row.issuing_until)):
+        print(f"{name:<13} until {until:%Y-%m-%d}" if until else f"{name:<13} known after the next start")
+    for one in lists:
+        print(f"{one.issuer + '.crl':<13} number {one.number}, until {one.next_update:%Y-%m-%d}")
+    print("\n".join(ending) or "Nothing ends soon.")
+    return 1 if ending else 0
+
+
+async def export_root(settings: Settings, file: Path, passphrase: str, *, keep: bool) -> int:
+    """`hablemos authority export-root FILE`: the root's key, encrypted under the passphrase, into a new file of mode
+    0600; then it leaves the database, unless it is to be kept there. Raises Refusal."""
+    async with _opened(settings) as book:
+        try:
+            async with book.writing() as w:
+                key = await certifying.root_key(w)
+                row = await authority.find(w.session)
+            certificate = row.root_certificate if row else b""
+            await asyncio.to_thread(_write_new, file, locked_key(key, passphrase) + certificate)
+            # Read again before the only other copy goes: what cannot be opened there is lost here too.
+            opened_key(await asyncio.to_thread(file.read_bytes), passphrase, certificate)
+            if keep:
+                print(f"{file} holds the root's key. It is still in the database, too.")
+                return 0
+            async with book.writing() as w:
+                until = await certifying.forget_root_key(w, EmbeddedTrust())
+        except (HouseError, Refused, OSError) as error:
+            raise Refusal(str(error)) from error
+    print(f"{file} holds the root's key; the database no longer does. Keep file and passphrase apart, both offline.")
+    print(f"The root's list is good until {until:%Y-%m-%d}: hablemos authority use-root FILE issues the next one.")
+    return 0
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+async def use_root(settings: Settings, locked: bytes, passphrase: str) -> int:
+    """`hablemos authority use-root FILE`: renews with the exported key what only the root can renew. Raises Refusal."""
+    async with _opened(settings) as book:
+        try:
+            async with book.writing() as w:
+                row = await authority.find(w.session)
+                key = opened_key(locked, passphrase, row.root_certificate if row else b"")
+                until = await certifying.use_root_key(w, EmbeddedTrust(), key)
+        except (HouseError, Refused) as error:
+            raise Refusal(str(error)) from error
+    print(f"Done. The root's list is good until {until:%Y-%m-%d}; its key was not kept.")
+    return 0
+
+
+async def revoke_seal(settings: Settings, reason: str) -> int:
+    """`hablemos authority revoke-seal`: from now on another certificate seals. Raises Refusal."""
+    async with _opened(settings) as book:
+        try:
+            async with book.writing() as w:
+                await certifying.revoke_seal(w, EmbeddedTrust(), reason)
+        except (HouseError, Refused) as error:
+            raise Refusal(str(error)) from error
+    print("The seal's certificate is revoked, and a new one seals. What was sealed before stays good.")
+    return 0
+
+
+async def verify_pdf(pdf: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"") -> int:
     """`hablemos verify FILE`: what the document's seal says, without the service; 0 when every line holds."""
-    trust = EmbeddedTrust()
+    trust = EmbeddedTrust(time_roots=time_roots)
     try:
         seen = await trust.inspect(pdf, root_certificate)
     finally:

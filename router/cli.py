@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import getpass
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -49,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="verify a signed PDF, offline")
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
+    verify.add_argument("--time-roots", type=Path, help="roots of timestamp authorities outside (PEM)")
     verify.add_argument("--json", action="store_true")
+    _authority_options(commands)
     simulation = commands.add_parser(
         "simulate", help="what a staffing would do: service level, waits, occupancy",
         description="Plays a day with the very rules that route real people. Example: hablemos simulate "
@@ -80,6 +83,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _authority_options(commands: Any) -> None:
+    kept = commands.add_parser("authority", help="the company's own authority: its certificates, its root's key")
+    verbs = kept.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _serving(verbs.add_parser("show", help="what is valid until when"))
+    export = verbs.add_parser(
+        "export-root", help="take the root's key offline: into a file, encrypted, and out of the database",
+        description="Asks for a passphrase. Example: hablemos authority export-root /media/stick/root.key",
+    )
+    _serving(export)
+    export.add_argument("file", type=Path)
+    export.add_argument("--keep", action="store_true", help="leave it in the database as well")
+    use = verbs.add_parser("use-root", help="renew by the exported key what only the root can renew")
+    _serving(use)
+    use.add_argument("file", type=Path)
+    revoke = verbs.add_parser("revoke-seal", help="take the seal's certificate back; a new one seals from now on")
+    _serving(revoke)
+    revoke.add_argument("--reason", default="superseded", help="as RFC 5280 names it, e.g. keyCompromise")
+
+
 def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--database-url")
@@ -107,6 +129,7 @@ async def _run(options: argparse.Namespace) -> int:
     commands = {
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
         "phonebox": _phonebox, "simulate": _simulate, "replay": _replay, "register": _register, "plan": _plan,
+        "authority": _authority,
     }
     return await commands[options.command](options)
 
@@ -169,6 +192,41 @@ async def _register(options: argparse.Namespace) -> int:
     return await take_register(_settings(options), options.file, options.name, as_of, options.country.upper())
 
 
+async def _authority(options: argparse.Namespace) -> int:
+    from router.app import export_root, revoke_seal, show_authority, use_root
+
+    settings = _settings(options)
+    match options.verb:
+        case "export-root":
+            passphrase = await asyncio.to_thread(_passphrase, again=True)
+            return await export_root(settings, options.file, passphrase, keep=options.keep)
+        case "use-root":
+            locked = await asyncio.to_thread(_read, options.file)
+            return await use_root(settings, locked, await asyncio.to_thread(_passphrase, again=False))
+        case "revoke-seal":
+            return await revoke_seal(settings, options.reason)
+        case _:
+            return await show_authority(settings)
+
+
+SHORTEST_PASSPHRASE = 12
+
+
+def _passphrase(*, again: bool) -> str:
+    """Typed twice where it is chosen; read from standard input where that is no terminal."""
+    from router.app import Refusal
+
+    if not sys.stdin.isatty():
+        typed = sys.stdin.readline().rstrip("\n")
+    else:
+        typed = getpass.getpass("Passphrase: ")
+        if again and getpass.getpass("Once more: ") != typed:
+            raise Refusal("these were two different passphrases; nothing was done")
+    if again and len(typed) < SHORTEST_PASSPHRASE:
+        raise Refusal(f"a passphrase of at least {SHORTEST_PASSPHRASE} characters, please; nothing was done")
+    return typed
+
+
 def _read(file: Path) -> bytes:
     from router.app import Refusal
 
@@ -183,7 +241,8 @@ async def _verify(options: argparse.Namespace) -> int:
 
     pdf = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
-    return await verify_pdf(pdf, root, as_json=options.json)
+    time_roots = await asyncio.to_thread(_read, options.time_roots) if options.time_roots else b""
+    return await verify_pdf(pdf, root, as_json=options.json, time_roots=time_roots)
 
 
 async def _simulate(options: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import NotAllowedNow
 from router.outcomes import Answer, Performed, Story
 from router.ports import (
+    ArchiveOrder,
     Carrier,
     Channel,
     JoinOrder,
@@ -209,6 +210,8 @@ class Courier:
                 return partial(self._end, self._carrier.end_leg, str(order["carrier_id"]))
             case DeliveryKind.hold:
                 return partial(self._hold, str(order["room"]), str(order["carrier_id"]), on=bool(order["on"]))
+            case DeliveryKind.archive:
+                return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
             case _:
                 signing_id = delivery.signing_id
                 if signing_id is None:
@@ -248,6 +251,9 @@ class Courier:
     async def _seal(self, order: SealOrder) -> Answer:
         return Performed(sealed=await self._trust.seal(order))
 
+    async def _archive(self, order: ArchiveOrder) -> Answer:
+        return Performed(archived=await self._trust.archive(order))
+
     async def _ask(self, flight: _Flight) -> Answer:
         """The request. It ends before its lease does, so that it is not asked about while it is under way."""
         if flight.stalled:
@@ -280,11 +286,11 @@ class Courier:
     async def _record_untold(self, delivery: Delivery, answer: Answer) -> None:
         """The story stumbles over the answer. What was done outside stays true and is kept; callbacks carry on from it.
 
-        A sealed document that nobody took is made again.
+        A sealed or archived document that nobody took is made again.
         """
         if isinstance(answer, Performed) and answer.media is not None:
             answer = Refused("nobody took what was fetched", permanent=False, code="untold")
-        if isinstance(answer, Performed) and answer.sealed is not None:
+        if isinstance(answer, Performed) and (answer.sealed is not None or answer.archived is not None):
             answer = Refused("nobody took the sealed document", permanent=False, code="untold")
         async with self._pen, self._book.writing() as w:
             await outcomes.record(w, outcomes.SILENCE, delivery, answer)

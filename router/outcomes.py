@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import attaching, calling, outgoing, sealing, suppressing, talking
+from router.actions import archiving, attaching, calling, outgoing, sealing, suppressing, talking
 from router.book import Writing
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
-from router.ports import MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
+from router.ports import Archived, ArchiveOrder, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,13 @@ class Sealing(Protocol):
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
 
 
+class Archiving(Protocol):
+    """The verbs of `router.actions.archiving` that the courier uses."""
+
+    async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder: ...
+    async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
@@ -57,6 +64,7 @@ class Story:
     talking: Talking
     sealing: Sealing
     attaching: Attaching = attaching
+    archiving: Archiving = archiving
 
 
 class _Nobody:
@@ -68,18 +76,22 @@ class _Nobody:
     async def message_placed(self, w: Writing, delivery: Delivery, carrier_id: str, /) -> None: ...
     async def message_failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
+    async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
 
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
+    async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
+        raise LookupError("nobody can say what is to be archived")
+
     async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder:
         raise LookupError("nobody can say what is to be written")
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody())
+SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody())
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,7 @@ class Performed:
 
     carrier_id: str = ""
     sealed: Sealed | None = None
+    archived: Archived | None = None
     media: Media | None = None
 
 
@@ -122,6 +135,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.talking.message_placed(w, done, answer.carrier_id)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
+    elif answer.archived is not None:
+        await story.archiving.archived(w, done, answer.archived)
     elif answer.media is not None:
         await story.attaching.fetched(w, int(str(done.order["attachment"])), answer.media)
 

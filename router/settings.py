@@ -5,10 +5,10 @@ A missing or wrong value stops the start with its name and what it should be.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 
 class WrongSetting(Exception):
@@ -91,6 +91,55 @@ def _smtp_url(name: str, value: str) -> str:
     return value
 
 
+@dataclass(frozen=True)
+class TokenAddress:
+    """A key on a token: its module's file, the token's label, the key's, and the PIN."""
+
+    module: str
+    token: str
+    label: str
+    pin: str = field(default="", repr=False)
+
+
+def _token(name: str, value: str) -> TokenAddress:
+    """RFC 7512, as far as a key with its module and PIN needs it."""
+    wrong = WrongSetting(
+        f"{name} should look like pkcs11:token=LABEL;object=KEY?module-path=/usr/lib/module.so&pin-value=1234"
+    )
+    scheme, _, rest = value.partition(":")
+    path, _, query = rest.partition("?")
+    pairs = [part.partition("=") for part in (*path.split(";"), *filter(None, query.split("&")))]
+    given = {key: unquote(word) for key, equals, word in pairs if equals}
+    if scheme != "pkcs11" or len(given) != len(pairs) or not set(given) <= _TOKEN_PARTS:
+        raise wrong
+    if not all(given.get(key) for key in ("module-path", "token", "object")):
+        raise wrong
+    return TokenAddress(given["module-path"], given["token"], given["object"], given.get("pin-value", ""))
+
+
+_TOKEN_PARTS = {"module-path", "token", "object", "pin-value", "type"}
+
+
+def _tsa_mode(name: str, value: str) -> str:
+    if value not in {"embedded", "external", "both"}:
+        raise WrongSetting(f"{name} should be embedded, external or both, not {value!r}")
+    return value
+
+
+def _tsa_urls(name: str, value: str) -> tuple[str, ...]:
+    urls = tuple(_http_address(name, url.strip()) for url in value.split(",") if url.strip())
+    if not urls:
+        raise WrongSetting(f"{name} should be the address of a timestamp authority, or several with commas")
+    return urls
+
+
+def _http_address(name: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise WrongSetting(f"{name} should be http(s) addresses such as https://time.example.com/tsa, not {value!r}")
+    return value
+
+
 def _turn_secret(name: str, value: str) -> str:
     if len(value) < 16:
         raise WrongSetting(f"{name} should be the secret shared with the relay, at least 16 characters")
@@ -130,6 +179,13 @@ class Settings:
     turn_url: tuple[str, ...] = ()
     turn_secret: str | None = None
     smtp_url: str | None = field(default=None, repr=False)
+    tsa_mode: str = "embedded"
+    tsa_urls: tuple[str, ...] = ()
+    tsa_roots: Path | None = None
+    seal_pkcs12: Path | None = None
+    seal_passphrase: str = field(default="", repr=False)
+    seal_pkcs11: TokenAddress | None = None
+    seal_chain: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **flags: object) -> "Settings":
@@ -153,7 +209,7 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]
 
 
-_READERS = {
+_READERS: dict[str, Callable[[str, str], object]] = {
     "host": _text,
     "port": _port,
     "data_dir": lambda name, value: Path(value),
@@ -171,4 +227,11 @@ _READERS = {
     "turn_url": _turn_urls,
     "turn_secret": _turn_secret,
     "smtp_url": _smtp_url,
+    "tsa_mode": _tsa_mode,
+    "tsa_urls": _tsa_urls,
+    "tsa_roots": lambda name, value: Path(value),
+    "seal_pkcs12": lambda name, value: Path(value),
+    "seal_passphrase": _text,
+    "seal_pkcs11": _token,
+    "seal_chain": lambda name, value: Path(value),
 }

@@ -1,6 +1,6 @@
 """Benchmarks are run by hand; that they still run is asked here, on sizes that say nothing of speed."""
 
-from tests.benchmarks import alarms
+from tests.benchmarks import alarms, sealing
 from tests.benchmarks.dispatch import ALL, LACKING, LIMIT, ONE, Sizes, bare, judged, measure, table
 
 
@@ -26,3 +26,13 @@ async def test_the_workers_of_the_alarms_benchmark_do_all_that_falls_due_and_not
     assert max(seen.lateness[0]) < 20
     alarms.table(found)
     assert len(alarms.judged(found, sizes, [alarms.HOUSE])) == 1
+
+
+async def test_the_sealing_benchmark_seals_renders_and_archives_beside_the_bare_calls(database_url: str) -> None:
+    found = await sealing.measure(database_url, sealing.Sizes(paced=1, at_once=1, calls=1, warm=1))
+    assert len(found.hands) == 1
+    assert found.rate > 0
+    assert {name: len(times) for name, times in found.bare.items()} == {"render": 1, "seal": 1, "B-LTA": 1}
+    assert found.lags
+    sealing.table(found)
+    assert len(sealing.judged(found)) == 4

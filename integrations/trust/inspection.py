@@ -9,19 +9,22 @@ end and a removed seal must be named and not merely fail.
 # asn1crypto and parts of pyHanko carry no types.
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from io import BytesIO
 
-from asn1crypto import parser, pem, tsp, x509
+from asn1crypto import crl, tsp
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult
 from pyhanko.sign.general import find_unique_cms_attribute
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel, TimestampSignatureStatus
-from pyhanko_certvalidator import ValidationContext
 
+from integrations.trust.certificates import lists, revoked_since, trusting
 from integrations.trust.checks import unread
+from integrations.trust.longterm import Lasting, Roots, contents_fill_their_gap, lasting, token_of
+from integrations.trust.services import Anchors
 from integrations.trust.timestamps import POLICY
 from router.ports import Check, Inspection
 
@@ -29,14 +32,14 @@ END = b"%%EOF"
 MOST_REVISIONS = 4  # looked back at, so that a file of nothing but end marks costs little
 
 
-def inspect(pdf: bytes, root_certificate: bytes) -> Inspection:
-    """Never raises. `root_certificate`: PEM of the only root that is trusted; nothing is fetched."""
+def inspect(pdf: bytes, anchors: Anchors, crls: Sequence[bytes] = ()) -> Inspection:
+    """Never raises. Nobody but the `anchors` is trusted, nothing is fetched. `crls` are our issuers' current lists."""
     code = "no-seal"
     for revision in _revisions(pdf):
         try:
             seal = _seal(revision)
             if seal is not None:
-                return asyncio.run(_judged(seal, pdf, revision, root_certificate))
+                return asyncio.run(_judged(seal, pdf, revision, Roots.of(anchors), lists(crls)))
         except Exception:
             code = "unreadable"
     return unread(code)
@@ -66,22 +69,40 @@ def _seal(revision: bytes) -> EmbeddedPdfSignature | None:
     return signatures[0] if signatures else None
 
 
-async def _judged(seal: EmbeddedPdfSignature, pdf: bytes, revision: bytes, root_certificate: bytes) -> Inspection:
-    # Two contexts: in one, the seal's chain could be mended by the certificates that came with the timestamp.
+async def _judged(
+    seal: EmbeddedPdfSignature, pdf: bytes, revision: bytes, roots: Roots, crls: Sequence[crl.CertificateList]
+) -> Inspection:
+    proof = await _proof(pdf, seal, roots, crls) if len(revision) == len(pdf) else None
+    # What has been proven since then is judged as of then. Two contexts: in one, the seal's chain could be mended by
+    # the certificates that came with the timestamp.
+    moment = proof.since if proof else None
     status = await async_validate_pdf_signature(
         seal,
-        signer_validation_context=_trusting(root_certificate),
-        ts_validation_context=_trusting(root_certificate),
+        signer_validation_context=trusting(roots.seal, moment),
+        ts_validation_context=trusting(roots.time, moment),
     )
     integrity = _integrity(seal, status, revision)
-    time = _time(seal, status.timestamp_validity)
-    checks = [integrity, _unchanged(seal, status, pdf, revision), _signer(status), _trust(status), time]
-    return Inspection(sealed=True, checks=[*checks, _level(seal, integrity, time)])
+    time = _time(seal, status.timestamp_validity, crls)
+    unchanged = _unchanged(seal, status, pdf, revision, proof)
+    trust = _trust(status, roots, _revoked(seal, time, crls))
+    checks = [integrity, unchanged, _signer(status), trust, time]
+    return Inspection(sealed=True, checks=[*checks, _level(seal, integrity, trust, time, proof)])
 
 
-def _trusting(root_certificate: bytes) -> ValidationContext:
-    _, _, root = pem.unarmor(root_certificate)
-    return ValidationContext(trust_roots=[x509.Certificate.load(root)], allow_fetching=False)
+async def _proof(
+    pdf: bytes, seal: EmbeddedPdfSignature, roots: Roots, crls: Sequence[crl.CertificateList]
+) -> Lasting | None:
+    try:
+        proof = await lasting(pdf, seal, roots)
+    except Exception:
+        return None  # whatever was added to the seal, it is no archive of ours
+    return None if proof and revoked_since(proof.last.signer_cert, crls) else proof
+
+
+def _revoked(seal: EmbeddedPdfSignature, time: Check, crls: Sequence[crl.CertificateList]) -> bool:
+    """Whether the seal's certificate was revoked when it sealed, or we cannot tell because no timestamp holds."""
+    since = revoked_since(seal.signer_cert, crls)
+    return since is not None and (not time.holds or datetime.fromisoformat(time.detail["time"]) >= since)
 
 
 def _integrity(seal: EmbeddedPdfSignature, status: PdfSignatureStatus, revision: bytes) -> Check:
@@ -90,27 +111,18 @@ def _integrity(seal: EmbeddedPdfSignature, status: PdfSignatureStatus, revision:
         code = "digest-mismatch"
     elif not status.valid:
         code = "signature-mismatch"
-    elif status.coverage < SignatureCoverageLevel.ENTIRE_REVISION or not _gap_is_the_seal(seal, revision):
+    elif status.coverage < SignatureCoverageLevel.ENTIRE_REVISION or not contents_fill_their_gap(seal, revision):
         code = "not-all-covered"
     return Check("integrity", not code, {"code": code or "intact", "digest": status.md_algorithm})
 
 
-def _gap_is_the_seal(seal: EmbeddedPdfSignature, revision: bytes) -> bool:
-    """What the seal leaves out of itself is the signature in hexadecimal, padded by zeros, and nothing else."""
-    ranges = [int(number) for number in seal.byte_range]
-    if len(ranges) != 4 or ranges[0] != 0:
-        return False
-    digits = seal.pkcs7_content.hex().encode()
-    gap = revision[ranges[1] : ranges[2]]
-    if gap not in (b"<" + digits + b">", b"<" + digits.upper() + b">"):
-        return False
-    length = parser.peek(seal.pkcs7_content)
-    return not any(seal.pkcs7_content[length:])
-
-
-def _unchanged(seal: EmbeddedPdfSignature, status: PdfSignatureStatus, pdf: bytes, revision: bytes) -> Check:
+def _unchanged(
+    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, pdf: bytes, revision: bytes, proof: Lasting | None
+) -> Check:
     after = len(pdf) - int(seal.byte_range[-2]) - int(seal.byte_range[-1])
     whole = after == 0 and status.coverage == SignatureCoverageLevel.ENTIRE_FILE
+    if proof and not whole:
+        return Check("revisions", True, {"code": "archived-after", "bytes_after": str(after)})
     detail = {"code": "nothing-after" if whole else "changed-after", "bytes_after": str(after)}
     if not whole:
         difference = status.diff_result
@@ -136,24 +148,37 @@ def _signer(status: PdfSignatureStatus) -> Check:
     )
 
 
-def _trust(status: PdfSignatureStatus) -> Check:
+def _trust(status: PdfSignatureStatus, roots: Roots, revoked: bool) -> Check:
     problem = status.trust_problem_indic
     path = status.validation_path if status.valid and problem is None else None
-    holds = path is not None
+    foreign = path is not None and roots.own is not None and path.first.sha256 not in _house(roots)
+    if foreign and roots.own is not None and status.signing_cert.sha256 != roots.own.sha256:
+        path = None  # under the same root as our own seal, but somebody else's
+    holds = path is not None and not revoked
     code = "our-root" if holds else "signature-mismatch" if not status.valid else _slug(problem)
+    code = "revoked" if path is not None and revoked else "own-seal" if holds and foreign else code
     detail = {"code": code, "valid_until": _iso(status.signing_cert.not_valid_after)}
     if path is not None:
         detail["root_sha256"] = path.first.sha256.hex()
     return Check("trust", holds, detail)
 
 
-def _time(seal: EmbeddedPdfSignature, stamp: TimestampSignatureStatus | None) -> Check:
+def _house(roots: Roots) -> set[bytes]:
+    """Our own roots: those under which seal and timestamps may both stand."""
+    return {one.sha256 for one in roots.seal} & {one.sha256 for one in roots.time}
+
+
+def _time(
+    seal: EmbeddedPdfSignature, stamp: TimestampSignatureStatus | None, crls: Sequence[crl.CertificateList]
+) -> Check:
     """The source is "internal" for our own authority's tokens: form and order, no independence."""
     if stamp is None:
         return Check("time", False, {"code": "no-timestamp"})
     holds = bool(stamp.intact and stamp.valid and stamp.trusted)
     matches = stamp.intact and stamp.valid
     code = "stamped" if holds else _slug(stamp.trust_problem_indic) if matches else "mismatch"
+    if holds and revoked_since(stamp.signing_cert, crls):
+        holds, code = False, "revoked"
     token = _token(seal)
     return Check(
         "time",
@@ -161,7 +186,7 @@ def _time(seal: EmbeddedPdfSignature, stamp: TimestampSignatureStatus | None) ->
         {
             "code": code,
             "time": _iso(stamp.timestamp),
-            "source": "internal" if token["policy"].native == POLICY else "external",
+            "source": _source(token),
             "serial": str(token["serial_number"].native),
             "authority": _text(stamp.signing_cert.subject.native.get("common_name")),
         },
@@ -173,13 +198,32 @@ def _token(seal: EmbeddedPdfSignature) -> tsp.TSTInfo:
     return token["content"]["encap_content_info"]["content"].parsed
 
 
-def _level(seal: EmbeddedPdfSignature, integrity: Check, time: Check) -> Check:
-    """The level really reached: basic, or with time. A level counts only for an intact seal in the PAdES form."""
+def _level(
+    seal: EmbeddedPdfSignature, integrity: Check, trust: Check, time: Check, proof: Lasting | None
+) -> Check:
+    """The level really reached: basic, with time, or lasting. It counts only for an intact seal in the PAdES form."""
     if seal.sig_object.get("/SubFilter") != "/ETSI.CAdES.detached":
         return Check("level", False, {"code": "other-form", "level": ""})
+    if proof and integrity.holds and trust.holds and time.holds:
+        token = token_of(proof.last)
+        return Check(
+            "level",
+            True,
+            {
+                "code": "lasting",
+                "level": "PAdES B-LTA",
+                "time": _iso(token["gen_time"].native),
+                "source": _source(token),
+                "until": _iso(proof.until),
+            },
+        )
     level = "PAdES B-T" if time.holds else "PAdES B-B"
     reached = integrity.holds and time.holds
     return Check("level", reached, {"code": "reached" if reached else "not-reached", "level": level})
+
+
+def _source(token: tsp.TSTInfo) -> str:
+    return "internal" if token["policy"].native == POLICY else "external"
 
 
 def _slug(problem: object) -> str:

@@ -1,30 +1,64 @@
-"""The embedded trust provider: our own authority, sealing and reading in processes of their own.
+"""The embedded trust provider: our own authority, sealing, archiving and reading in processes of their own.
 
-Two processes, because strangers' PDFs are never parsed where the keys are, nor may they hold up a seal.
-pyHanko takes most of a second to import: only those processes pay for it.
+Three processes, because strangers' PDFs are never parsed where the keys are, nor may they or the nightly archiving hold
+up a seal. pyHanko takes most of a second to import: only those processes pay for it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from integrations.trust import authority
 from integrations.trust.checks import unread
+from integrations.trust.services import Anchors, FileSeal, OutsideTime, OwnSeal
 from integrations.trust.worker import Worker, WorkerLost
-from router.ports import Authority, Inspection, Refused, Sealed, SealOrder, TrustProvider
+from router.ports import (
+    Archived,
+    ArchiveOrder,
+    Authority,
+    CrlOrder,
+    Inspection,
+    Refused,
+    Sealed,
+    SealKeys,
+    SealOrder,
+    TrustProvider,
+)
 
 SEAL_SECONDS = 30.0
+ARCHIVE_SECONDS = 50.0
 INSPECT_SECONDS = 10.0
 LARGEST_BYTES = 10 * 1024 * 1024
 HEADER_WITHIN = 1024  # bytes: readers look for the header that far (ISO 32000-1, annex H)
 
 
 class EmbeddedTrust:
-    """`ports.TrustProvider`. `start` warms the sealing process; the reading one starts with its first PDF."""
+    """`ports.TrustProvider`. `start` warms the sealing process; the others start with their first PDF.
 
-    def __init__(self, *, inspect_seconds: float = INSPECT_SECONDS) -> None:
+    `time` are authorities whose timestamps are wanted besides our own, `own` a seal of the company's used in place of
+    the one under our authority. Raises Refused when that seal's file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        *,
+        time: OutsideTime | None = None,
+        own: OwnSeal | None = None,
+        time_roots: bytes = b"",
+        inspect_seconds: float = INSPECT_SECONDS,
+    ) -> None:
+        self._time = time
+        self._own = own
+        self._own_chain = b"" if own is None else _chain(own)
+        self._time_roots = time_roots or (time.roots if time else b"")
         self._sealing = Worker(_warm_sealing, limit=SEAL_SECONDS)
+        self._archiving = Worker(_warm_archiving, limit=ARCHIVE_SECONDS)
         self._reading = Worker(_warm_reading, limit=inspect_seconds)
+
+    @property
+    def outside_time(self) -> bool:
+        return self._time is not None
 
     async def start(self) -> None:
         """Raises Refused when the sealing process does not come up."""
@@ -34,31 +68,59 @@ class EmbeddedTrust:
             raise Refused("the sealing process does not start", permanent=False, code="worker-lost") from lost
 
     async def stop(self) -> None:
-        await self._reading.stop()
-        await self._sealing.stop()
+        for worker in (self._reading, self._archiving, self._sealing):
+            await worker.stop()
 
-    def make_authority(self, company: str, now: datetime) -> Authority:
-        return authority.make_authority(company, now)
+    def make_authority(self, company: str, now: datetime, address: str = "") -> Authority:
+        return authority.make_authority(company, now, address)
+
+    def renewed(self, old: Authority, now: datetime, address: str = "", *, anew: bool = False) -> Authority:
+        return authority.renewed(old, now, address, anew=anew)
+
+    def expiries(self, keys: SealKeys) -> Mapping[str, datetime]:
+        return authority.expiries(keys)
+
+    def serial(self, certificate: bytes) -> int:
+        return authority.serial(certificate)
+
+    def issue_crl(self, order: CrlOrder) -> bytes:
+        return authority.issue_crl(order)
 
     async def seal(self, order: SealOrder) -> Sealed:
         """Raises Refused. Not permanent: the process was lost, nothing was done, asking again may help."""
         try:
-            answer = await self._sealing.run(_seal, order)
+            answer = await self._sealing.run(_seal, order, self._time, self._own)
         except WorkerLost as lost:
             raise Refused(f"not sealed: {lost}", permanent=False, code="worker-lost") from lost
         if isinstance(answer, _Refusal):
             raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
         return answer
 
-    async def inspect(self, pdf: bytes, root_certificate: bytes) -> Inspection:
+    async def archive(self, order: ArchiveOrder) -> Archived:
+        """Raises Refused, as `seal` does."""
+        anchors = Anchors(order.keys.root_certificate, self._own_chain, self._time_roots)
+        try:
+            answer = await self._archiving.run(_archive, order, anchors, self._time)
+        except WorkerLost as lost:
+            raise Refused(f"not archived: {lost}", permanent=False, code="worker-lost") from lost
+        if isinstance(answer, _Refusal):
+            raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
+        return answer
+
+    async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
         if len(pdf) > LARGEST_BYTES:
             return unread("too-large")
         if b"%PDF-" not in pdf[:HEADER_WITHIN]:
             return unread("not-a-pdf")
+        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
         try:
-            return await self._reading.run(_inspect, pdf, root_certificate)
+            return await self._reading.run(_inspect, pdf, anchors, tuple(crls))
         except WorkerLost as lost:
             return unread("took-too-long" if lost.overran else "unreadable")
+
+
+def _chain(own: OwnSeal) -> bytes:
+    return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
 
 
 @dataclass(frozen=True)
@@ -74,23 +136,36 @@ def _warm_sealing() -> None:
     import integrations.trust.sealing  # noqa: F401
 
 
+def _warm_archiving() -> None:
+    import integrations.trust.archiving  # noqa: F401
+
+
 def _warm_reading() -> None:
     import integrations.trust.inspection  # noqa: F401
 
 
-def _seal(order: SealOrder) -> Sealed | _Refusal:
+def _seal(order: SealOrder, time: OutsideTime | None, own: OwnSeal | None) -> Sealed | _Refusal:
     from integrations.trust.sealing import seal
 
     try:
-        return seal(order)
+        return seal(order, time, own)
     except Refused as refused:
         return _Refusal(str(refused), refused.permanent, refused.code)
 
 
-def _inspect(pdf: bytes, root_certificate: bytes) -> Inspection:
+def _archive(order: ArchiveOrder, anchors: Anchors, time: OutsideTime | None) -> Archived | _Refusal:
+    from integrations.trust.archiving import archive
+
+    try:
+        return archive(order, anchors, time)
+    except Refused as refused:
+        return _Refusal(str(refused), refused.permanent, refused.code)
+
+
+def _inspect(pdf: bytes, anchors: Anchors, crls: Sequence[bytes]) -> Inspection:
     from integrations.trust.inspection import inspect
 
-    return inspect(pdf, root_certificate)
+    return inspect(pdf, anchors, crls)
 
 
 if TYPE_CHECKING:

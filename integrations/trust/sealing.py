@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 
 from asn1crypto import keys as asn1_keys
-from asn1crypto import pem, x509
 from cryptography import x509 as pyca
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -20,31 +19,43 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pyhanko.pdf_utils import embed, generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
-from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, Signer, SimpleSigner
+from pyhanko.sign.timestamps import TimeStamper
+from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
+from integrations.trust.certificates import certificate, der
+from integrations.trust.outside import awake, leave_alone
+from integrations.trust.own_seal import own_signer
+from integrations.trust.services import OutsideTime, OwnSeal
 from integrations.trust.timestamps import EmbeddedTimestamper
-from router.ports import Refused, Sealed, SealKeys, SealOrder
+from router.ports import ArchiveOrder, Refused, Sealed, SealKeys, SealOrder
 
 FIELD = "Seal"
 EVIDENCE = "evidence.json"
+OUTSIDE_SECONDS = 4.0
+"""After so long a seal begins with no further authority outside: with the one it waits for then, nine seconds are the
+most, and a seal's lease is fifteen."""
 
 
-def seal(order: SealOrder) -> Sealed:
-    """Raises Refused: for good when PDF, keys or serial do not fit, for now when a certificate is not valid today."""
+def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None = None) -> Sealed:
+    """Raises Refused: for good when PDF, keys or serial do not fit, for now when a certificate is not valid today.
+
+    When no authority outside gives a timestamp, our own does, and the result says so.
+    """
     if order.timestamp_serial < 1:
         raise Refused("a timestamp's serial is a positive number", permanent=True, code="bad-serial")
-    _fit(order.keys.seal_certificate, order.keys.seal_key)
-    stamp_key = _fit(order.keys.timestamp_certificate, order.keys.timestamp_key)
+    signer = own_signer(own) if own else _house_signer(order.keys)
+    stamper = own_stamper(order)
     try:
-        pdf = asyncio.run(_signed(order, stamp_key))
+        pdf, source = asyncio.run(_signed(order, time, signer, stamper))
     except Exception as error:
         # The sentence of a parser may quote the document: only the kind of the fault leaves this room.
         kind = type(error).__name__
         raise Refused(f"the PDF cannot be sealed ({kind})", permanent=True, code="unsealable") from error
     if not pdf.startswith(order.pdf):
         raise Refused("sealing would not keep the document's bytes", permanent=True, code="bytes-changed")
-    return Sealed(pdf=pdf, level="PAdES B-T", time_source="internal")
+    return Sealed(pdf=pdf, level="PAdES B-T", time_source=source, outside_due=time is not None and source == "internal")
 
 
 def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:
@@ -60,7 +71,25 @@ def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-async def _signed(order: SealOrder, stamp_key: ec.EllipticCurvePrivateKey) -> bytes:
+def own_stamper(order: SealOrder | ArchiveOrder) -> EmbeddedTimestamper:
+    """Our own timestamp authority, for the one token whose serial the order gives. Raises Refused."""
+    key = _fit(order.keys.timestamp_certificate, order.keys.timestamp_key)
+    chain = (certificate(order.keys.timestamp_certificate), certificate(order.keys.issuing_certificate))
+    return EmbeddedTimestamper(chain, key, serial=order.timestamp_serial)
+
+
+async def _signed(
+    order: SealOrder, time: OutsideTime | None, signer: Signer, own: EmbeddedTimestamper
+) -> tuple[bytes, str]:
+    for stamper in awake(time, OUTSIDE_SECONDS) if time and time.first else ():
+        try:
+            return await _signed_with(order, signer, stamper), "external"
+        except TimestampRequestError:
+            leave_alone(stamper)
+    return await _signed_with(order, signer, own), "internal"
+
+
+async def _signed_with(order: SealOrder, signer: Signer, stamper: TimeStamper) -> bytes:
     writer = IncrementalPdfFileWriter(BytesIO(order.pdf))
     _attach(writer, order.evidence)
     metadata = PdfSignatureMetadata(
@@ -72,12 +101,7 @@ async def _signed(order: SealOrder, stamp_key: ec.EllipticCurvePrivateKey) -> by
         reason=order.reason or None,
         location=order.location or None,
     )
-    issuing = _certificate(order.keys.issuing_certificate)
-    stamper = EmbeddedTimestamper(
-        (_certificate(order.keys.timestamp_certificate), issuing), stamp_key, serial=order.timestamp_serial
-    )
-    signer = PdfSigner(metadata, signer=_signer(order.keys, issuing), timestamper=stamper)
-    result = await signer.async_sign_pdf(writer)
+    result = await PdfSigner(metadata, signer=signer, timestamper=stamper).async_sign_pdf(writer)
     return bytes(result.getbuffer())
 
 
@@ -91,21 +115,13 @@ def _attach(writer: IncrementalPdfFileWriter, evidence: bytes) -> None:
     embed.embed_file(writer, spec)
 
 
-def _signer(keys: SealKeys, issuing: x509.Certificate) -> SimpleSigner:
+def _house_signer(keys: SealKeys) -> SimpleSigner:
+    _fit(keys.seal_certificate, keys.seal_key)
     registry = SimpleCertificateStore()
-    registry.register(issuing)
+    registry.register(certificate(keys.issuing_certificate))
     return SimpleSigner(
-        signing_cert=_certificate(keys.seal_certificate),
-        signing_key=asn1_keys.PrivateKeyInfo.load(_der(keys.seal_key)),
+        signing_cert=certificate(keys.seal_certificate),
+        signing_key=asn1_keys.PrivateKeyInfo.load(der(keys.seal_key)),
         cert_registry=registry,
         embed_roots=False,
     )
-
-
-def _certificate(data: bytes) -> x509.Certificate:
-    return x509.Certificate.load(_der(data))
-
-
-def _der(data: bytes) -> bytes:
-    _, _, der = pem.unarmor(data)
-    return bytes(der)

@@ -1,12 +1,12 @@
 """Sealing: the company's authority, what is to be sealed, and what becomes of the sealed document."""
 
 import asyncio
-import json
-from dataclasses import asdict
 from typing import Any
 
-from router.actions import outgoing
+from router.actions import certifying, outgoing, recurring
+from router.actions.archiving import ARCHIVE, STAMP
 from router.book import Book, Writing
+from router.model.archives import OUTSIDE_AFTER
 from router.model.authority import AuthorityRow
 from router.model.base import vouched
 from router.model.deliveries import DeliveryKind
@@ -14,11 +14,9 @@ from router.model.errors import Conflict
 from router.model.evidence import canonical_json, exported, instant
 from router.model.quotes import Quote
 from router.model.signings import Signing, SigningState
-from router.ports import Authority, Sealed, SealKeys, SealOrder, TrustProvider
+from router.ports import Sealed, SealOrder, TrustProvider
 from router.store import alarms, authority, blobs, evidence, signings
 
-KEYS = "authority"
-"""The vault's purpose for the authority's keys at rest."""
 COPY = "signing.copy"
 """The alarm that sends the link to the signed copy (`router.actions.inviting.copy`)."""
 EVIDENCE_FORMAT = "hablemos-evidence/1"
@@ -32,7 +30,7 @@ async def ensure_authority(book: Book, trust: TrustProvider, company: str) -> by
         found, now = await authority.find(r.session), r.now
     if found is not None:
         return found.root_certificate
-    made = await asyncio.to_thread(trust.make_authority, company, now)
+    made = await asyncio.to_thread(trust.make_authority, company, now, f"{book.public_url}/pki")
     async with book.writing() as w:
         # The race: two replicas start on an empty database. The second finds the first one's and forgets its own.
         await w.session.lock_word("authority")
@@ -40,25 +38,20 @@ async def ensure_authority(book: Book, trust: TrustProvider, company: str) -> by
         if found is not None:
             return found.root_certificate
         w.session.add(AuthorityRow(
-            id=authority.ONLY, root_certificate=made.keys.root_certificate, sealed_keys=_packed(w, made),
+            id=authority.ONLY, root_certificate=made.keys.root_certificate, sealed_keys=certifying.packed(w, made),
             created_at=now,
         ))  # fmt: skip
         w.fact("authority.made")
     return made.keys.root_certificate
 
 
-def _packed(w: Writing, made: Authority) -> bytes:
-    keys = {name: pem.decode() for name, pem in asdict(made.keys).items()}
-    keys |= {"root_key": made.root_key.decode(), "issuing_key": made.issuing_key.decode()}
-    return w.vault.seal(KEYS, json.dumps(keys).encode())
-
-
-async def _keys(w: Writing) -> SealKeys:
-    row = await authority.find(w.session)
-    if row is None:
-        raise Conflict("There is no signing authority yet.")
-    kept = json.loads(w.vault.open(KEYS, row.sealed_keys))
-    return SealKeys(**{name: kept[name].encode() for name in SealKeys.__dataclass_fields__})
+async def ensure_jobs(book: Book, trust: TrustProvider) -> None:
+    """What keeps seals good: certificates and lists of now, and the work of every night. Said again, it changes
+    nothing. Raises Conflict before the authority is made."""
+    async with book.writing() as w:
+        await certifying.keep_up(w, trust)
+        await recurring.ensure(w, certifying.KEEP_UP, "daily 01:40")
+        await recurring.ensure(w, ARCHIVE, "daily 02:10")
 
 
 async def order_seal(w: Writing, signing: Signing) -> None:
@@ -88,7 +81,8 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
     assert pdf is not None  # noqa: S101  a foreign key says so
     assert bundle_kept is not None  # noqa: S101  likewise
     return SealOrder(
-        pdf=pdf, evidence=bundle_kept, keys=await _keys(w), timestamp_serial=await signings.next_serial(w.session),
+        pdf=pdf, evidence=bundle_kept, keys=await certifying.keys_of(w),
+        timestamp_serial=await signings.next_serial(w.session),
         reason=f"Offer {quote.number}/{quote.version}: seal on the evidence of its signature", location=w.public_url,
     )  # fmt: skip
 
@@ -134,10 +128,13 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     await w.move(
         Signing, signing_id, to=SigningState.sealed, sealed_sha256=sha256, level=sealed.level,
-        time_source=sealed.time_source, data={"level": sealed.level, "time_source": sealed.time_source},
+        time_source=sealed.time_source, archive_at=w.now,
+        data={"level": sealed.level, "time_source": sealed.time_source},
     )  # fmt: skip
     await evidence.append(w.session, signing, w.now, "sealed", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
     })  # fmt: skip
     await alarms.set_alarm(w.session, COPY, signing_id, w.now)
+    if sealed.outside_due:
+        await alarms.set_alarm(w.session, STAMP, signing_id, w.now + OUTSIDE_AFTER)
     w.hint(f"signing:{signing_id}", f"agent:{quote.agent_id}", "alarms")

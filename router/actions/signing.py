@@ -33,7 +33,7 @@ from router.model.signings import (
 )
 from router.model.vault import hash_token, new_token
 from router.ports import MessageStage
-from router.store import alarms, blobs, evidence, signings
+from router.store import alarms, archives, blobs, evidence, signings
 from router.wording import wording
 
 EXPIRE = "signing.expire"
@@ -230,7 +230,8 @@ async def fetch_copy(w: Writing, signing: Signing, visitor: Visitor) -> bytes | 
     if locked is None or locked.sealed_sha256 is None:
         return None
     await record(w, locked, "copy.downloaded", visitor.as_data())
-    return await blobs.content(w.session, locked.sealed_sha256)
+    newest = await archives.newest(w.session, locked.id)
+    return await blobs.content(w.session, newest.sha256 if newest else locked.sealed_sha256)
 
 
 async def expire(w: Writing, signing_id: int) -> None:

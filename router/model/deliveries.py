@@ -40,8 +40,8 @@ _DELIVERY_MOVES = table(
 
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
-    sealing and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may not be put
-    into his room twice: he would fall out. A mail server cannot be asked what became of a mail."""
+    sealing, archiving and fetching, whose result is kept once, and telling somebody to wait on the line. A caller may
+    not be put into his room twice: he would fall out. A mail server cannot be asked what became of a mail."""
 
     leg = "leg"
     end_room = "end_room"
@@ -53,6 +53,7 @@ class DeliveryKind(StrEnum):
     line = "line"
     fetch = "fetch"
     mail = "mail"
+    archive = "archive"
 
     @property
     def lease(self) -> timedelta:

@@ -123,13 +123,15 @@ class Signing(Numbered):
     `again_hash` is of the token in the links sent again later, beside which the first stays good. `phone` is frozen
     when the signing is made. `code_expires_at` is when the code dies and, once it was given, until when it may be
     signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
-    its evidence."""
+    its evidence. `sealed_sha256` is the document as it was sealed; `archive_at` is when it is to get its next archive
+    timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached."""
 
     __tablename__ = "signings"
     __table_args__ = (
         Index("one_live_signing_per_quote", "quote_id", unique=True, postgresql_where=text(
             "state not in ('declined','expired','void')")),
         Index(None, "quote_id", "id"),
+        Index("ix_signings_archive_at", "archive_at", postgresql_where=text("archive_at is not null")),
     )
     quote_id: Mapped[int] = mapped_column(ForeignKey("quotes.id"))
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -160,6 +162,7 @@ class Signing(Numbered):
     chain_head: Mapped[bytes | None] = mapped_column(default=None)
     chain_length: Mapped[int] = mapped_column(default=0)
     again_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
+    archive_at: Mapped[datetime | None] = mapped_column(default=None)
 
     def next_code_at(self) -> datetime | None:
         """When the next code may be asked for; None when there is none left."""

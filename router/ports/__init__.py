@@ -36,10 +36,25 @@ from router.ports.parties import (
     PartyLead,
     Phone,
 )
-from router.ports.trust import Authority, Check, Inspection, Sealed, SealKeys, SealOrder, TrustProvider
+from router.ports.trust import (
+    Archived,
+    ArchiveOrder,
+    Authority,
+    Check,
+    CrlOrder,
+    Inspection,
+    Revoked,
+    Sealed,
+    SealKeys,
+    SealOrder,
+    Stamps,
+    TrustProvider,
+)
 
 __all__ = [
     "RECIPIENT",
+    "ArchiveOrder",
+    "Archived",
     "Authority",
     "CallArrived",
     "CallerMoved",
@@ -51,6 +66,7 @@ __all__ = [
     "CartMoved",
     "Channel",
     "Check",
+    "CrlOrder",
     "Enclosure",
     "EnterRoom",
     "HangUp",
@@ -85,11 +101,13 @@ __all__ = [
     "Phone",
     "Prompt",
     "Refused",
+    "Revoked",
     "RoomChange",
     "RoomMoved",
     "SealKeys",
     "SealOrder",
     "Sealed",
+    "Stamps",
     "TrustProvider",
     "TurnAway",
     "Uncertain",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -31,6 +32,28 @@ class Authority:
 
 
 @dataclass(frozen=True)
+class Revoked:
+    """A certificate that was taken back: its serial number, since when (aware), and why (RFC 5280 §5.3.1)."""
+
+    serial: int
+    at: datetime
+    reason: str = "unspecified"
+
+
+@dataclass(frozen=True)
+class CrlOrder:
+    """A list of revoked certificates to be signed by its issuer. Certificate and key are PEM, the key not encrypted;
+    `number` rises with every list of this issuer; times are aware."""
+
+    certificate: bytes
+    key: bytes
+    number: int
+    at: datetime
+    next_update: datetime
+    revoked: Sequence[Revoked] = ()
+
+
+@dataclass(frozen=True)
 class SealOrder:
     """A PDF to be sealed with its evidence attached. `timestamp_serial` is taken from a sequence and never reused."""
 
@@ -44,11 +67,43 @@ class SealOrder:
 
 @dataclass(frozen=True)
 class Sealed:
-    """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified."""
+    """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified.
+    `outside_due`: a timestamp from outside was wanted and is still to come."""
 
     pdf: bytes
     level: str
     time_source: str
+    outside_due: bool = False
+
+
+class Stamps(StrEnum):
+    """Whose timestamp an archived PDF gets: our own authority's; an outside one's, or else ours; an outside one's, or
+    none."""
+
+    own = "own"
+    outside_or_own = "outside_or_own"
+    outside = "outside"
+
+
+@dataclass(frozen=True)
+class ArchiveOrder:
+    """A sealed PDF to be made to outlast its certificates. `crls` (DER) are the lists of our own issuers as of now."""
+
+    pdf: bytes
+    keys: SealKeys
+    crls: Sequence[bytes]
+    timestamp_serial: int
+    stamps: Stamps = Stamps.own
+
+
+@dataclass(frozen=True)
+class Archived:
+    """`until` (aware) is when the certificate of its last timestamp expires: it needs another one before."""
+
+    pdf: bytes
+    level: str
+    time_source: str
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -71,14 +126,36 @@ class Inspection:
 class TrustProvider(Protocol):
     """Seals PDFs and reads seals. Runs outside the event loop."""
 
-    def make_authority(self, company: str, now: datetime) -> Authority:
+    @property
+    def outside_time(self) -> bool:
+        """Whether timestamps of an outside authority are wanted."""
+
+    def make_authority(self, company: str, now: datetime, address: str = "") -> Authority:
         """A new root, issuing, seal and timestamp certificate in the company's name, valid from `now` (aware) on.
+        Lists of revoked certificates will be found under `address`, e.g. "https://sales.example.com/pki".
 
         Raises Refused (permanent) when the name is empty.
         """
 
+    def renewed(self, authority: Authority, now: datetime, address: str = "", *, anew: bool = False) -> Authority:
+        """The same authority with new certificates in place of those that expire soon; `anew`: a new seal in any case.
+        Without the root's key (empty) the issuing certificate stays as it is."""
+
+    def expiries(self, keys: SealKeys) -> Mapping[str, datetime]:
+        """When the certificates root, issuing, seal and timestamp expire (aware)."""
+
+    def serial(self, certificate: bytes) -> int:
+        """The serial number of a certificate (PEM)."""
+
+    def issue_crl(self, order: CrlOrder) -> bytes:
+        """The signed list, DER."""
+
     async def seal(self, order: SealOrder) -> Sealed:
         """Raises Refused (permanent) when the PDF cannot be sealed."""
 
-    async def inspect(self, pdf: bytes, root_certificate: bytes) -> Inspection:
-        """Never raises: an unreadable PDF is an inspection that says so."""
+    async def archive(self, order: ArchiveOrder) -> Archived:
+        """Raises Refused: for good when this is no seal of ours, for now when no timestamp is to be had."""
+
+    async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
+        """Never raises: an unreadable PDF is an inspection that says so. `crls` (DER) are our issuers' current lists:
+        a seal or timestamp they name as revoked does not hold."""

@@ -11,7 +11,7 @@ from router.model.alarms import Alarm, AlarmState
 from router.model.campaigns import Campaign, Queue
 from router.model.inbox import InboxRow, InboxState
 from router.model.tasks import Task, TaskState
-from router.store import alarms, deliveries, facts, inbox
+from router.store import alarms, authority, deliveries, facts, inbox
 from router.store import migrations as history
 from router.store.db import ReadSession
 
@@ -19,7 +19,8 @@ _REVISION = text("select version_num from alembic_version")
 
 
 class Vitals(NamedTuple):
-    """Ages in seconds, 0 when nothing waits. `queues` maps (campaign key, queue key) to the tasks waiting there."""
+    """Ages in seconds, 0 when nothing waits. `queues` maps (campaign key, queue key) to the tasks waiting there.
+    `endings` are the seconds until certificates and lists of the signing authority end; less than 0 when they have."""
 
     oldest_unsent: float
     oldest_alarm: float
@@ -29,6 +30,7 @@ class Vitals(NamedTuple):
     parked_alarms: int
     parked_messages: int
     queues: dict[tuple[str, str], int]
+    endings: dict[str, float]
 
 
 async def read(session: ReadSession, now: datetime) -> Vitals:
@@ -44,6 +46,7 @@ async def read(session: ReadSession, now: datetime) -> Vitals:
         parked_alarms=await session.scalar(select(func.count()).where(Alarm.state == AlarmState.parked)) or 0,
         parked_messages=await session.scalar(select(func.count()).where(InboxRow.state == InboxState.parked)) or 0,
         queues=await _queues(session),
+        endings={name: (at - now).total_seconds() for name, at in (await authority.endings(session)).items()},
     )
 
 

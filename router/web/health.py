@@ -192,6 +192,8 @@ def _of_database(seen: vitals.Vitals) -> Iterator[str]:
                        [({"state": state}, count) for state, count in seen.deliveries.items()])
     yield from _family("parked", "gauge", "What failed five times and waits for a person.",
                        [({"kind": "alarm"}, seen.parked_alarms), ({"kind": "inbox"}, seen.parked_messages)])
+    yield from _family("authority_ends_seconds", "gauge", "Until a certificate, or a list of revoked ones, ends.",
+                       [({"what": what}, seconds) for what, seconds in seen.endings.items()])
 
 
 def _of_process(figures: Figures, streams: int) -> Iterator[str]:

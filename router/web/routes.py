@@ -29,6 +29,7 @@ from router.web import (
     partials,
     parties,
     people,
+    pki,
     plan,
     promised,
     quoted,
@@ -50,7 +51,7 @@ from router.web.parsing import WEBHOOK_BYTES
 
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
-    signing, verify, hooks,
+    signing, verify, pki, hooks,
     attachments, parties, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,

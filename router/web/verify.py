@@ -14,7 +14,8 @@ from router.model.errors import Invalid, TooLarge, UnknownType, Unreadable
 from router.model.evidence import instant
 from router.model.phone import masked
 from router.model.quotes import Quote
-from router.store import quotes, signings
+from router.model.signings import Signing
+from router.store import archives, authority, quotes, signings
 from router.web.doors import doors
 from router.web.offered import company_of
 from router.web.parsing import read_bytes
@@ -23,6 +24,8 @@ from router.wording import Wording, moment, negotiate
 routes = web.RouteTableDef()
 
 LARGEST = 10 * 1024 * 1024
+SEALED = "PAdES B-T"
+"""The level of every document as it was sealed; its archives have their own."""
 
 TITLES = {
     "issued": "The very file we issued", "integrity": "Unchanged under the seal",
@@ -110,14 +113,19 @@ async def _part(part: BodyPartReader) -> bytes:
 async def _judged(request: web.Request, pdf: bytes) -> list[Line]:
     async with doors(request).book.reading() as r:
         issued = await _issued(r, hashlib.sha256(pdf).digest())
-    inspection = await doors(request).trust.inspect(pdf, doors(request).root_certificate)
+        crls = [one.content for one in await authority.crls(r.session)]
+    inspection = await doors(request).trust.inspect(pdf, doors(request).root_certificate, crls)
     return [issued, *(Line(check.name, check.holds, check.detail) for check in inspection.checks)]
 
 
 async def _issued(r: Reading, sha256: bytes) -> Line:
     """First of all: is it a file of ours, byte for byte? No reader of PDFs notices every change (the padding behind a
     signature, what follows the end)."""
-    signing = await signings.by_sealed(r.session, sha256)
+    archive = await archives.by_sha256(r.session, sha256)
+    if archive is None:
+        signing = await signings.by_sealed(r.session, sha256)
+    else:
+        signing = await r.session.get(Signing, archive.signing_id)
     quote = None if signing is None else await r.session.get(Quote, signing.quote_id)
     detail = {"sha256": sha256.hex()}
     if signing is None or quote is None or signing.signed_at is None:
@@ -126,7 +134,7 @@ async def _issued(r: Reading, sha256: bytes) -> Line:
         return Line("issued", False, detail | {"code": code} | ({"quote": offer.number} if offer else {}))
     return Line("issued", True, detail | {
         "code": "identical", "quote": f"{quote.number}/{quote.version}", "signed_at": instant(signing.signed_at),
-        "phone": masked(signing.phone), "level": signing.level,
+        "phone": masked(signing.phone), "level": archive.level if archive else SEALED,
     })  # fmt: skip
 
 
@@ -139,14 +147,19 @@ SENTENCES = {
     ("integrity", "signature-mismatch"): "The seal does not fit its certificate.",
     ("integrity", "not-all-covered"): "The seal does not cover the whole document.",
     ("revisions", "nothing-after"): "The seal covers the file to its last byte.",
+    ("revisions", "archived-after"): "After the seal only timestamps were added that make the document last.",
     ("revisions", "changed-after"): "%(bytes_after)s bytes were added after the seal.",
     ("signer", "signed-by"): "%(organization)s (%(common_name)s).",
     ("signer", "signature-mismatch"): "The certificate names somebody, but the seal was not made with its key.",
     ("trust", "our-root"): "The certificate leads to the root certificate below.",
+    ("trust", "own-seal"): "The certificate is this company's own, issued by another authority.",
+    ("trust", "revoked"): "The certificate had been revoked when the document was sealed.",
     ("time", "stamped"): "%(time)s, by the timestamp service %(authority)s (%(source)s).",
     ("time", "no-timestamp"): "The seal carries no timestamp.",
+    ("time", "revoked"): "The certificate of the timestamp service has been revoked.",
     ("time", "mismatch"): "The timestamp does not belong to this seal.",
     ("level", "reached"): "%(level)s.",
+    ("level", "lasting"): "%(level)s: the document outlasts its certificates, by a timestamp of %(time)s (%(source)s).",
     ("level", "not-reached"): "%(level)s, but it does not hold as a whole.",
 }  # fmt: skip
 """By line and code. Values are put in after the translation."""

@@ -10,6 +10,7 @@ import typst
 from integrations.trust.authority import make_authority
 from integrations.trust.inspection import inspect
 from integrations.trust.sealing import seal
+from integrations.trust.services import Anchors
 from router.ports import Authority, Inspection, SealOrder
 
 NAMES = ["integrity", "revisions", "signer", "trust", "time", "level"]
@@ -32,7 +33,7 @@ def sealed(authority: Authority, offer: bytes) -> bytes:
 
 @pytest.fixture
 def look(authority: Authority):
-    return lambda pdf: inspect(pdf, authority.keys.root_certificate)
+    return lambda pdf: inspect(pdf, Anchors(authority.keys.root_certificate))
 
 
 def failing(inspection: Inspection) -> dict[str, str]:

@@ -14,7 +14,7 @@ from router.model.intake import Brought, Taken
 from router.model.protection import Verdict
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
-from router.web import middleware, signing, verify
+from router.web import middleware, pki, signing, verify
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
@@ -61,7 +61,7 @@ def customers_app(book: Book, url: str, trust: TrustProvider | None, root: bytes
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, trust),
         intake=intake, public_url=url, root_certificate=root,
     )
-    for module in (signing, verify):
+    for module in (signing, verify, pki):
         app.add_routes(module.routes)
     app.router.add_static("/static/", STATIC)
     app.on_response_prepare.append(middleware.set_headers)

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0017"
-down_revision = "0013"
+revision = "0013"
+down_revision = "0012"
 
 QUOTES_ARE = (
     "draft", "awaiting", "approved", "frozen", "sent", "opened", "signed", "completed", "withdrawn", "declined",
