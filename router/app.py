@@ -36,6 +36,7 @@ from router import plan as planned
 from router import replay as replaying
 from router.actions import (
     admitting,
+    announcing,
     archiving,
     calling,
     certifying,
@@ -131,6 +132,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     wrapping.WRAP_OVERRUN: wrapping.overruns,
     enrolling.QUOTE_CHECK: nurturing.check_quote,
     enrolling.STEP_DUE: stepping.step_due,
+    enrolling.STEP_ANNOUNCE: announcing.due,
     enrolling.STEP_UNWORKED: enrolling.unworked,
     enrolling.ENROLMENT_RESUME: nurturing.resume_due,
     enrolling.ENROLMENT_END: nurturing.end_due,

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import guarding
+from router.actions import announcing, guarding
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.failpoints import fail_here
@@ -168,7 +168,7 @@ class Courier:
             )  # fmt: skip
             if started is None:
                 return None
-            if await guarding.still_permitted(w, started) is not None:
+            if await guarding.still_permitted(w, started) is not None or not await announcing.still_true(w, started):
                 nothing_done = Refused("not permitted any more", permanent=True, code="unwanted")
                 await outcomes.refused(w, self._story, started, nothing_done)
                 return None

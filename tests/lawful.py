@@ -50,6 +50,7 @@ class Law:
         }
         self.consent = self.page.get("consent") or next((law.consent for law in below if law.consent), None)
         self.fraud = self.page.get("fraud") or next((law.fraud for law in below if law.fraud), None)
+        self.one_with_call = "announcement" in self.page or any(law.one_with_call for law in below)
         self.country = self.page.get("country", "")
 
     def lives(self, day: date) -> bool:
@@ -177,12 +178,12 @@ def _pestering(seen: Any, law: Law, at: datetime) -> Iterator[str]:
         return bool(seen.promised) and rule.get("hard", True) is False
 
     for cap in law.rules["caps"]:
-        lately = [one for one in _begun(seen, cap) if at - one < timedelta(days=cap["days"])]
+        lately = [one for one in _begun(seen, law, cap) if at - one < timedelta(days=cap["days"])]
         if _binds(cap, seen) and not own(cap) and len(lately) >= cap["most"]:
             yield f"too often ({cap['id']})"
     for gap in law.rules["gaps"]:
         minutes = gap.get("promised", 0) if own(gap) else gap["minutes"]
-        if _binds(gap, seen) and any(at - one < timedelta(minutes=minutes) for one in _begun(seen, gap)):
+        if _binds(gap, seen) and any(at - one < timedelta(minutes=minutes) for one in _begun(seen, law, gap)):
             yield f"too soon ({gap['id']})"
     for quiet in law.rules["quiets"]:
         rests = seen.refused_at is not None and at - seen.refused_at < timedelta(days=quiet["days"])
@@ -190,9 +191,12 @@ def _pestering(seen: Any, law: Law, at: datetime) -> Iterator[str]:
             yield f"wanted to be left alone ({quiet['id']})"
 
 
-def _begun(seen: Any, rule: Mapping[str, Any]) -> list[datetime]:
+def _begun(seen: Any, law: Law, rule: Mapping[str, Any]) -> list[datetime]:
+    """What a rule counts. "A text that announces a call made within 36 hours is one try with that call, in the caps and
+    gaps that are our own. What is law counts both as it is written"."""
+    ours = law.one_with_call and rule.get("hard", True) is False
     return [one.at for one in seen.tries if one.purpose == "commercial"
-            and one.channel in rule.get("channels", TELEPHONE)]
+            and one.channel in rule.get("channels", TELEPHONE) and not (ours and one.with_call)]
 
 
 def _shown(seen: Any, law: Law) -> Iterator[str]:

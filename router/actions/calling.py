@@ -36,7 +36,7 @@ from router.model.guard import Purpose
 from router.model.stations import Station, StationState
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls, consultations, stations
+from router.store import alarms, arrivals, budgets, cadences, calls, consultations, stations
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -261,7 +261,8 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     purpose = await listing.purpose_of(w, task)
     promised = await keeping.is_promised(w, task.id)
     attempt, verdict = await permit(
-        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised
+        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised,
+        announced=await cadences.announcement_of(w.session, task),
     )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)

@@ -14,7 +14,7 @@ from router.model.guard import Purpose
 from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState
-from router.store import alarms, imports, packs
+from router.store import alarms, cadences, imports, packs
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
@@ -68,7 +68,8 @@ async def may_ring(w: Writing, task: Task) -> bool:
         return True
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id)
+    announced = await cadences.announcement_of(w.session, task)
+    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id, announced=announced)
     if verdict.allowed:
         return True
     guarding.told(w, verdict, campaign, purpose, lead_id=task.lead_id, subject_id=task.id, channel="call", when="offer")

@@ -52,13 +52,14 @@ def dial(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
         world.block("budget", person.id, enrolment.quote_id, None)
         _call_over(world, enrolment, step, Disposition.not_permitted)
         return
-    verdict = world.ask(person, enrolment.lead_id)
+    verdict = world.ask(person, enrolment.lead_id, about=step)
     if not verdict.allowed:
         world.stopped(verdict, person.id, enrolment.quote_id)
         _call_over(world, enrolment, step, Disposition.not_permitted)
         return
     outcome = outcome_of(world, person, enrolment.key, step.n, step.tries)
     seconds = over(world, enrolment, step, outcome)
+    world.joined(person, step)
     world.tried(person, "call", "call", seconds=seconds)
     world.spend(person, enrolment.lead_id, LEG_COST)
 

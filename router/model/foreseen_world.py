@@ -173,16 +173,35 @@ class World:
 
     def ask(
         self, person: Played, lead_id: int, *, channel: str = "call", purpose: Purpose = Purpose.commercial,
-        promised: bool = False,
+        promised: bool = False, about: StepAhead | None = None,
     ) -> Verdict:
-        """The guard's answer now, by what has been done in the play."""
+        """The guard's answer now, by what has been done in the play. `about`: the step whose call it is."""
+        return may_contact(self.snapshot(person, lead_id, channel, purpose, promised=promised, about=about), self.now)
+
+    def snapshot(
+        self, person: Played, lead_id: int, channel: str, purpose: Purpose = Purpose.commercial, *,
+        promised: bool = False, about: StepAhead | None = None,
+    ) -> Snapshot:
+        """What the guard looks at, by what has been done in the play."""
         guard = person.known.guard
-        return may_contact(replace(
+        return replace(
             guard, purpose=purpose, channel=Channel(channel), promised=promised,
             paused=guard.paused and purpose is Purpose.commercial,
-            tries=[one for one in person.tries if one.at > self.now - KEPT], barred=person.barred,
-            refused_at=person.refused_at, taken_back=person.known.taken_back.get(lead_id, frozenset()),
-        ), self.now)
+            tries=[self._beside(person, one, about) for one in person.tries if one.at > self.now - KEPT],
+            barred=person.barred, refused_at=person.refused_at,
+            taken_back=person.known.taken_back.get(lead_id, frozenset()),
+        )
+
+    def _beside(self, person: Played, one: Try, step: StepAhead | None) -> Try:
+        """A try as it counts about this step's call, which it may have announced: the two are one, for so long."""
+        rule = person.known.guard.pack.announcement
+        if step is None or rule is None or one.at != step.announced_at or one.channel != Channel.sms:
+            return one
+        return replace(one, with_call=one.at > self.now - timedelta(hours=rule.within_hours))
+
+    def joined(self, person: Played, step: StepAhead) -> None:
+        """The step's call is made: with the text that announced it, it is one try from now on."""
+        person.tries[:] = [self._beside(person, one, step) for one in person.tries]
 
     def tried(self, person: Played, what: str, channel: str, *, seconds: int = 0,
               purpose: Purpose = Purpose.commercial) -> None:

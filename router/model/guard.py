@@ -10,7 +10,7 @@ be deferred: the rules that defer are named in the order in which they end, the 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -44,11 +44,13 @@ MAYBE_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, Ph
 
 @dataclass(frozen=True)
 class Try:
-    """A try that was allowed and not refunded, at an aware moment."""
+    """A try that was allowed and not refunded, at an aware moment. `with_call`: a text that announced a call, which is
+    made by now, or is the one that is asked about."""
 
     at: datetime
     purpose: Purpose
     channel: str
+    with_call: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,12 @@ class Snapshot:
     caller_id: str = ""
     promised: bool = False
     business: bool = False
+
+
+def once_announced(snapshot: Snapshot, at: datetime) -> Snapshot:
+    """The same about a call, after a text that announces it at that moment (aware)."""
+    text = Try(at, Purpose.commercial, Channel.sms, with_call=True)
+    return replace(snapshot, tries=[*snapshot.tries, text])
 
 
 @dataclass(frozen=True)
@@ -312,9 +320,12 @@ def _ours(snapshot: Snapshot, rule: Rule) -> bool:
     return snapshot.promised and not rule.hard
 
 
-def _tries(snapshot: Snapshot, rule: Rule) -> list[datetime]:
+def _tries(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[datetime]:
+    """What the rule counts. Only where it is our own, and the pack says so, is an announcement one with its call."""
+    as_one = pack.announcement is not None and not rule.hard
     return [
-        one.at for one in snapshot.tries if one.purpose is Purpose.commercial and one.channel in rule.channels
+        one.at for one in snapshot.tries
+        if one.purpose is Purpose.commercial and one.channel in rule.channels and not (one.with_call and as_one)
     ]
 
 
@@ -322,14 +333,14 @@ def _caps(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
     for rule in pack.caps:
         if not rule.binds(snapshot.channel, snapshot.subdivisions) or _ours(snapshot, rule):
             continue
-        if until := _capped(_tries(snapshot, rule), timedelta(days=rule.days), rule.most, at):
+        if until := _capped(_tries(snapshot, pack, rule), timedelta(days=rule.days), rule.most, at):
             detail = _said(rule, most=rule.most, days=rule.days)
             yield until, f"cap.{SPANS.get(rule.days, f'{rule.days}_days')}", detail
 
 
 def _rests(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
     for gap in pack.gaps:
-        tries = _tries(snapshot, gap)
+        tries = _tries(snapshot, pack, gap)
         minutes = gap.promised if _ours(snapshot, gap) else gap.minutes
         if not tries or not gap.binds(snapshot.channel, snapshot.subdivisions):
             continue

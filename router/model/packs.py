@@ -128,6 +128,13 @@ class Fraud(Rule, frozen=True, kw_only=True, cache_hash=True):
     any_day: int
 
 
+class Announcement(Rule, frozen=True, kw_only=True, cache_hash=True):
+    """A text that announces a call made within so many hours is one try with that call, for what is not law: caps and
+    gaps of our own do not count it. The law's count as they are written. Without this rule every rule counts it."""
+
+    within_hours: int
+
+
 class Duty(Rule, frozen=True, kw_only=True, cache_hash=True):
     """What the guard does not decide: for the people who work with the country, and for the reviewer."""
 
@@ -150,6 +157,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     only_numbers: str = ""
     consent: Consent | None = None
     fraud: Fraud | None = None
+    announcement: Announcement | None = None
     hours: tuple[Hours, ...] = ()
     holidays: tuple[Holidays, ...] = ()
     caps: tuple[Cap, ...] = ()
@@ -161,7 +169,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def rules(self) -> Iterator[Rule]:
         """All of them, in the order of the file."""
-        yield from (one for one in (self.consent, self.fraud) if one is not None)
+        yield from (one for one in (self.consent, self.fraud, self.announcement) if one is not None)
         for name in LISTS:
             yield from getattr(self, name)
 
@@ -170,7 +178,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 LEAST = {
-    **dict.fromkeys(("days", "most", "codes_day", "any_day"), 1),
+    **dict.fromkeys(("days", "most", "codes_day", "any_day", "within_hours"), 1),
     **dict.fromkeys(("minutes", "promised", "max_age_days", "relation_days"), 0),
 }
 LISTS = ("hours", "holidays", "caps", "gaps", "quiets", "registers", "callers", "duties")
@@ -285,6 +293,7 @@ def _check_rule(name: str, pack: Pack, rule: Rule) -> None:
         f"{strangers[:1]} is no part of {pack.country!r}": bool(strangers),
         **{f"{number} is less than {least}": _number(rule, number, least) < least for number, least in LEAST.items()},
         "a promise does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.promised > 0,
+        "the law counts as it is written": isinstance(rule, Announcement) and rule.hard,
     }
     for said, wrong in faults.items():
         if wrong:
@@ -297,7 +306,7 @@ def _number(rule: Rule, name: str, otherwise: int) -> int:
 
 
 def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tuple[str, ...]) -> Pack:
-    """The pack with the rules of those it extends; its own consent and fraud limits come before theirs."""
+    """The pack with the rules of those it extends; what there is one of, its own comes before theirs."""
     if key in way:
         raise WrongPack(f"{key}.toml: extends: a circle, {' → '.join((*way[way.index(key):], key))}")
     if key in whole:
@@ -309,6 +318,7 @@ def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tu
         base = _extend(other, plain, whole, (*way, key))
         pack = msgspec.structs.replace(
             pack, consent=pack.consent or base.consent, fraud=pack.fraud or base.fraud,
+            announcement=pack.announcement or base.announcement,
             **{name: getattr(pack, name) + getattr(base, name) for name in LISTS},
         )
     whole[key] = pack

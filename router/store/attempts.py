@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, DateTime, LargeBinary, Text, bindparam, select, text
+from sqlalchemy import BigInteger, DateTime, Interval, LargeBinary, Text, bindparam, select, text
 
 from router.model.cadences import Attempt
 from router.model.registers import digest_of
@@ -54,11 +54,12 @@ class Relation(NamedTuple):
 
 @dataclass(frozen=True)
 class Known:
-    """All that is known of a person and his number, as the guard needs it. `taken_back` is about one request, `listed`
-    what the do-not-call registers we have say."""
+    """All that is known of a person and his number, as the guard needs it. `tries` are when, what for, by which
+    channel, and whether it is one with the call it announced. `taken_back` is about one request, `listed` what the
+    do-not-call registers we have say."""
 
     barred: Sequence[Found]
-    tries: Sequence[tuple[datetime, str, str]]
+    tries: Sequence[tuple[datetime, str, str, bool]]
     consents: Mapping[str, Given]
     taken_back: frozenset[str]
     relation: Relation
@@ -89,7 +90,12 @@ _KNOWN = text(
     from persons p join suppressions s on s.contact_id = p.id
     where s.phone = '' and s.lifted_at is null and (s.until is null or s.until > :now)
     union all
-    select 'try', a.purpose, a.channel, a.at, null from attempts a
+    select 'try', a.purpose, a.channel, a.at, (
+        (a.id = :announced and a.at > :now - :within) or exists (
+          select from attempts c where c.announced_by = a.id and c.announced_by is not null
+            and c.verdict = 'allow' and c.refunded_at is null and c.at < a.at + :within)
+      )::int
+    from attempts a
     where a.phone = :phone and :phone <> '' and a.at > :since and a.verdict = 'allow' and a.refunded_at is null
     union all
     select * from (
@@ -119,25 +125,28 @@ _KNOWN = text(
 ).bindparams(
     bindparam("contact_id", type_=BigInteger), bindparam("lead_id", type_=BigInteger),
     bindparam("phone", type_=Text), bindparam("digest", type_=LargeBinary),
+    bindparam("announced", type_=BigInteger), bindparam("within", type_=Interval),
     bindparam("now", type_=DateTime(timezone=True)), bindparam("since", type_=DateTime(timezone=True)),
 )  # fmt: skip
 
 
 async def known(
-    session: ReadSession, contact_id: int, phone: str, now: datetime, lead_id: int | None = None
+    session: ReadSession, contact_id: int, phone: str, now: datetime, lead_id: int | None = None, *,
+    announced: int | None = None, within: timedelta = timedelta(),
 ) -> Known:
     """What is known of this contact, his other selves, and his number (E.164, or ""). A consent of this request comes
-    before others, a newer one before an older."""
+    before others, a newer one before an older. `announced` is the attempt of the text that announced the call which is
+    asked about; such a text is one with a call that comes `within` so long."""
     rows = await session.rows(_KNOWN, {
         "contact_id": contact_id, "phone": phone, "lead_id": lead_id, "now": now, "since": now - LOOK_BACK,
-        "digest": digest_of(phone),
+        "digest": digest_of(phone), "announced": announced, "within": within,
     })
     of: dict[str, list[Any]] = {}
     for what, *rest in rows:
         of.setdefault(what, []).append(rest)
     return Known(
         barred=[Found(reason, until, channel) for reason, channel, until, _ in of.get("barred", ())],
-        tries=sorted((at, purpose, channel) for purpose, channel, at, _ in of.get("try", ())),
+        tries=sorted((at, purpose, channel, bool(one)) for purpose, channel, at, one in of.get("try", ())),
         consents={purpose: Given(receipt_id, at) for purpose, _, at, receipt_id in of.get("consent", ())},
         taken_back=frozenset(one[0] for one in of.get("taken_back", ())),
         relation=Relation(of["signed"][0][2], of["refused"][0][2]),

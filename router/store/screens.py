@@ -396,13 +396,14 @@ def reached(signing: Signing) -> int:
 @dataclass(frozen=True)
 class AgentLine:
     """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
-    he holds, what he is most busy with first."""
+    he holds, what he is most busy with first. `station` is there while he stays on the line, or is called to."""
 
     name: str
     doing: Doing
     since: datetime | None
     agent: Agent
     tasks: Sequence[Task] = ()
+    station: Station | None = None
 
 
 @dataclass(frozen=True)
@@ -447,7 +448,9 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at, Consultation.created_at)
+        select(
+            Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at, Consultation.created_at, Station
+        )
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -455,6 +458,7 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
             Reservation.agent_id == Agent.id, Reservation.state == ReservationState.pending
         ))
         .outerjoin(Consultation, and_(Consultation.agent_id == Agent.id, Consultation.state.in_(LIVE)))
+        .outerjoin(Station, and_(Station.agent_id == Agent.id, Station.ended_at.is_(None)))
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
@@ -469,10 +473,10 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
 def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
     """One agent, of a row for each task he holds."""
     held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
-    agent, _, talking, began, rang, consulted = rows[0]
+    agent, _, talking, began, rang, consulted, station = rows[0]
     word = doing(agent, held[0].state if held else None, now, consulted=consulted is not None)
     since = {
         Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
         Doing.free: agent.idle_since, Doing.consulted: consulted,
     }
-    return AgentLine(agent.name, word, since.get(word), agent, held)
+    return AgentLine(agent.name, word, since.get(word), agent, held, station)

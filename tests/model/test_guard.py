@@ -436,3 +436,22 @@ def test_the_wall_decides_when_the_clock_changes(zone: str, opens: str, at: str,
     hours = [[opens, "12:00" if opens < "12:00" else "24:00"]]
     pack = made(rule("hours", "X-1", "", week={day: hours for day in ALL_DAYS}))
     assert next_open(pack, (zone,), datetime.fromisoformat(at)) == datetime.fromisoformat(until)
+
+
+@pytest.mark.parametrize(("hard", "announcement", "counts"), [
+    ("true", True, 2), ("false", True, 1), ("false", False, 2),
+])
+def test_an_announcement_is_one_try_with_its_call_for_our_own_rules_alone(
+    hard: str, announcement: bool, counts: int
+) -> None:
+    said = rule("announcement", "some-one", "hard = false\nwithin_hours = 36").replace("[[", "[").replace("]]", "]")
+    cap = rule("caps", "some-cap", f"days = 1\nmost = 2\nhard = {hard}\nchannels = [\"call\", \"sms\"]")
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    known = Snapshot(
+        pack=made((said if announcement else "") + cap), phone="+34910000001", purpose=Purpose.commercial,
+        zones=("Europe/Madrid",), consents=frozenset({"commercial"}), tries=[
+            Try(at - timedelta(hours=2), Purpose.commercial, "sms", with_call=True),
+            Try(at - timedelta(hours=1), Purpose.commercial, "call"),
+        ],
+    )
+    assert may_contact(known, at).allowed == (counts < 2)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.guard import (
+    Barred,
+    Channel,
+    Consulted,
+    Purpose,
+    Snapshot,
+    Try,
+    Verdict,
+    may_contact,
+    once_announced,
+)
 from router.model.packs import Pack, read, shipped
 from tests import lawful
 from tests.model.packing import ALL_DAYS, rule, text
@@ -64,7 +75,7 @@ def situations(draw: Any) -> tuple[str, dict[str, Any], datetime]:
         "registers": {name: Consulted(at - timedelta(days=3), False) for name in REGISTERS},
         "tries": draw(st.lists(st.builds(
             Try, ago, st.sampled_from([Purpose.commercial] * 3 + list(Purpose)),
-            st.sampled_from(["call", "call", "sms"]),
+            st.sampled_from(["call", "call", "sms"]), st.booleans(),
         ), max_size=5)),
     }
     bars = st.builds(
@@ -221,11 +232,25 @@ class Person:
                 assert verdict.until > self.at
                 self.at = verdict.until + timedelta(seconds=self.draw.choice([0, 0, 1, 3_600, 20_000]))
             elif verdict.allowed:
+                seen = self.announces(seen, contact)
                 contact(seen, self.at)
                 self.tries.append(Try(self.at, Purpose.commercial, seen.channel))
                 self.answers()
             else:
                 self.at += timedelta(days=self.draw.randint(3, 20))
+
+    def announces(self, seen: Snapshot, contact: Callable[[Snapshot, datetime], None]) -> Snapshot:
+        """Some calls are announced, where the text may be sent and the call still comes in an hour."""
+        text, then = replace(seen, channel=Channel.sms), self.at + timedelta(hours=1)
+        after = once_announced(seen, self.at)
+        if seen.channel is not Channel.call or self.draw.random() < 0.5:
+            return seen
+        if not may_contact(text, self.at).allowed or not may_contact(after, then).allowed:
+            return seen
+        contact(text, self.at)
+        self.tries.append(after.tries[-1])
+        self.at = then
+        return after
 
     def answers(self) -> None:
         chance = self.draw.random()

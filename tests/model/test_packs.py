@@ -8,6 +8,12 @@ from router.model.packs import FOLDER, WrongPack, pack_of, read, shipped
 from tests.model.packing import BASE, made, rule, text
 
 COUNTRIES = {"ES", "IT", "FR", "DE", "GB", "US", "BR", "MX", "RU"}
+
+
+def announcement(body: str) -> str:
+    return rule("announcement", "X-4", body).replace("[[", "[").replace("]]", "]")
+
+
 DAY = {"mon": [["09:00", "18:00"]]}
 
 
@@ -66,6 +72,9 @@ HOURS = rule("hours", "X-1", "", week=DAY)
         (text(rule("caps", "X-2", "days = 1\nmost = 0")), "X-2: most is less than 1"),
         (text(rule("caps", "X-2", "days = 1")), "X-2: Object missing required field `most`"),
         (text(rule("gaps", "X-3", "minutes = 60\npromised = 10")), "X-3: a promise does not shorten"),
+        (text(announcement("within_hours = 36")), "X-4: the law counts as it is written"),
+        (text(announcement("within_hours = 0\nhard = false")), "X-4: within_hours is less than 1"),
+        (text(announcement("hard = false")), "X-4: Object missing required field `within_hours`"),
         (text(rule("caps", "X-2", 'days = 1\nmost = 2\nsubdivisions = ["US-FL"]')), "X-2: ['US-FL'] is no part"),
         (text(rule("caps", "X-2", 'days = 1\nmost = 2\nchannels = ["fax"]')), "X-2: Invalid enum value 'fax'"),
         (text(rule("caps", "X-2", "days = 1\nmost = 2\nchannels = []")), "X-2: it binds no channel"),

@@ -180,7 +180,8 @@ class VirtualHouse:
         if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
             return False
         _, verdict = await guarding.permit(
-            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id
+            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
+            announced=await cadences.announcement_of(w.session, task),
         )
         if verdict.allowed:
             w.spend(LEG_COST, scopes)
