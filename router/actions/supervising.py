@@ -9,6 +9,7 @@ from router.actions import listing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE, back_to_queue, reserve
 from router.book import Writing
 from router.model.agents import Agent
+from router.model.alarms import Alarm, AlarmState
 from router.model.base import vouched
 from router.model.campaigns import NURTURE, Campaign
 from router.model.errors import Conflict, NotFound
@@ -144,6 +145,24 @@ def _cannot(name: str, reason: Reason) -> Conflict:
 
 def _levels(needs: Mapping[str, int]) -> str:
     return ", ".join(f"{skill} {level}" for skill, level in needs.items())
+
+
+async def wake_alarm(w: Writing, alarm_id: int, by: int | None = None) -> bool:
+    """Rings an alarm that failed five times once more, now; `by` is None at the command line. False when the same was
+    set anew meanwhile: then this one is dropped. Raises NotFound, and Conflict when it is not parked (any more)."""
+    alarm = await w.session.locked(Alarm, alarm_id)
+    if alarm is None:
+        raise NotFound("There is no such alarm.")
+    if alarm.state is not AlarmState.parked:
+        raise Conflict("This alarm does not wait for a person any more.")
+    again = not await alarms.is_pending(w.session, alarm.kind, alarm.subject_id)
+    if again:
+        await w.move(Alarm, alarm.id, AlarmState.pending, due_at=w.now, failures=0, data={"by": by})
+    else:
+        await w.move(Alarm, alarm.id, AlarmState.canceled, ended_at=w.now, data={"by": by, "reason": "set_anew"})
+    w.fact("alarm.woken", subject_id=alarm.id, agent_id=by, what=alarm.kind, of=alarm.subject_id, again=again)
+    w.hint("alarms", "wallboard")
+    return again
 
 
 async def ask_for_help(w: Writing, agent_id: int) -> None:

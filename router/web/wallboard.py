@@ -144,6 +144,12 @@ async def refuse(request: web.Request) -> web.Response:
     return await _act(request, lambda w, signed: quoting.refuse(w, quote_id=quote_id, agent_id=signed.agent.id))
 
 
+@routes.post(r"/wallboard/alarms/{id:\d{1,19}}/wake")
+async def wake_alarm(request: web.Request) -> web.Response:
+    alarm_id = row_id(request, NotFound("There is no such alarm."))
+    return await _act(request, lambda w, signed: supervising.wake_alarm(w, alarm_id, signed.agent.id))
+
+
 def _agent(given: str) -> int:
     if not given:
         raise Invalid("Choose an agent.", pointer="/agent")
