@@ -55,7 +55,7 @@ async def give(w: Writing, task_id: int, agent_id: int, by: int) -> None:
     task = await _waiting(w, task_id, ringing)
     if ringing is not None and ringing.agent_id == agent_id:
         raise Conflict("This task rings there already.")
-    if stopped := await switches.stops(w.session, task):
+    if stopped := await switches.stops(w.session, task, w.now):
         raise _paused(stopped)
     # By rising number, so that two who give crosswise wait for each other in one order.
     for one in sorted({agent_id, *([ringing.agent_id] if ringing else [])}):
@@ -115,6 +115,8 @@ async def _waiting(w: Writing, task_id: int, ringing: Reservation | None) -> Tas
 def _paused(switch: str) -> Conflict:
     if switch == NURTURE:
         return Conflict("Nurture is paused. Let it go on first.")
+    if switch == "trunk":
+        return Conflict("Calls on this line fail at the carrier. Nobody is dialled until it works again.")
     return Conflict("This campaign is paused. Let it go on first.")
 
 

@@ -41,6 +41,7 @@ from router.model import (
     stations,
     suppressions,
     tasks,
+    trunks,
     unsubscribes,
 )
 from router.model.base import Base
@@ -87,5 +88,6 @@ __all__ = [
     "stations",
     "suppressions",
     "tasks",
+    "trunks",
     "unsubscribes",
 ]

@@ -128,9 +128,12 @@ async def _longest(session: ReadSession, others: Sequence[Agent], house: HouseVi
     )
     paused = {one.id for one in house.campaigns if one.paused}
     off = house.nurture_off is not None
+    closed = {one.caller_id for one in house.failing if one.closed_until(now) is not None}
+    waits = {one.id for one in house.campaigns if one.caller_id in closed}
     made = []
     for task, queue in found:
-        stopped = stopped_by(task, nurture_off=off, campaign_paused=task.campaign_id in paused)
+        stopped = stopped_by(task, nurture_off=off, campaign_paused=task.campaign_id in paused,
+                             trunk_paused=task.campaign_id in waits)
         choices = () if stopped else able(others, task, now)
         made.append(Waiting(task, queue, levels_of(task.skills), stopped, choices))
     return made

@@ -35,7 +35,7 @@ async def look(house: Doors, r: Reading, locale: str) -> Iterator[Partial]:
     needed = await supervision.supervision(r.session, view.agents, r.now)
     return regions(
         house, "wallboard", REGIONS, locale, view=view, watch=watch, doings=list(screens.Doing)[::-1], shown=shown,
-        leg=LEG_COST, needed=needed, wishes=WISHES, most_named=MOST_NAMED,
+        leg=LEG_COST, needed=needed, wishes=WISHES, most_named=MOST_NAMED, unbroken=unbroken,
     )
 
 

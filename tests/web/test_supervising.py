@@ -16,6 +16,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue, Switch, WrapMode
 from router.model.facts import Fact
 from router.model.tasks import Task, TaskKind, TaskState
+from router.model.trunks import Trunk
 from tests import making
 from tests.conftest import Clock
 from tests.web.desking import Browser, House, browsing, ring, working
@@ -316,3 +317,13 @@ async def test_what_failed_five_times_is_shown_and_tried_again_by_a_press(house:
     status, page = await board.post("/wallboard/alarms/1/wake")
     assert (status, "has failed five times" in page) == (200, False)
     assert (await board.post("/wallboard/alarms/1/wake"))[0] == 409
+
+
+async def test_a_line_on_which_calls_fail_is_said_on_the_board(house: House, board: Browser) -> None:
+    async with house.book.writing() as w:
+        w.session.add(Trunk(caller_id="+34910000000", failing_since=w.now, paused_until=w.now + timedelta(minutes=1)))
+        lead = await making.lead(w, house.queue)
+        await making.task(w, house.queue, lead, tier=4)
+    _, page = await board.get("/wallboard")
+    assert "fail at the carrier" in page
+    assert "calls fail at the carrier" in page, "and beside the task that waits for it"

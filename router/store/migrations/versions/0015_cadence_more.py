@@ -10,6 +10,7 @@ down_revision = "0012"
 def upgrade() -> None:
     published()
     lines()
+    trunks()
 
 
 def published() -> None:
@@ -31,3 +32,19 @@ def lines() -> None:
         op.create_check_constraint(
             op.f(f"ck_import_rows_{column}"), "import_rows", sa.column(column).in_(ROWS_BECOME.split())
         )
+
+
+def trunks() -> None:
+    """Our numbers whose calls fail at the carrier, and until when nobody is dialled on them."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "trunks",
+        sa.Column("caller_id", sa.Text(), nullable=False),
+        sa.Column("failing_since", moment, nullable=True),
+        sa.Column("paused_until", moment, nullable=True),
+        sa.Column("trying_until", moment, nullable=True),
+        sa.Column("pauses", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trunks")),
+        sa.UniqueConstraint("caller_id", name=op.f("uq_trunks_caller_id")),
+    )
