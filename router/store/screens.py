@@ -34,10 +34,22 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, targets, why
+from router.store import (
+    consultations,
+    conversations,
+    figures,
+    number_searches,
+    occasions,
+    promises,
+    rooms,
+    stations,
+    targets,
+    why,
+)
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.number_searches import Sought
 from router.store.occasions import Occasion
 from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
@@ -55,6 +67,7 @@ TOLD = frozenset({
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
+    "quote.resent", "contact.renumbered", "numbersearch.open",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
     "guard.defer", "conversation.opened", "conversation.closed",
@@ -195,7 +208,7 @@ class DeskView:
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
     `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
     last; `asking` is who asks him, about the work `about`. `station` is his staying on the line, or the last there
-    was."""
+    was. `sought` are offers whose link did not arrive, and whose number he is to find."""
 
     agent: Agent
     doing: Doing
@@ -214,6 +227,7 @@ class DeskView:
     asking: ConsultationView | None = None
     about: Work | None = None
     station: Station | None = None
+    sought: Sequence[Sought] = ()
 
     @property
     def person(self) -> Work | None:
@@ -315,7 +329,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     station = await stations.latest_of(session, agent_id)
     return DeskView(
         agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
-        asked, asking, about, station,
+        asked, asking, about, station, await number_searches.sought_by(session, agent),
     )
 
 

@@ -18,6 +18,7 @@ from router.actions import (
     dispatch,
     presence,
     replying,
+    resending,
     snoozing,
     stationing,
     supervising,
@@ -37,7 +38,7 @@ from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
 from router.model.quotes import OPEN, QuoteState
-from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState
+from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
 from router.model.terms import MOST_DAYS, MOST_MONTHS, RETURN_COSTS, read_terms
 from router.store import screens, why
 from router.web.doors import Doors, doors
@@ -296,6 +297,18 @@ async def snooze(request: web.Request) -> web.Response:
 @routes.post(r"/desk/quotes/{id:\d{1,19}}/wake")
 async def wake(request: web.Request) -> web.Response:
     return await act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/numbers/{id:\d{1,19}}/found")
+async def number_found(request: web.Request) -> web.Response:
+    """The right number (`phone`) of somebody whom an offer's link did not reach: it is sent there."""
+    return await act(request, lambda w, signed: resending.found(
+        w, row_id(request), signed.agent.id, signed.form.get("phone", "")))
+
+
+@routes.post(r"/desk/numbers/{id:\d{1,19}}/drop")
+async def number_dropped(request: web.Request) -> web.Response:
+    return await act(request, lambda w, signed: resending.dropped(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")

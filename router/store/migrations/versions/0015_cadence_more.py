@@ -4,13 +4,14 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 
 
 def upgrade() -> None:
     published()
     lines()
     trunks()
+    number_searches()
 
 
 def published() -> None:
@@ -48,3 +49,26 @@ def trunks() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_trunks")),
         sa.UniqueConstraint("caller_id", name=op.f("uq_trunks_caller_id")),
     )
+
+
+def number_searches() -> None:
+    """Who is to find the number at which an offer's link would arrive."""
+    moment, number = sa.DateTime(timezone=True), sa.BigInteger()
+    refers = {"campaign_id": "campaigns", "lead_id": "leads", "contact_id": "contacts", "quote_id": "quotes",
+              "signing_id": "signings"}
+    op.create_table(
+        "number_searches",
+        *(sa.Column(name, number, nullable=False) for name in refers),
+        sa.Column("agent_id", number, nullable=True),
+        sa.Column("state", sa.Enum("open", "found", "dropped", name="searchstate", native_enum=False,
+                                   create_constraint=True, length=32), nullable=False),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("ended_at", moment, nullable=True),
+        sa.Column("id", number, sa.Identity(always=False), nullable=False),
+        *(sa.ForeignKeyConstraint([name], [f"{other}.id"], name=op.f(f"fk_number_searches_{name}"))
+          for name, other in {**refers, "agent_id": "agents"}.items()),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_number_searches")),
+        sa.UniqueConstraint("signing_id", name=op.f("uq_number_searches_signing_id")),
+    )
+    op.create_index("ix_number_searches_owner", "number_searches", ["agent_id"],
+                    postgresql_where=sa.text("state = 'open'"))
