@@ -60,10 +60,12 @@ from router.actions import (
     recurring,
     registering,
     rescuing,
+    resending,
     sealing,
     signing,
     stationing,
     stepping,
+    supervising,
     telling,
     wrapping,
 )
@@ -89,6 +91,7 @@ from router.ports import LeadSource, Mail, OutsideError, Party, Refused, TrustPr
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
+from router.store import alarms as due_moments
 from router.store import authority, configuration, sessions
 from router.store.db import (
     FOR_ROUNDS,
@@ -138,6 +141,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     enrolling.ENROLMENT_END: nurturing.end_due,
     nurturing.MISSED_TEXT: stepping.missed_text,
     signing.EXPIRE: signing.expire,
+    signing.UNDELIVERED: resending.undelivered,
     inviting.COPY: inviting.copy,
     sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
@@ -569,6 +573,27 @@ async def take_register(settings: Settings, file: Path, register: str, as_of: da
         except HouseError as error:
             raise Refusal(str(error)) from error
     print(f"Register {register} of {as_of:%Y-%m-%d}: {took.numbers} numbers, {took.unread} lines that are none.")
+    return 0
+
+
+async def parked_alarms(settings: Settings, wake: Sequence[str]) -> int:
+    """`hablemos alarms`: what failed five times, or, woken by number or "all", is tried again by whoever serves. Raises
+    Refusal."""
+    async with _opened(settings) as book:
+        async with book.reading() as r:
+            parked = await due_moments.parked(r.session, most=1_000)
+        if not wake:
+            for one in parked:
+                print(f"{one.id}  {one.kind} {one.subject_id}  due {one.due_at:%Y-%m-%d %H:%M} UTC")
+            print(f"{len(parked)} parked alarms." if parked else "No parked alarms.")
+            return 0
+        for number in [one.id for one in parked] if "all" in wake else [int(one) for one in wake]:
+            try:
+                async with book.writing() as w:
+                    again = await supervising.wake_alarm(w, number)
+            except HouseError as error:
+                raise Refusal(f"{number}: {error}") from error
+            print(f"{number}: {'is tried again' if again else 'was set anew meanwhile, and is dropped'}")
     return 0
 
 

@@ -78,18 +78,26 @@ def code_parts(signing: Signing, quote: Quote) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+UNDELIVERED = "signing.undelivered"
+"""The alarm after an offer's text that did not arrive."""
+_SENT_BY = {"offer_mail": "mail", "offer_whatsapp": "whatsapp", "offer_sms": "sms"}
+"""An offer's link that is sent once more, another way: what the message is called, and that way."""
+
+
 async def message_moved(w: Writing, signing_id: int, purpose: str, stage: MessageStage) -> None:
     """A text of this signing has come so far. Only the offer's moves the signing, and only forwards."""
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or stage is MessageStage.queued:
         return
-    await record(w, signing, f"sms.{stage.value}", {"purpose": purpose})
+    await record(w, signing, f"{_SENT_BY.get(purpose, 'sms')}.{stage.value}", {"purpose": purpose})
     to = {
         MessageStage.sent: SigningState.sent, MessageStage.delivered: SigningState.delivered,
         MessageStage.failed: SigningState.undeliverable,
     }[stage]  # fmt: skip
-    if purpose == "offer":
+    if purpose == "offer" or purpose in _SENT_BY:
         await w.move(Signing, signing_id, to=to)
+        if stage is MessageStage.failed:
+            await alarms.set_alarm(w.session, UNDELIVERED, signing_id, w.now)
     quote = await w.session.get(Quote, signing.quote_id)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")

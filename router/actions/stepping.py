@@ -187,11 +187,16 @@ async def _link(w: Writing, case: Case, template: str, way: Way) -> tuple[str, s
     signing = await signings.live_of_quote(w.session, case.quote.id)
     if signing is None or signing.state not in OPENABLE:
         return None
+    return await again_link(w, signing), "[link]"
+
+
+async def again_link(w: Writing, signing: Signing) -> str:
+    """Another link to the offer, the same each time; the first one stays good beside it. The signing is locked."""
     token = w.vault.token(AGAIN, str(signing.id))
     if signing.again_hash is None:
         signing.again_hash = hash_token(token)
         await w.session.flush()
-    return f"{w.public_url}/q/{token}", "[link]"
+    return f"{w.public_url}/q/{token}"
 
 
 async def missed_text(w: Writing, enrolment_id: int) -> None:

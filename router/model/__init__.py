@@ -28,6 +28,7 @@ from router.model import (
     inbox,
     leads,
     merges,
+    number_searches,
     promises,
     published,
     quotes,
@@ -41,6 +42,7 @@ from router.model import (
     stations,
     suppressions,
     tasks,
+    trunks,
     unsubscribes,
 )
 from router.model.base import Base
@@ -74,6 +76,7 @@ __all__ = [
     "inbox",
     "leads",
     "merges",
+    "number_searches",
     "promises",
     "published",
     "quotes",
@@ -87,5 +90,6 @@ __all__ = [
     "stations",
     "suppressions",
     "tasks",
+    "trunks",
     "unsubscribes",
 ]

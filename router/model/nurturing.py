@@ -39,7 +39,7 @@ _UNREACHED = frozenset({
 })  # fmt: skip
 """After these the quote is as quiet as before."""
 _TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
-_NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
+NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
 _LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
 
 
@@ -165,7 +165,7 @@ class Watch:
 def watch_on(outcome: Disposition, stale_after: timedelta) -> Watch:
     """After a cadence's call about it. Who was reached begins another quiet; a final word is the last."""
     reached = outcome not in _UNREACHED
-    return Watch(reached, outcome in FINAL or outcome in _NOT_HIS,
+    return Watch(reached, outcome in FINAL or outcome in NOT_HIS,
                  stale_after if reached else min(stale_after, BUSY_REST))
 
 

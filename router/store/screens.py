@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, func, or_, select
 from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
-from router.model.consent import Receipt
+from router.model.consent import Receipt, Withdrawal
 from router.model.consultations import LIVE, Consultation
 from router.model.contacts import Contact
 from router.model.conversations import Room
@@ -34,10 +34,22 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, targets, why
+from router.store import (
+    consultations,
+    conversations,
+    figures,
+    number_searches,
+    occasions,
+    promises,
+    rooms,
+    stations,
+    targets,
+    why,
+)
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.number_searches import Sought
 from router.store.occasions import Occasion
 from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
@@ -54,7 +66,8 @@ TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
-    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
+    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
+    "quote.resent", "contact.renumbered", "numbersearch.open",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
     "guard.defer", "conversation.opened", "conversation.closed",
@@ -117,7 +130,8 @@ class QuoteView:
 @dataclass(frozen=True)
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
-    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it."""
+    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it. `purposes`
+    are what the person has agreed to be contacted for, and not taken back."""
 
     task: Task
     lead: Lead
@@ -130,6 +144,7 @@ class Work:
     receipts: Sequence[Receipt]
     quotes: Sequence[QuoteView]
     timeline: Sequence[Told]
+    purposes: frozenset[str]
     threads: Sequence[ThreadView] = ()
     earlier: Sequence[ThreadView] = ()
     room: Room | None = None
@@ -143,11 +158,6 @@ class Work:
     @property
     def about(self) -> Quote | None:
         return next((view.quote for view in self.quotes if view.quote.id == self.task.quote_id), None)
-
-    @property
-    def purposes(self) -> frozenset[str]:
-        """What the person has agreed to be contacted for."""
-        return frozenset(purpose for receipt in self.receipts for purpose in receipt.purposes)
 
     @property
     def page(self) -> str:
@@ -198,7 +208,7 @@ class DeskView:
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
     `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
     last; `asking` is who asks him, about the work `about`. `station` is his staying on the line, or the last there
-    was."""
+    was. `sought` are offers whose link did not arrive, and whose number he is to find."""
 
     agent: Agent
     doing: Doing
@@ -217,6 +227,7 @@ class DeskView:
     asking: ConsultationView | None = None
     about: Work | None = None
     station: Station | None = None
+    sought: Sequence[Sought] = ()
 
     @property
     def person(self) -> Work | None:
@@ -258,7 +269,13 @@ _QUEUED = (
 )
 _WAITING = select(func.count()).select_from(_QUEUED)
 _CALL = select(Call).where(Call.task_id == bindparam("task")).order_by(Call.id.desc()).limit(1)
-_RECEIPTS = select(Receipt).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
+_TAKEN_BACK = (
+    select(func.array_agg(Withdrawal.purpose)).where(Withdrawal.receipt_id == Receipt.id).correlate(Receipt)
+    .scalar_subquery()
+)
+_RECEIPTS = (
+    select(Receipt, _TAKEN_BACK).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
+)
 _LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
 _QUOTES = (
     select(Quote, Signing)
@@ -312,7 +329,7 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     station = await stations.latest_of(session, agent_id)
     return DeskView(
         agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
-        asked, asking, about, station,
+        asked, asking, about, station, await number_searches.sought_by(session, agent),
     )
 
 
@@ -357,12 +374,14 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     # Who was merged into another is one person with him: his history is theirs, his number and consent his own.
     of_person = {**of_contact, "person": contact.merged_into or contact.id}
     call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
-    receipts = await session.scalars(_RECEIPTS, of_contact)
+    receipts = await session.rows(_RECEIPTS, of_contact)
+    agreed = frozenset(one for receipt, taken in receipts for one in receipt.purposes if one not in (taken or ()))
     quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
     occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None
     work = Work(
-        task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline, occasion=occasion
+        task, lead, contact, campaign, queue, site, reservation, call, [row[0] for row in receipts], quotes, timeline,
+        agreed, occasion=occasion,
     )
     # A ringing call is not to wait for what is only read when it is answered.
     if task.state is TaskState.reserved and task.kind not in WITHOUT_TELEPHONE:

@@ -172,7 +172,9 @@ CHANGING = ["/logout", "/desk/state", "/desk/reservations/1/accept", "/desk/rese
             "/desk/promises/1/cancel", "/people/1/absences", "/people/absences/1/delete", "/people/promises/1/owner",
             "/people/1/disable", "/desk/line", "/desk/tasks/1/never", "/desk/quotes/1/snooze", "/desk/quotes/1/wake",
             "/desk/tasks/1/look", "/desk/quotes/1/send", "/desk/quotes/1/again", "/desk/quotes/1/mail",
-            "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse"]
+            "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse",
+            "/desk/tasks/1/consent", "/wallboard/alarms/1/wake", "/desk/numbers/1/found",
+            "/desk/numbers/1/drop"]
 
 
 async def test_every_changing_door_is_in_the_list_above(house: House) -> None:
