@@ -1,6 +1,6 @@
 """Configuring: a file's campaigns, queues, sites and agents become rows. Applying twice changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import available_timezones
@@ -19,10 +19,10 @@ from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Pl
 from router.model.errors import Conflict
 from router.model.levels import asked, owned
 from router.model.outcomes import NAMES
-from router.model.packs import BY_COUNTRY, shipped
+from router.model.packs import BY_COUNTRY
 from router.model.routing import PLAIN, Channel
 from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
-from router.store import agents, cadences, configuration
+from router.store import agents, cadences, configuration, packs
 
 N = TypeVar("N", bound=Numbered)
 
@@ -41,12 +41,13 @@ class Change(NamedTuple):
         return f"~ {self.thing}: {self.field}: {self.old!r} → {self.new!r}"
 
 
-def _check(plan: Plan, demo: bool) -> None:
+def _check(plan: Plan, rule_packs: Collection[str], demo: bool) -> None:
     for campaign in plan.campaigns:
         if campaign.timezone not in available_timezones():
             raise WrongFile(f"campaign {campaign.key}: {campaign.timezone} is no time zone of the IANA database")
-        if campaign.rule_pack not in (known := (BY_COUNTRY, *sorted(shipped()))):
-            raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(known)}")
+        if campaign.rule_pack not in (BY_COUNTRY, *rule_packs):
+            known = ", ".join((BY_COUNTRY, *sorted(rule_packs)))
+            raise WrongFile(f"campaign {campaign.key}: the rule packs are {known}")
         if campaign.rule_pack == "demo" and not demo:
             raise WrongFile(f"campaign {campaign.key}: the rule pack demo is always open and only for demonstrations")
         if campaign.mail_from and not written(campaign.mail_from):
@@ -160,7 +161,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
     `hashes` are the password hashes by login, made by the caller: hashing is slow. To see the difference first, roll
     back. Raises WrongFile.
     """
-    _check(plan, demo)
+    _check(plan, await packs.in_force(w.session), demo)
     changes: list[Change] = []
     for campaign in plan.campaigns:
         await _apply_campaign(w, campaign, changes)

@@ -11,11 +11,13 @@ from router.model.agents import Role
 from router.model.cadence_rules import CadencePlan
 from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
+from router.model.packs import BY_COUNTRY
 from router.model.rules import RulesPlan, Skill, Skills
 from router.model.terms import Terms
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
+PackKey = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
@@ -215,7 +217,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "ES"
     timezone: Words = "Europe/Madrid"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
-    rule_pack: Key = "by_country"
+    rule_pack: PackKey = BY_COUNTRY
     consent_text: Annotated[str, Meta(max_length=2000)] = ""
     consent_version: Annotated[str, Meta(max_length=40)] = "1"
     stale_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 259_200
