@@ -51,10 +51,15 @@ class Bounds:
         return next_open(self.pack, self.zones, at, subdivisions=self.subdivisions, channel=channel)
 
 
+def pack_for(known: Mapping[str, Pack], campaign: Campaign, country: str) -> Pack:
+    """Which of these packs binds people of this country (ISO 3166) in this campaign."""
+    return known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
+
+
 def bounds(known: Mapping[str, Pack], campaign: Campaign, contact: Contact) -> Bounds:
     """What binds him, by these packs. His own address says in which country he is; else his number does."""
     country = contact.country or country_of(contact.phone) or campaign.country
-    pack = known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
+    pack = pack_for(known, campaign, country)
     return Bounds(pack, lives_in(contact).zones, (contact.subdivision,) if contact.subdivision else ())
 
 
@@ -73,6 +78,15 @@ async def window_of(
     """The pack, the zones and the parts of the country that bind this person, for whoever plans."""
     found = bounds(await packs.in_force(session), campaign, contact)
     return found.pack, found.zones, found.subdivisions
+
+
+async def opens_for(
+    session: ReadSession, campaign: Campaign, contact: Contact, at: datetime, zone: str
+) -> datetime | None:
+    """The first moment from `at` (aware) on at which this person may be called by the clock; None if there is none.
+    Where nobody knows by which he lives, it is that of `zone` (IANA)."""
+    pack, zones, parts = await window_of(session, campaign, contact)
+    return next_open(pack, zones or (zone,), at, subdivisions=parts)
 
 
 async def look(

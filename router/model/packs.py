@@ -200,12 +200,6 @@ def shipped() -> Mapping[str, Pack]:
     return {key: pack for key, pack in found.items() if not pack.part}
 
 
-def pack_of(key: str, country: str = "") -> Pack:
-    """The pack a campaign names, or for "by_country" that of the country (ISO 3166), `standard` where there is none."""
-    packs = shipped()
-    return packs.get(country, packs["standard"]) if key == BY_COUNTRY else packs[key]
-
-
 def read(texts: Mapping[str, str]) -> dict[str, Pack]:
     """The packs of these files, by key; the files are named by their keys. Raises WrongPack."""
     plain = {name.removesuffix(".toml"): _read_one(name, text) for name, text in texts.items()}

@@ -206,9 +206,10 @@ class DeskView:
     says, while he is free, why what waits does not come to him; `names` are those of
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help.
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
-    `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
-    last; `asking` is who asks him, about the work `about`. `station` is his staying on the line, or the last there
-    was. `sought` are offers whose link did not arrive, and whose number he is to find."""
+    `zone` (IANA) the one times are agreed on with that person in: the door fills it in, it is no query. `asked` is whom
+    he asks about his call, or has asked last; `asking` is who asks him, about the work `about`. `station` is his
+    staying on the line, or the last there was. `sought` are offers whose link did not arrive, and whose number he is to
+    find."""
 
     agent: Agent
     doing: Doing
@@ -323,19 +324,18 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
     pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
     owed = await promises.owed_to(session, agent_id)
-    promised, zone = await _agreed(session, work) if work and what in (Doing.talking, Doing.wrapping) else (None, "")
+    promised = (
+        await promises.open_of_contact(session, work.contact.id) if work and what in (Doing.talking, Doing.wrapping)
+        else None
+    )
     in_call = work.call if work and what is Doing.talking else None
     asked = await consultations.latest_of_call(session, in_call.id) if in_call else None
     station = await stations.latest_of(session, agent_id)
     return DeskView(
-        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
-        asked, asking, about, station, await number_searches.sought_by(session, agent),
+        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised,
+        asked=asked, asking=asking, about=about, station=station,
+        sought=await number_searches.sought_by(session, agent),
     )
-
-
-async def _agreed(session: ReadSession, work: Work) -> tuple[Promise | None, str]:
-    promised = await promises.open_of_contact(session, work.contact.id)
-    return promised, await promises.last_zone(session, work.contact.id) or work.campaign.timezone
 
 
 async def _asked_about(session: ReadSession, asking: ConsultationView) -> Work | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,6 +11,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from router.actions import (
+    agreeing,
     barring,
     calling,
     consenting,
@@ -96,7 +97,7 @@ def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[s
 
 async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     """The whole desk of this agent, region by region. Nothing in it is secret, relative or a reader's own."""
-    view = await screens.desk(r.session, agent_id, r.now)
+    view = await _with_zone(r, await screens.desk(r.session, agent_id, r.now))
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         outcomes=OUTCOMES, open_quotes=OPEN, revisable=REVISABLE,
@@ -108,6 +109,13 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         offers=offers_text(house, view.person.campaign, view.person.contact.locale) if view.person else None,
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
+
+
+async def _with_zone(r: Reading, view: screens.DeskView) -> screens.DeskView:
+    """The desk with the zone in which a call can be promised to the person in the agent's hands."""
+    if view.work is None or view.doing not in (screens.Doing.talking, screens.Doing.wrapping):
+        return view
+    return replace(view, zone=await agreeing.zone_of(r.session, view.work.campaign, view.work.contact.id))
 
 
 def partials(parts: Iterable[Partial]) -> str:

@@ -23,6 +23,7 @@ from router.model.errors import Invalid
 from router.model.guard import Purpose, Verdict
 from router.model.intake import Wanted
 from router.model.leads import Intent
+from router.model.packs import shipped
 from router.model.vault import new_token
 from router.model.zones import ZoneSource
 from router.ports import MessageArrived
@@ -49,6 +50,15 @@ async def person(book: Book, phone: str = SPANISH, **campaign: object) -> int:
     async with book.writing() as w:
         made = await making.campaign(w, **{"rule_pack": "standard", **campaign})
         return (await making.lead(w, await making.queue(w, made), phone)).id
+
+
+@pytest.mark.parametrize(("names", "country", "found"), [
+    ("by_country", "ES", "ES"), ("by_country", "PT", "standard"), ("by_country", "", "standard"),
+    ("demo", "ES", "demo"), ("IT", "ES", "IT"),
+])
+def test_a_campaign_names_a_pack_or_leaves_it_to_the_country(names: str, country: str, found: str) -> None:
+    campaign = Campaign(key="luz", name="Luz", caller_id="", sender="", rule_pack=names)
+    assert guarding.pack_for(shipped(), campaign, country) is shipped()[found]
 
 
 async def ask(book: Book, contact_id: int = 1, channel: str = "call", purpose: Purpose = COMMERCIAL) -> Verdict:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from router.model.packs import FOLDER, WrongPack, pack_of, read, shipped
+from router.model.packs import FOLDER, WrongPack, read, shipped
 from tests.model.packing import BASE, made, rule, text
 
 COUNTRIES = {"ES", "IT", "FR", "DE", "GB", "US", "BR", "MX", "RU"}
@@ -34,12 +34,6 @@ def test_every_rule_of_a_country_has_words_and_a_source_and_says_whether_it_was_
         assert read_by_us if one.verified else "not verified" in one.source or "one secondary source" in one.source or (
             "strict reading" in one.source
         ), one.id
-
-
-def test_a_campaign_names_a_pack_or_leaves_it_to_the_country() -> None:
-    assert pack_of("by_country", "ES") is shipped()["ES"]
-    assert pack_of("by_country", "PT") is pack_of("by_country") is shipped()["standard"]
-    assert pack_of("demo", "ES") is shipped()["demo"]
 
 
 BR_ONLY = rule("registers", "X-6", 'key = "x"\nmax_age_days = 7\nsubdivisions = ["BR-SP"]')
