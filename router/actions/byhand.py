@@ -104,6 +104,8 @@ async def _permitted(w: Writing, task: Task) -> None:
         )
     if verdict.until is not None:
         raise NotAllowedNow("This person may not be called now. Nothing was stored; you can save it without dialling.")
+    if "consent.expired" in verdict.rules:
+        raise Forbidden("This person's consent is too old to count. Nothing was stored.")
     if "consent.commercial" in verdict.rules:
         raise Forbidden("This person has not agreed to be called. Nothing was stored.")
     raise Forbidden("This number may not be called. Nothing was stored.")

@@ -1,7 +1,7 @@
 """Guarding: may this person be contacted now? Asked when planned, when reserved, when it is done, where it is recorded,
 and once more directly before it leaves the house."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from router.model.guard import (
     Snapshot,
     Try,
     Verdict,
+    consent_ends,
     may_contact,
     next_open,
     once_announced,
@@ -99,18 +100,30 @@ async def look(
     known = await attempts.known(
         session, contact.id, contact.phone, now, lead_id, announced=announced, within=_as_one(bound.pack)
     )
+    consents = {
+        what: _relied_on(bound, given, Channel(channel), now) for what, given in known.consents.items()
+    }
     return Snapshot(
         pack=bound.pack, phone=contact.phone, purpose=purpose, channel=Channel(channel), zones=bound.zones,
         subdivisions=bound.subdivisions,
         barred=[Barred(one.reason, one.until, one.channel) for one in known.barred],
         paused=campaign.paused and purpose is Purpose.commercial,
-        consents=frozenset(known.consents), consented_at={what: one.at for what, one in known.consents.items()},
+        consents=frozenset(consents), consented_at={what: one.at for what, one in consents.items()},
         taken_back=known.taken_back, customer_until=known.relation.signed_at, refused_at=known.relation.refused_at,
         countries=frozenset(campaign.countries or [campaign.country]),
-        tries=[Try(at, Purpose(what), by, one) for at, what, by, one in known.tries],
+        tries=[Try(one.at, Purpose(one.purpose), one.channel, one.with_call, one.busy) for one in known.tries],
         registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed},
         caller_id=campaign.caller_id, promised=promised,
-    ), known.consents
+    ), consents
+
+
+def _relied_on(bound: Bounds, given: Sequence[attempts.Given], channel: Channel, now: datetime) -> attempts.Given:
+    """The first of these consents that is not too old; where all are, the first."""
+    def counts(one: attempts.Given) -> bool:
+        ends = consent_ends(bound.pack, one.at, channel, bound.subdivisions)
+        return ends is None or (ends[1] is not None and now <= ends[1])
+
+    return next((one for one in given if counts(one)), given[0])
 
 
 def _as_one(pack: Pack) -> timedelta:

@@ -181,7 +181,10 @@ async def _decent(w: Writing, campaign: Campaign, phone: str, basis: str) -> tup
     contact = await leads.contact_of_number(w.session, campaign.id, phone) or guarding.stranger(w, campaign, phone)
     snapshot, _ = await guarding.look(w.session, campaign, contact, purpose, w.now)
     verdict = may_contact(
-        replace(snapshot, paused=campaign.paused, consents=snapshot.consents | {purpose.value}), w.now
+        replace(
+            snapshot, paused=campaign.paused, consents=snapshot.consents | {purpose.value},
+            consented_at={**snapshot.consented_at, purpose.value: w.now},
+        ), w.now
     )
     if verdict.word == "deny" and verdict.rules != ("zone.unknown",):
         return verdict.rules[0], None

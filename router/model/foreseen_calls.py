@@ -60,7 +60,7 @@ def dial(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
     outcome = outcome_of(world, person, enrolment.key, step.n, step.tries)
     seconds = over(world, enrolment, step, outcome)
     world.joined(person, step)
-    world.tried(person, "call", "call", seconds=seconds)
+    world.tried(person, "call", "call", seconds=seconds, busy=outcome is Disposition.busy)
     world.spend(person, enrolment.lead_id, LEG_COST)
 
 
@@ -142,7 +142,7 @@ def dial_booked(world: World, booked: Booked) -> None:
         return
     outcome = outcome_of(world, person, f"task {booked.task_id}", 0, 0)
     seconds = seconds_of(world, booked.line_id, outcome)
-    world.tried(person, "call", "call", seconds=seconds, purpose=purpose)
+    world.tried(person, "call", "call", seconds=seconds, purpose=purpose, busy=outcome is Disposition.busy)
     world.spend(person, booked.lead_id, LEG_COST)
     person.busy += 1
     world.alarm("booked_over", booked.task_id, world.now + timedelta(seconds=seconds))

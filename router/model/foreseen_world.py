@@ -204,9 +204,9 @@ class World:
         person.tries[:] = [self._beside(person, one, step) for one in person.tries]
 
     def tried(self, person: Played, what: str, channel: str, *, seconds: int = 0,
-              purpose: Purpose = Purpose.commercial) -> None:
-        """Somebody is contacted now. `what` is what it counts as in the plan."""
-        person.tries.append(Try(self.now, purpose, channel))
+              purpose: Purpose = Purpose.commercial, busy: bool = False) -> None:
+        """Somebody is contacted now. `what` is what it counts as in the plan; `busy`: his line is engaged."""
+        person.tries.append(Try(self.now, purpose, channel, busy=busy))
         self.contacts.append(Contacted(self.now, what, person.id, seconds))
 
     def affordable(self, person: Played, lead_id: int, cents: int) -> bool:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from phonenumbers import PhoneNumberType
 
 from router.model.packs import Channel as Channel
-from router.model.packs import Pack, Register, Rule
+from router.model.packs import Expiry, Gap, Pack, Register, Rule
 from router.model.protection import kind_of, refused_number
 from router.model.windows import bound_by, closed_by
 from router.model.windows import next_open as next_open
@@ -45,12 +45,13 @@ MAYBE_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, Ph
 @dataclass(frozen=True)
 class Try:
     """A try that was allowed and not refunded, at an aware moment. `with_call`: a text that announced a call, which is
-    made by now, or is the one that is asked about."""
+    made by now, or is the one that is asked about. `busy`: a call that found the line engaged."""
 
     at: datetime
     purpose: Purpose
     channel: str
     with_call: bool = False
+    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,37 @@ def _about_number(snapshot: Snapshot) -> Found:
     return found
 
 
+def consent_ends(
+    pack: Pack, given_at: datetime | None, channel: Channel, subdivisions: Sequence[str] = ()
+) -> tuple[Expiry, datetime | None] | None:
+    """Until when a consent to offers given at that moment (aware; None: nobody knows when) counts, and which rule of
+    the pack says so; None when it counts until it is taken back."""
+    rules = [rule for rule in pack.expiries if rule.binds(channel, subdivisions)]
+    if not rules:
+        return None
+    first = min(rules, key=lambda rule: rule.days)
+    return first, given_at + timedelta(days=first.days) if given_at is not None else None
+
+
+def _lapsed(snapshot: Snapshot, pack: Pack, at: datetime) -> Found:
+    """The consent, if it is too old to count."""
+    found = consent_ends(pack, snapshot.consented_at.get("commercial"), snapshot.channel, snapshot.subdivisions)
+    if found is None or (found[1] is not None and at <= found[1]):
+        return {}
+    rule, ended = found
+    return {"consent.expired": _said(rule, **({"counted_until": ended.isoformat()} if ended is not None else {}))}
+
+
 def _basis(snapshot: Snapshot, pack: Pack, at: datetime) -> tuple[str, Found]:
-    """On what we may begin, or what is missing."""
+    """On what we may begin, or what is missing. A consent that is too old is none; something else may still permit."""
     rule = pack.consent
+    lapsed: Found = {}
     if "commercial" in snapshot.consents:
-        return "consent.commercial", {}
+        lapsed = _lapsed(snapshot, pack, at)
+        if not lapsed:
+            return "consent.commercial", {}
     if rule is None:
-        return "", {"consent.commercial": {}}
+        return "", lapsed or {"consent.commercial": {}}
     related = snapshot.customer_until is not None and rule.relation_days is not None and (
         at <= snapshot.customer_until + timedelta(days=rule.relation_days)
     )
@@ -224,7 +249,7 @@ def _basis(snapshot: Snapshot, pack: Pack, at: datetime) -> tuple[str, Found]:
     ) if rule.binds(snapshot.channel, ()) else ""
     if basis and "commercial" in snapshot.taken_back:
         return "", {"consent.withdrawn": _said(rule)}
-    return basis, {} if basis else {"consent.commercial": _said(rule)}
+    return basis, {} if basis else lapsed or {"consent.commercial": _said(rule)}
 
 
 def _about_register(snapshot: Snapshot, rule: Register, basis: str, at: datetime) -> Found:
@@ -320,13 +345,27 @@ def _ours(snapshot: Snapshot, rule: Rule) -> bool:
     return snapshot.promised and not rule.hard
 
 
-def _tries(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[datetime]:
+def _counted(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[Try]:
     """What the rule counts. Only where it is our own, and the pack says so, is an announcement one with its call."""
     as_one = pack.announcement is not None and not rule.hard
     return [
-        one.at for one in snapshot.tries
+        one for one in snapshot.tries
         if one.purpose is Purpose.commercial and one.channel in rule.channels and not (one.with_call and as_one)
     ]
+
+
+def _tries(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[datetime]:
+    return [one.at for one in _counted(snapshot, pack, rule)]
+
+
+def _gap_minutes(snapshot: Snapshot, pack: Pack, gap: Gap) -> int:
+    """One call may follow a busy tone sooner, not a second one: whose line was engaged twice has the whole gap."""
+    minutes = gap.promised if _ours(snapshot, gap) else gap.minutes
+    if gap.busy is None or gap.hard or snapshot.channel is not Channel.call:
+        return minutes
+    in_order = sorted(_counted(snapshot, pack, gap), key=lambda one: one.at)
+    before, last = [False, *(one.busy for one in in_order)][-2:]
+    return min(minutes, gap.busy) if last and not before else minutes
 
 
 def _caps(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
@@ -341,9 +380,9 @@ def _caps(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
 def _rests(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
     for gap in pack.gaps:
         tries = _tries(snapshot, pack, gap)
-        minutes = gap.promised if _ours(snapshot, gap) else gap.minutes
         if not tries or not gap.binds(snapshot.channel, snapshot.subdivisions):
             continue
+        minutes = _gap_minutes(snapshot, pack, gap)
         if (until := max(tries) + timedelta(minutes=minutes)) > at:
             yield until, "cap.gap", _said(gap, minutes=minutes)
     for quiet in pack.quiets:

@@ -84,10 +84,12 @@ class Cap(Rule, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Gap(Rule, frozen=True, kw_only=True, cache_hash=True):
-    """Minutes between two commercial tries. `promised`: for a promised callback, which no cap of our own keeps back."""
+    """Minutes between two commercial tries. `promised`: for a promised callback, which no cap of our own keeps back;
+    `busy`: for the one call that follows a busy tone, if it may follow sooner. Neither shortens a gap of the law."""
 
     minutes: int
     promised: int = 0
+    busy: int | None = None
 
 
 class Quiet(Rule, frozen=True, kw_only=True, cache_hash=True):
@@ -103,6 +105,13 @@ class Consent(Rule, frozen=True, kw_only=True, cache_hash=True):
     relation_days: int | None = None
     business: bool = False
     unlisted: bool = False
+
+
+class Expiry(Rule, frozen=True, kw_only=True, cache_hash=True):
+    """For so many times 24 hours after it was given a consent to offers counts. One of which nobody knows when it was
+    given does not count at all."""
+
+    days: int
 
 
 class Register(Rule, frozen=True, kw_only=True, cache_hash=True):
@@ -163,6 +172,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     caps: tuple[Cap, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quiets: tuple[Quiet, ...] = ()
+    expiries: tuple[Expiry, ...] = ()
     registers: tuple[Register, ...] = ()
     callers: tuple[Callers, ...] = ()
     duties: tuple[Duty, ...] = ()
@@ -179,9 +189,9 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 LEAST = {
     **dict.fromkeys(("days", "most", "codes_day", "any_day", "within_hours"), 1),
-    **dict.fromkeys(("minutes", "promised", "max_age_days", "relation_days"), 0),
+    **dict.fromkeys(("minutes", "promised", "busy", "max_age_days", "relation_days"), 0),
 }
-LISTS = ("hours", "holidays", "caps", "gaps", "quiets", "registers", "callers", "duties")
+LISTS = ("hours", "holidays", "caps", "gaps", "quiets", "expiries", "registers", "callers", "duties")
 
 
 def meet(left: Windows, right: Windows) -> Windows:
@@ -287,6 +297,7 @@ def _check_rule(name: str, pack: Pack, rule: Rule) -> None:
         f"{strangers[:1]} is no part of {pack.country!r}": bool(strangers),
         **{f"{number} is less than {least}": _number(rule, number, least) < least for number, least in LEAST.items()},
         "a promise does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.promised > 0,
+        "a busy tone does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.busy is not None,
         "the law counts as it is written": isinstance(rule, Announcement) and rule.hard,
     }
     for said, wrong in faults.items():

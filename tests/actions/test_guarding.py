@@ -145,6 +145,45 @@ async def test_each_contact_names_the_receipt_it_relied_on_and_the_receipt_when_
     assert kept.used_at == used
 
 
+@pytest.mark.parametrize(("days", "rules", "relied_on"), [
+    ([], ("consent.expired",), None), ([1_000], ("DE.hours", "DE.caps", "consent.commercial"), 2),
+    ([1_826.1], ("consent.expired",), None), ([1_000, 1_200], ("DE.hours", "DE.caps", "consent.commercial"), 2),
+])
+async def test_a_newer_consent_is_relied_on_where_that_of_the_request_is_too_old(
+    book: Book, clock: Clock, days: list[float], rules: tuple[str, ...], relied_on: int | None
+) -> None:
+    now = clock.now
+    clock.now -= timedelta(days=1_826, seconds=1)
+    await person(book, "+4930123456", rule_pack="by_country", countries=["DE"])
+    clock.now = now
+    await agreed(book, *days)
+    assert (await ask(book)).rules == rules
+    async with book.reading() as r:
+        assert await r.session.scalar(select(Attempt.receipt_id)) == relied_on
+
+
+async def agreed(book: Book, *days: float) -> None:
+    """To offers, without a request, so many days ago."""
+    async with book.writing() as w:
+        for ago in days:
+            w.session.add(Receipt(
+                campaign_id=1, contact_id=1, lead_id=None, purposes=["commercial"], text="Ja", text_sha256="00",
+                version="1", method="checkbox", address="", user_agent="", page="",
+                given_at=w.now - timedelta(days=ago),
+            ))
+            await w.session.flush()
+
+
+async def test_that_of_the_request_comes_first_while_it_counts(book: Book, clock: Clock) -> None:
+    clock.now -= timedelta(days=9)
+    await person(book, "+4930123456", rule_pack="by_country", countries=["DE"])
+    clock.now += timedelta(days=9)
+    await agreed(book, 3)
+    assert (await ask(book)).allowed
+    async with book.reading() as r:
+        assert await r.session.scalar(select(Attempt.receipt_id)) == 1
+
+
 @pytest.mark.parametrize("asked", ["stop", "withdraw", "late"])
 async def test_what_may_not_leave_any_more_is_not_sent_and_not_counted(
     book: Book, clock: Clock, asked: str

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -11,10 +12,12 @@ from router.actions import suppressing
 from router.book import Book
 from router.model.agents import Role
 from router.model.base import vouched
+from router.model.campaigns import Queue
 from router.model.contacts import Contact
 from router.model.suppressions import Suppression
 from router.store import registers
 from tests import making
+from tests.conftest import Clock
 from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
 
@@ -61,6 +64,23 @@ async def test_a_person_whose_clock_nobody_knows_gets_one(house: House, browser:
     assert await post(browser, f"{path}/zone", country="ZZ", postcode="1") == 422
     assert await post(browser, f"{path}/zone", country="US", postcode="<>") == 422
     assert await post(browser, "/contacts/99/zone", zone="America/New_York") == 404
+
+
+@pytest.mark.parametrize(("days", "phone", "said"), [
+    (10, "+4930123456", "counts until November 13, 2031. (DE-UWG-7a-age, strict reading)"),
+    (2_000, "+4930123456", "counted until June 2, 2026. Ask again. (DE-UWG-7a-age, strict reading)"),
+    (2_000, "+34910000001", "counts until it is taken back."),
+])
+async def test_the_page_says_until_when_consent_counts_and_by_which_rule(
+    house: House, browser: Browser, clock: Clock, days: int, phone: str, said: str
+) -> None:
+    clock.now -= timedelta(days=days)
+    async with house.book.writing() as w:
+        queue = vouched(await w.session.scalar(select(Queue).where(Queue.campaign_id == 2)))
+        lead = await making.lead(w, queue, phone)
+    clock.now += timedelta(days=days)
+    _, seen = await browser.get(f"/contacts/{lead.contact_id}")
+    assert f": that {said}</p>" in seen
 
 
 async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: House, browser: Browser) -> None:
