@@ -26,6 +26,7 @@ from integrations.http import client_session
 from integrations.mail.inbound import InboundMail
 from integrations.mail.transport import SmtpMail
 from integrations.phonebox import Phonebox
+from integrations.registers.http import HttpRegister
 from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
 from integrations.trust import EmbeddedTrust
@@ -78,6 +79,7 @@ from router.fetcher import Fetcher
 from router.gauges import Recent
 from router.importer import Importer
 from router.inbox import Inbox
+from router.inquirer import Inquirer
 from router.live import Hub
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
@@ -87,7 +89,7 @@ from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Mail, OutsideError, Party, Refused, TrustProvider
+from router.ports import LeadSource, Mail, OutsideError, Party, Refused, Register, TrustProvider
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
@@ -284,7 +286,7 @@ async def service(
         rounds = Rounds(hasty)
         await stack.enter_async_context(_working(
             doors, server, database_url, rounds=rounds, pool=engine.pool, mail=mail,
-            sources={"meta": Graph(session, settings.graph_url)},
+            sources={"meta": Graph(session, settings.graph_url)}, registers={"http": HttpRegister(session)},
         ))
         yield book
 
@@ -354,7 +356,7 @@ def mail_server(url: str | None, public_url: str) -> SmtpMail | None:
 @asynccontextmanager
 async def _working(
     doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, mail: Mail | None,
-    sources: Mapping[str, LeadSource],
+    sources: Mapping[str, LeadSource], registers: Mapping[str, Register],
 ) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
@@ -362,6 +364,7 @@ async def _working(
     courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
     unknowns = Unknowns(book, doors.carrier)
     alarms, canary = Alarms(book, alarms_of(doors.trust), lateness=lateness), Canary(book)
+    inquirer = Inquirer(book, registers)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
     importer = Importer(book)
     reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
@@ -373,6 +376,7 @@ async def _working(
             Sweep("leases", courier.release, every=2.0),
             Sweep("inbox", inbox.sweep, audiences=("inbox",)),
             Sweep("fetches", fetcher.sweep, time_out=60.0, audiences=("fetches",)),
+            Sweep("inquiries", inquirer.sweep, time_out=60.0, audiences=("inquiries",)),
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),

@@ -15,8 +15,8 @@ EVERYTHING = PACKAGES
 
 # What the ticks wake: each looks for due rows and calls the verbs.
 WORKERS = (
-    *("router.alarms", "router.canary", "router.fetcher", "router.importer", "router.inbox", "router.outcomes"),
-    *("router.reconcile", "router.rounds"),
+    *("router.alarms", "router.canary", "router.fetcher", "router.importer", "router.inbox", "router.inquirer"),
+    *("router.outcomes", "router.reconcile", "router.rounds"),
 )
 WORKERS_TOOLS = (
     *("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),

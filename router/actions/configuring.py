@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
-from router.actions import connecting, covering, leaving, short_links
+from router.actions import connecting, covering, inquiring, leaving, short_links
 from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
@@ -71,6 +71,7 @@ def _check(plan: Plan, rule_packs: Collection[str], demo: bool) -> None:
         for question in campaign.fields:
             if (question.kind == "choice") != bool(question.choices):
                 raise WrongFile(f"campaign {campaign.key}: field {question.key}: a choice needs choices, others none")
+    _check_once("register", [one.name for one in plan.registers])
     for agent in plan.agents:
         _check_hours(f"agent {agent.login}", agent.shifts)
         _check_skills(f"agent {agent.login}", agent.skills, plan.skills)
@@ -182,6 +183,8 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
         await _disable(w, row, agent.disabled, changes)
         if was is not None and was != row.shifts:
             await covering.review(w, row.id)
+    for register in plan.registers:
+        changes.extend(Change(*one) for one in await inquiring.apply(w, register))
     if changes:
         w.fact("configuration.applied", changes=len(changes))
         w.hint("dispatch", "wallboard")

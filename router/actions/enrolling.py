@@ -22,7 +22,7 @@ from router.model.calendars import Unit, add
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.conversations import Channel
-from router.model.guard import Purpose, Verdict
+from router.model.guard import PENDING_REST, Purpose, Verdict, is_pending
 from router.model.pacing import Decision, Inside, Times, Word, announced_at, next_step, spread
 from router.model.quotes import Quote
 from router.model.stepping import (
@@ -261,12 +261,16 @@ async def consult(w: Writing, case: Case, step: Step, way: Way | None = None) ->
 
 
 async def refused(w: Writing, case: Case, step: Step, verdict: Verdict) -> bool:
-    """The guard says no: the enrolment ends, or rests with its campaign, or the step is left out (True) where the no
-    is about this way only."""
+    """The guard says no: the enrolment ends, or rests with its campaign or until a register has answered, or the step
+    is left out (True) where the no is about this way only."""
     rule = verdict.rules[0]
+    if is_pending(verdict):
+        await put_off(w, case, step, max(step.due_at, w.now + PENDING_REST), rule)
+        return False
     match after_refusal(rule):
         case Refusal.rest:
-            await put_off(w, case, step, w.now + PAUSED_REST, rule)
+            # What is planned for later stays so.
+            await put_off(w, case, step, max(step.due_at, w.now + PAUSED_REST), rule)
             return False
         case Refusal.leave:
             await leave(w, case.enrolment, rule)

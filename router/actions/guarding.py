@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from router.actions import suppressing
+from router.actions import inquiring, suppressing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.budgets import LEG_COST, MESSAGE_COST
@@ -112,7 +112,11 @@ async def look(
         taken_back=known.taken_back, customer_until=known.relation.signed_at, refused_at=known.relation.refused_at,
         countries=frozenset(campaign.countries or [campaign.country]),
         tries=[Try(one.at, Purpose(one.purpose), one.channel, one.with_call, one.busy) for one in known.tries],
-        registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed},
+        registers={
+            # Of a file and an answer the newer one counts.
+            one.register: Consulted(one.as_of, one.listed) for one in sorted(known.listed, key=lambda one: one.as_of)
+        },
+        asking=known.asking,
         caller_id=campaign.caller_id, promised=promised,
     ), consents
 
@@ -144,13 +148,16 @@ async def ask_guard(
 ) -> Verdict:
     """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
     the request it is about: what was agreed to with it may have been taken back since. `promised`: a callback he was
-    promised, which the house's own caps do not keep back. `announced`: the attempt of the text that announced it."""
+    promised, which the house's own caps do not keep back. `announced`: the attempt of the text that announced it.
+    Registers that are asked number by number are asked of this one from now on, where their answer is needed."""
     await w.session.flush()
     snapshot, _ = await look(
         w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised,
         announced=announced,
     )
-    return may_contact(snapshot, w.now)
+    verdict = may_contact(snapshot, w.now)
+    await inquiring.want(w, snapshot, verdict)
+    return verdict
 
 
 async def after_announcing(w: Writing, campaign: Campaign, contact: Contact, lead_id: int, at: datetime) -> Verdict:

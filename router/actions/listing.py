@@ -10,7 +10,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
 from router.model.contacts import Contact
-from router.model.guard import Purpose
+from router.model.guard import PENDING_REST, Purpose, is_pending
 from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState
@@ -78,7 +78,8 @@ async def may_ring(w: Writing, task: Task) -> bool:
     elif any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
         await _give_up(w, task, verdict.rules[0])
     else:
-        await postpone(w, task.id, w.now + DENIED_REST)
+        rest = PENDING_REST if is_pending(verdict) else DENIED_REST
+        await postpone(w, task.id, w.now + rest)
     return False
 
 

@@ -16,7 +16,7 @@ from router.model.cadences import Enrolment, EnrolmentState, Step, StepState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.errors import Conflict, Invalid
-from router.model.guard import Purpose
+from router.model.guard import Purpose, is_pending
 from router.model.leads import Intent, Lead
 from router.model.nurturing import (
     BUSY_REST,
@@ -160,7 +160,7 @@ async def enrol_lead(w: Writing, start: Start, *, campaign_id: int, lead_id: int
         return False
     campaign = vouched(await w.session.get(Campaign, campaign_id))
     verdict = await ask_guard(w, campaign, contact, Purpose.commercial, lead_id)
-    if verdict.word == "deny" and verdict.rules[0] != "campaign.paused":
+    if verdict.word == "deny" and verdict.rules[0] != "campaign.paused" and not is_pending(verdict):
         return False
     version = await cadences.version_for(w.session, campaign_id, start, w.now)
     began = await cadences.enrol(w.session, {

@@ -12,10 +12,12 @@ from router.model.cadence_rules import CadencePlan
 from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
 from router.model.packs import BY_COUNTRY
+from router.model.registers import NAME
 from router.model.rules import RulesPlan, Skill, Skills
 from router.model.terms import Terms
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
 PackKey = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
@@ -274,12 +276,33 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$")] | None = None
 
 
+class RegisterPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A do-not-call register that is asked number by number. `name` is the country packs' word for it, `secret` what it
+    knows us by, stored encrypted. The rest is `integrations.registers.http`'s: how the number is `written` in which
+    `field`, in which `header` the secret goes after which `scheme`, and where the answer says yes or no (`listed`), of
+    when it is and until when it holds ("" where it does not say). A `closed` one is asked nothing more."""
+
+    name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
+    url: Annotated[str, Meta(max_length=500, pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s]+$")]
+    secret: Secret
+    adapter: Annotated[str, Meta(pattern="^http$")] = "http"
+    field: Name = "number"
+    written: Annotated[str, Meta(pattern="^(e164|digits|sha256)$")] = "e164"
+    header: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,59}$")] = "Authorization"
+    scheme: Annotated[str, Meta(pattern="^[A-Za-z]{0,20}$")] = "Bearer"
+    listed: Name = "listed"
+    as_of: Annotated[str, Meta(max_length=100)] = ""
+    until: Annotated[str, Meta(max_length=100)] = ""
+    closed: bool = False
+
+
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
     """A whole file. Where it lists its `skills`, it knows no others."""
 
     skills: list[Skill] = []
     campaigns: list[CampaignPlan] = []
     agents: list[AgentPlan] = []
+    registers: list[RegisterPlan] = []
 
 
 class WrongFile(Exception):

@@ -3,7 +3,7 @@ that a play moves on; the verbs stand in `router.model.foreseen_steps`, `foresee
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from router.model.best_time import Caller, Counted, Rates, Window, band_of
 from router.model.budgets import fits, scopes
 from router.model.cadence_rules import Way
 from router.model.cadences import EnrolmentState, StepState
-from router.model.guard import Barred, Channel, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact
 from router.model.outcomes import ANSWERED
 from router.model.pacing import AHEAD, Times
 from router.model.planning import Ahead, Block, Contacted, EnrolmentAhead, Person, QuoteAhead, StepAhead
@@ -190,6 +190,7 @@ class World:
             tries=[self._beside(person, one, about) for one in person.tries if one.at > self.now - KEPT],
             barred=person.barred, refused_at=person.refused_at,
             taken_back=person.known.taken_back.get(lead_id, frozenset()),
+            registers=self._answers(guard),
         )
 
     def _beside(self, person: Played, one: Try, step: StepAhead | None) -> Try:
@@ -202,6 +203,15 @@ class World:
     def joined(self, person: Played, step: StepAhead) -> None:
         """The step's call is made: with the text that announced it, it is one try from now on."""
         person.tries[:] = [self._beside(person, one, step) for one in person.tries]
+
+    def _answers(self, guard: Snapshot) -> Mapping[str, Consulted]:
+        """A register that is asked number by number answers in time; of whom it has said nothing yet, that it does not
+        list him."""
+        unlisted = Consulted(self.now, False)
+        asked = [name for name, why in guard.asking.items() if why == "pending"]
+        return {**guard.registers, **{
+            name: replace(guard.registers.get(name, unlisted), as_of=self.now) for name in asked
+        }}
 
     def tried(self, person: Played, what: str, channel: str, *, seconds: int = 0,
               purpose: Purpose = Purpose.commercial, busy: bool = False) -> None:

@@ -81,7 +81,8 @@ class Snapshot:
     `consents` are the purposes agreed to, `consented_at` when; `taken_back` those agreed to with this very request and
     withdrawn since. `customer_until` is the end of his last contract with us, `refused_at` when he was last not
     interested. `countries` are those whose numbers are called at all (ISO 3166), none meaning any. `tries` are those of
-    the number in the last 30 days, and more if a pack counts longer. `caller_id` is the number shown. A `promised`
+    the number in the last 30 days, and more if a pack counts longer. `caller_id` is the number shown. `asking` are the
+    registers that are asked number by number, and why one has not answered: "pending", or "unreachable". A `promised`
     callback may exceed the caps that are our own, never those of the law.
     """
 
@@ -101,6 +102,7 @@ class Snapshot:
     countries: frozenset[str] = frozenset()
     tries: Sequence[Try] = ()
     registers: Mapping[str, Consulted] = field(default_factory=dict)
+    asking: Mapping[str, str] = field(default_factory=dict)
     caller_id: str = ""
     promised: bool = False
     business: bool = False
@@ -257,18 +259,52 @@ def _about_register(snapshot: Snapshot, rule: Register, basis: str, at: datetime
     consent = basis == "consent.commercial"
     if not rule.binds(snapshot.channel, snapshot.subdivisions) or (consent and rule.consent_spares):
         return {}
-    consulted = snapshot.registers.get(rule.key)
+    consulted, waits = snapshot.registers.get(rule.key), snapshot.asking.get(rule.key)
     if consulted is None:
-        return {f"register.{rule.key}.missing": _said(rule, register=rule.key)}
+        return {f"register.{rule.key}.{waits or 'missing'}": _said(rule, register=rule.key)}
     asked = {"register": rule.key, "as_of": consulted.as_of.isoformat(), "max_age_days": rule.max_age_days}
     if consulted.as_of + timedelta(days=rule.max_age_days) < at:
-        return {f"register.{rule.key}.stale": _said(rule, **asked)}
+        return {f"register.{rule.key}.{waits or 'stale'}": _said(rule, **asked)}
     given = snapshot.consented_at.get("commercial")
     newer = consent and given is not None and given > consulted.as_of and "newer_consent" in rule.overruled_by
     related = basis == "basis.relation" and "relation" in rule.overruled_by
     if consulted.listed and not newer and not related:
         return {f"register.{rule.key}.listed": _said(rule, **asked)}
     return {}
+
+
+SOON = timedelta(days=1)
+"""So long before what a register said is too old it is asked again."""
+_OF_REGISTERS = ("register.", "pack.", "zone.", "caller.")
+"""Denials that say nothing of what the person wants: they may end any time."""
+
+
+def to_be_asked(snapshot: Snapshot, verdict: Verdict, at: datetime) -> list[str]:
+    """The registers among those asked number by number whose answer is needed for this contact, or will be too old
+    soon; none where something else forbids it for good."""
+    if snapshot.purpose is not Purpose.commercial or not snapshot.phone or (
+        verdict.word == "deny" and not all(rule.startswith(_OF_REGISTERS) for rule in verdict.rules)
+    ):
+        return []
+    found: list[str] = []
+    for pack in _bound_by(snapshot.pack, at):
+        basis, _ = _basis(snapshot, pack, at)
+        for rule in pack.registers:
+            if rule.key in snapshot.asking and any(
+                not name.endswith(".listed") for name in _about_register(snapshot, rule, basis, at + SOON)
+            ):
+                found.append(rule.key)
+    return found
+
+
+PENDING_REST = timedelta(minutes=1)
+"""What waits for a register's answer is looked at again after so long."""
+
+
+def is_pending(verdict: Verdict) -> bool:
+    """Whether nothing forbids it but that a register has not answered yet."""
+    rules = [rule for rule in verdict.rules if not rule.startswith("pack.")]
+    return verdict.word == "deny" and all(rule.startswith("register.") and rule.endswith(".pending") for rule in rules)
 
 
 def _about_caller(snapshot: Snapshot, pack: Pack) -> Found:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from router.model.cadence_rules import OutcomePlan, Start
 from router.model.cadences import EnrolmentState, StepState
-from router.model.guard import Verdict
+from router.model.guard import PENDING_REST, Verdict, is_pending
 from router.model.hours import Opening
 from router.model.outcomes import FINAL, Sequel, after_outcome
 from router.model.staleness import Finding, Hold, Reason
@@ -77,6 +77,8 @@ def kept_back(verdict: Verdict, now: datetime) -> datetime | None:
     """When a quote is looked at again whose person may not be contacted now; None when time alone changes nothing."""
     if verdict.until is not None:
         return verdict.until
+    if is_pending(verdict):
+        return now + PENDING_REST
     return now + PAUSED_REST if verdict.rules[0] == "campaign.paused" else None
 
 

@@ -36,6 +36,7 @@ from router.ports.parties import (
     PartyLead,
     Phone,
 )
+from router.ports.registers import Register, RegisterAnswer, RegisterDoor
 from router.ports.trust import (
     Archived,
     ArchiveOrder,
@@ -101,6 +102,9 @@ __all__ = [
     "Phone",
     "Prompt",
     "Refused",
+    "Register",
+    "RegisterAnswer",
+    "RegisterDoor",
     "Revoked",
     "RoomChange",
     "RoomMoved",

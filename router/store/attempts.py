@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, DateTime, Interval, LargeBinary, Text, bindparam, select, text
 
 from router.model.cadences import Attempt
-from router.model.registers import digest_of
+from router.model.registers import UNREACHABLE_AFTER, digest_of
 from router.store.db import ReadSession
 from router.store.registers import Listed
 from router.store.suppressions import Found
@@ -66,7 +66,8 @@ class Relation(NamedTuple):
 @dataclass(frozen=True)
 class Known:
     """All that is known of a person and his number, as the guard needs it. `consents` are those in force by purpose,
-    the one to rely on first; `taken_back` is about one request, `listed` what the do-not-call registers we have say."""
+    the one to rely on first; `taken_back` is about one request, `listed` what do-not-call registers say, by their files
+    and their answers; `asking` are those that can be asked, and why one has not answered ("pending", "unreachable")."""
 
     barred: Sequence[Found]
     tries: Sequence[Tried]
@@ -74,6 +75,7 @@ class Known:
     taken_back: frozenset[str]
     relation: Relation
     listed: Sequence[Listed]
+    asking: Mapping[str, str]
 
 
 # One statement, because the number's lock is held meanwhile and each round trip costs more than what it asks.
@@ -133,6 +135,14 @@ _KNOWN = text(
     select 'register', i.register, '', i.as_of,
       (exists (select from register_numbers n where n.import_id = i.id and n.digest = :digest))::int
     from register_imports i where i.state = 'current' and :phone <> ''
+    union all
+    select 'register', q.register, '', q.as_of, q.listed::int
+    from inquiries q where q.digest = :digest and :phone <> '' and (q.until is null or q.until >= :now)
+      and q.as_of is not null
+    union all
+    select 'asking', s.register, case when q.failures >= :unreachable then 'unreachable' else 'pending' end, null, null
+    from register_services s left join inquiries q on q.register = s.register and q.digest = :digest
+    where not s.closed and :phone <> ''
     """
 ).bindparams(
     bindparam("contact_id", type_=BigInteger), bindparam("lead_id", type_=BigInteger),
@@ -150,7 +160,7 @@ async def known(
     text that announced the call which is asked about; such a text is one with a call that comes `within` so long."""
     rows = await session.rows(_KNOWN, {
         "contact_id": contact_id, "phone": phone, "lead_id": lead_id, "now": now, "since": now - LOOK_BACK,
-        "digest": digest_of(phone), "announced": announced, "within": within,
+        "digest": digest_of(phone), "announced": announced, "within": within, "unreachable": UNREACHABLE_AFTER,
     })
     of: dict[str, list[Any]] = {}
     for what, *rest in rows:
@@ -164,6 +174,7 @@ async def known(
         taken_back=frozenset(one[0] for one in of.get("taken_back", ())),
         relation=Relation(of["signed"][0][2], of["refused"][0][2]),
         listed=[Listed(register, as_of, bool(listed)) for register, _, as_of, listed in of.get("register", ())],
+        asking={register: why for register, why, _, _ in of.get("asking", ())},
     )
 
 

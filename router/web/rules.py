@@ -9,7 +9,7 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from router.actions import registering
 from router.model.agents import Role
 from router.model.errors import HouseError, Invalid, TooLarge, TooSlow, UnknownType
-from router.store import packs, registers
+from router.store import inquiries, packs, registers
 from router.store import rules as blocked
 from router.web.doors import doors
 from router.web.gate import Signed, asker, confirmed, page, require
@@ -38,6 +38,7 @@ async def _rules(request: web.Request, signed: Signed, fault: HouseError | None 
         newest = await registers.newest(r.session, 12)
         counts = await blocked.counts(r.session, r.now - timedelta(days=1))
         countries = await blocked.countries(r.session)
+        asked = await inquiries.doors(r.session)
         silence = await blocked.silence(r.session, r.now)
         now = r.now
     kept = [(one, why(one.rule, one.detail, signed.agent.locale)) for one in counts]
@@ -51,7 +52,7 @@ async def _rules(request: web.Request, signed: Signed, fault: HouseError | None 
         request, "rules/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf, now=now,
         packs=[pack for _, pack in sorted(known.items())], used=used, fresh=fresh, newest=newest, kept=kept,
         soon=SOON, names=sorted({rule.key for pack in known.values() for rule in pack.registers}), silence=silence,
-        fault=fault, form=signed.form, status=200 if fault is None else STATUS[type(fault)],
+        asked=asked, fault=fault, form=signed.form, status=200 if fault is None else STATUS[type(fault)],
     )
 
 
