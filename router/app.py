@@ -94,7 +94,7 @@ from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import alarms as due_moments
-from router.store import authority, configuration, sessions
+from router.store import authority, configuration, packs, sessions
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -485,6 +485,8 @@ async def _claim_database(book: Book, kind: str) -> None:
 async def _publish_shipped(book: Book) -> None:
     async with book.writing() as w:
         newer = await publishing.publish_shipped(w)
+    async with book.reading() as r:
+        await packs.in_force(r.session)  # read now, or the first call's transaction would wait for it
     if newer:
         log.warning("newer packs came with the program: look at them, and apply them", extra={"packs": newer})
 

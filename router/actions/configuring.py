@@ -162,7 +162,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
     `hashes` are the password hashes by login, made by the caller: hashing is slow. To see the difference first, roll
     back. Raises WrongFile.
     """
-    _check(plan, await packs.in_force(w.session), demo)
+    _check(plan, await packs.names(w.session), demo)
     changes: list[Change] = []
     for campaign in plan.campaigns:
         await _apply_campaign(w, campaign, changes)
