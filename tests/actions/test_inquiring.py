@@ -13,14 +13,14 @@ from integrations.registers.http import HttpRegister
 from integrations.registers.registerbox import Registerbox
 from router.actions import guarding, listing, publishing, suppressing
 from router.actions.configuring import apply
-from router.actions.inquiring import LEASE, PENDING_REST, pause
+from router.actions.inquiring import LEASE, pause
 from router.book import Book
 from router.inquirer import Inquirer
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.configuration import WrongFile, read
 from router.model.contacts import Contact
-from router.model.guard import Purpose, Verdict
+from router.model.guard import PENDING_REST, Purpose, Verdict
 from router.model.leads import Lead
 from router.model.registers import UNREACHABLE_AFTER, Inquiry, RegisterService, digest_of
 from router.model.tasks import Task, TaskKind, TaskState

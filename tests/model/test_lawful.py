@@ -242,6 +242,8 @@ class Person:
                 self.answers()
             else:
                 self.at += timedelta(days=self.draw.randint(3, 20))
+                if self.draw.random() < 0.1:
+                    self.consents, self.agreed = frozenset({"commercial"}), self.at  # anew
 
     def announces(self, seen: Snapshot, contact: Callable[[Snapshot, datetime], None]) -> Snapshot:
         """Some calls are announced, where the text may be sent and the call still comes in an hour."""
