@@ -680,12 +680,12 @@ async def doctor(settings: Settings) -> int:
         say(*await _mail_answers(settings))
         for key in silent:
             print(f"ok   no e-mail from campaign {key}: it has no mail_from")
-    async for well, what in _signers_answer(accounts):
+    async for well, what in signers_answer(accounts):
         say(well, what)
     return 1 if faults else 0
 
 
-async def _signers_answer(
+async def signers_answer(
     accounts: Sequence[tuple[str, SigningAccount, SignerAccount]]
 ) -> AsyncIterator[tuple[bool, str]]:
     """Whether each third party that takes signatures answers, and by whose word its adapter was made."""
