@@ -60,7 +60,9 @@ def _comes_from(address: str, networks: Sequence[str]) -> bool:
 async def signer_hook(request: web.Request) -> web.Response:
     """200 once it is stored; the same event twice is one row. 403 for what the provider did not sign."""
     house, provider = doors(request), request.match_info["provider"]
-    door, signer = await _door(request, provider), house.signers[provider]
+    door, signer = await _door(request, provider), house.signers.get(provider)
+    if signer is None:
+        raise NotFound("There is no such page.")
     headers = {header.lower(): value for header, value in request.headers.items()}
     hook = Webhook("", headers, await read_bytes(request, WEBHOOK_BYTES))
     secrets = msgspec.json.decode(house.book.vault.open(SECRETS, door.account.sealed), type=dict[str, str])

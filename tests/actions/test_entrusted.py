@@ -21,7 +21,7 @@ from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.entrusted import SEARCH_PATIENCE, pause
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.inbox import InboxRow
-from router.model.quotes import QuoteState
+from router.model.quotes import Quote, QuoteState
 from router.model.signing_accounts import SigningAccount
 from router.model.signings import CodeAnswer, SigningState
 from router.model.suppressions import Suppression
@@ -118,6 +118,16 @@ async def test_a_message_told_many_times_is_one_hint_and_one_question(each: Ther
     assert await each.deliveries(DeliveryKind.enquire) == [DeliveryState.done]
     assert len(await each.events("provider.hint")) == 1
     assert each.box.asked("GET", "") > asked
+
+
+async def test_many_messages_before_we_have_asked_are_one_question(each: There) -> None:
+    await each.handed()
+    for event in ("opened", "signed", "declined"):
+        await each.tells(event)
+        each.clock.forward(1)
+    await each.inbox.sweep()
+    assert len(await each.events("provider.hint")) == 3
+    assert await each.deliveries(DeliveryKind.enquire) == [DeliveryState.pending]
 
 
 async def test_messages_in_the_wrong_order_end_where_the_provider_stands(each: There) -> None:
@@ -395,10 +405,17 @@ async def test_our_own_ceremony_is_closed_for_what_a_third_party_holds(house: Th
     async with book.writing() as w:
         held = await w.session.locked(type(made), made.id)
         assert held is not None
-        held.state = SigningState.verified
-        held.code_expires_at = w.now + timedelta(minutes=5)
+        held.state = SigningState.opened
+        quote = await w.session.get(Quote, held.quote_id)
+        assert quote is not None
+        quote.state = QuoteState.opened
     async with book.writing() as w:
-        with pytest.raises(Conflict):
+        assert await inviting.send_code(w, held) is CodeAnswer.closed
+        kept = await w.session.locked(type(made), made.id)
+        assert kept is not None
+        kept.state, kept.code_expires_at = SigningState.verified, w.now + timedelta(minutes=5)
+    async with book.writing() as w:
+        with pytest.raises(Conflict, match="code has expired"):
             await signing.sign(w, held, "Carmen Ruiz", closing.CONSENTS, closing.CUSTOMER)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import jwt
 import pytest
+from aiohttp import web
 
 from integrations.http import client_session
 from integrations.signers import providers, schemes
+from integrations.signers.calls import Caller
 from integrations.signers.signbox import Signbox, dropbox_form, signed_headers
 from router.ports import Hint, Refused, Reject, SignatureProvider, SignRequest, SignStage, Uncertain, Webhook
 from tests.entrusting import KEY, PROVIDERS, opened
@@ -264,6 +266,32 @@ async def test_the_accounts_token_goes_to_no_other_place_and_nothing_inside_is_f
         with pytest.raises(Refused) as refused:
             await known["docuseal"].fetch_signed(account, made.foreign_id)
     assert (refused.value.code, other.log) == ("address", [])
+
+
+async def test_a_document_at_a_third_place_is_asked_for_without_the_accounts_secrets(box: Signbox) -> None:
+    given: list[str | None] = []
+
+    async def document(request: web.Request) -> web.Response:
+        given.append(request.headers.get("X-Auth-Token"))
+        if "again" in request.path:
+            raise web.HTTPFound(f"{box.url}/file/101/signed")
+        return web.Response(body=PDF)
+
+    app = web.Application()
+    app.router.add_get("/{name}", document)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    account, away = opened("docuseal", box), f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with client_session() as session:
+        # Both sessions are plain here: only the header is looked at.
+        caller = Caller(session, session)
+        assert await caller.document(account, f"{away}/signed", {"X-Auth-Token": "token"}) == PDF
+        with pytest.raises(Refused):
+            await caller.document(account, f"{away}/again", {"X-Auth-Token": "token"})
+    await runner.cleanup()
+    assert given == [None, None]
+    assert box.asked("GET", "/file/101/signed") == 1
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
