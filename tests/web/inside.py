@@ -10,6 +10,7 @@ from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.gauges import Recent
 from router.live import Hub
+from router.paths import STATIC
 from router.ticks import Ticks
 from router.web import health, hooks, login, middleware, parties, signers, signing
 from router.web.doors import DOORS, Doors
@@ -36,6 +37,7 @@ async def inside(
     app[health.FIGURES] = known or figures()
     for module in (health, hooks, parties, signers, signing, login):
         app.add_routes(module.routes)
+    app.router.add_static("/static/", STATIC)
     await server.start(app)
     try:
         yield server.url
