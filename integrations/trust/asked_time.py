@@ -1,13 +1,13 @@
 """A time authority outside, asked for one token over a digest (RFC 3161 over HTTP). Whoever shows the token says to
 which root it leads: that is not looked at here."""
 
-# mypy: allow-untyped-calls, no-any-return
+# mypy: allow-untyped-calls, no-warn-return-any, allow-subclassing-any
 # asn1crypto carries no types.
 
 import secrets
 
 import aiohttp
-from asn1crypto import core, tsp
+from asn1crypto import cms, core, tsp
 
 from integrations.http import read_answer
 from router.ports import Refused
@@ -16,10 +16,10 @@ QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 GRANTED = (0, 1)
 
 
-class _Reply(core.Sequence):  # type: ignore[misc]
+class _Reply(core.Sequence):
     """A reply whose token may be missing, as it is when it is refused; asn1crypto's own demands one."""
 
-    _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", tsp.ContentInfo, {"optional": True})]  # noqa: RUF012
+    _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", cms.ContentInfo, {"optional": True})]  # noqa: RUF012
 
 
 class TimeAuthority:
