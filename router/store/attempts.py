@@ -107,7 +107,7 @@ _KNOWN = text(
     where s.phone = '' and s.lifted_at is null and (s.until is null or s.until > :now)
     union all
     select 'try', a.purpose, a.channel, a.at, (
-        (a.id = :announced and a.at > :now - :within) or exists (
+        (coalesce(a.id = :announced, false) and a.at > :now - :within) or exists (
           select from attempts c where c.announced_by = a.id and c.announced_by is not null
             and c.verdict = 'allow' and c.refunded_at is null and c.at < a.at + :within)
       )::int + 2 * (a.id in (select attempt_id from engaged))::int
