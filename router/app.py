@@ -29,6 +29,7 @@ from integrations.phonebox import Phonebox
 from integrations.registers.http import HttpRegister
 from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
+from integrations.signers import providers
 from integrations.trust import EmbeddedTrust
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
@@ -47,6 +48,7 @@ from router.actions import (
     dispatch,
     elsewhere,
     enrolling,
+    entrusting,
     housekeeping,
     intake,
     inviting,
@@ -75,6 +77,7 @@ from router.book import Batcher, Book, Writing
 from router.canary import Canary
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
+from router.envoy import Envoy
 from router.fetcher import Fetcher
 from router.gauges import Recent
 from router.importer import Importer
@@ -87,14 +90,15 @@ from router.model.errors import Conflict, HouseError
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
+from router.model.signing_accounts import SigningAccount
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Mail, OutsideError, Party, Refused, Register, TrustProvider
+from router.ports import LeadSource, Mail, OutsideError, Party, Refused, Register, SignerAccount, TrustProvider
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import alarms as due_moments
-from router.store import authority, configuration, packs, sessions
+from router.store import authority, configuration, packs, sessions, signing_accounts
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -147,6 +151,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     inviting.COPY: inviting.copy,
     sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
+    entrusting.LOOK: entrusting.look,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,
     listing.LISTS_WAKE: listing.wake,
@@ -259,6 +264,7 @@ async def service(
         if plan is not None:
             await _apply(book, plan, demo=kind == "demo")
         session = await stack.enter_async_context(client_session())
+        signers = providers(session, await stack.enter_async_context(client_session(guarded=True)))
         carrier = TwilioCarrier(
             session, account=settings.carrier_account or "", tokens=settings.carrier_tokens, public_url=public_url,
             base_url=settings.carrier_url, total=LEG_SECONDS,
@@ -279,7 +285,7 @@ async def service(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
             intake=Batcher(book, admitting.admit, most=32, writers=2, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
-            behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
+            behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits, signers=signers,
             gatekeeper=Batcher(hasty, protecting.weigh),
             turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,
         )
@@ -361,8 +367,9 @@ async def _working(
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
-    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
-    unknowns = Unknowns(book, doors.carrier)
+    envoy = Envoy(doors.signers, doors.trust)
+    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail, envoy=envoy)
+    unknowns = Unknowns(book, doors.carrier, envoy=envoy)
     alarms, canary = Alarms(book, alarms_of(doors.trust), lateness=lateness), Canary(book)
     inquirer = Inquirer(book, registers)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
@@ -659,6 +666,8 @@ async def doctor(settings: Settings) -> int:
             silent = await configuration.without_mail(r.session)
             row, lists = await authority.find(r.session), await authority.crls(r.session)
             ending = [] if row is None else certifying.ending(row, lists, r.now)
+            accounts = [(key, one, entrusting.opened(book.vault, one))
+                        for key, one in await signing_accounts.every(r.session)]
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
         if row is not None:
@@ -671,7 +680,28 @@ async def doctor(settings: Settings) -> int:
         say(*await _mail_answers(settings))
         for key in silent:
             print(f"ok   no e-mail from campaign {key}: it has no mail_from")
+    async for well, what in signers_answer(accounts):
+        say(well, what)
     return 1 if faults else 0
+
+
+async def signers_answer(
+    accounts: Sequence[tuple[str, SigningAccount, SignerAccount]]
+) -> AsyncIterator[tuple[bool, str]]:
+    """Whether each third party that takes signatures answers, and by whose word its adapter was made."""
+    async with client_session() as session, client_session(guarded=True) as guarded:
+        signers = providers(session, guarded)
+        for key, row, account in accounts:
+            signer, name = signers[row.provider.value], f"campaign {key}: {row.provider.spoken}"
+            wrong = signer.wrong(account)
+            try:
+                if not wrong:
+                    await signer.check(account)
+            except OutsideError as error:
+                wrong = f"does not let us in: {error}"
+            yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
+            chosen = "takes its signatures" if row.chosen else "takes no new offers"
+            yield True, f"{name} {chosen}; the adapter was made by {signer.capabilities.judged_by}"
 
 
 async def _mail_answers(settings: Settings) -> tuple[bool, str]:

@@ -15,6 +15,7 @@ from router import outcomes
 from router.actions import announcing, guarding
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
+from router.envoy import Envoy
 from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -78,12 +79,13 @@ class Courier:
 
     def __init__(
         self, book: Book, carrier: Carrier, trust: TrustProvider, owner: str, *, story: Story = outcomes.HOUSE,
-        lateness: Recent | None = None, mail: Mail | None = None,
+        lateness: Recent | None = None, mail: Mail | None = None, envoy: Envoy | None = None,
     ) -> None:
         self._book = book
         self._carrier = carrier
         self._trust = trust
         self._mail = mail
+        self._envoy = envoy or Envoy({}, trust)
         self._owner = owner
         self._story = story
         self._lateness = Recent() if lateness is None else lateness
@@ -212,6 +214,8 @@ class Courier:
                 return partial(self._hold, str(order["room"]), str(order["carrier_id"]), on=bool(order["on"]))
             case DeliveryKind.archive:
                 return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
+            case DeliveryKind.entrust | DeliveryKind.enquire | DeliveryKind.revoke | DeliveryKind.remind:
+                return partial(self._envoy.do, delivery.kind, await self._story.entrusting.errand(w, delivery))
             case _:
                 signing_id = delivery.signing_id
                 if signing_id is None:

@@ -48,8 +48,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "router.ticks": ("router.live", "router.logs"),
     **dict.fromkeys(WORKERS, WORKERS_TOOLS),
-    "router.courier": (*WORKERS_TOOLS, "router.outcomes"),
-    "router.unknowns": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.envoy": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.courier": (*WORKERS_TOOLS, "router.outcomes", "router.envoy"),
+    "router.unknowns": (*WORKERS_TOOLS, "router.outcomes", "router.envoy"),
     "router.tail": ("router.store", "router.live", "router.book", "router.model", "router.logs", "router.gauges"),
     "router.actions": (
         "router.store",

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
-from router.actions import connecting, covering, inquiring, leaving, short_links
+from router.actions import choosing_signers, connecting, covering, inquiring, leaving, short_links
 from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
@@ -194,7 +194,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences"),
+        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences", "signing"),
         f"campaign {plan.key}", changes,
     )
     queues: dict[str, Queue] = {}
@@ -229,6 +229,9 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
             changes.append(Change(*one))
     for cadence in plan.cadences:
         await _apply_cadence(w, campaign, cadence, plan.key, changes)
+    if plan.signing is not None:
+        for one in await choosing_signers.apply(w, campaign, plan.signing, plan.key):
+            changes.append(Change(*one))
     for link in plan.links:
         for one in await short_links.apply(w, campaign, link, plan.key):
             changes.append(Change(*one))

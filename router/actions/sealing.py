@@ -97,7 +97,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
         raise Conflict("There is nothing to seal.")
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     if signing.evidence_sha256 is None:
-        bundle = canonical_json(await _evidence(w, signing, quote))
+        bundle = canonical_json(await evidence_of(w, signing, quote))
         signing.evidence_sha256 = await blobs.keep(w.session, bundle, "application/json", w.now)
         await w.session.flush()
     pdf = await blobs.content(w.session, quote.pdf_sha256)
@@ -111,7 +111,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
     )  # fmt: skip
 
 
-async def _evidence(w: Writing, signing: Signing, quote: Quote) -> dict[str, Any]:
+async def evidence_of(w: Writing, signing: Signing, quote: Quote) -> dict[str, Any]:
     """All that anyone needs to follow the signature without us. Hashes are SHA-256 in hexadecimal."""
     receipts = await signings.receipts(w.session, quote.lead_id)
     pdf = await blobs.content(w.session, quote.pdf_sha256)

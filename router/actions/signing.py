@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from router.actions import keeping, nurturing
+from router.actions import entrusting, keeping, nurturing
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
@@ -111,7 +111,7 @@ async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, 
     """
     found = await signings.by_link(w.session, hash_token(token), w.now)
     signing = None if found is None else await w.session.locked(Signing, found.id)
-    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now:
+    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now or signing.is_entrusted:
         return None
     cookie = new_token()
     opened_at = signing.opened_at or w.now
@@ -176,7 +176,7 @@ async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str
     for consent in CONSENTS:
         if consent.required and consent.id not in consents:
             raise Invalid(NOT_TICKED, pointer=f"/consents/{consent.id}")
-    if locked is None or locked.expires_at <= w.now or not locked.code_alive(w.now):
+    if locked is None or locked.expires_at <= w.now or not locked.code_alive(w.now) or locked.is_entrusted:
         raise Conflict("The code has expired; please ask for a new one.")
     quote, given = await touch(w, locked), await _given(w, locked, consents)
     moved = await w.move(
@@ -228,7 +228,7 @@ async def decline(w: Writing, signing: Signing, reason: DeclineReason, visitor: 
         return False
     await touch(w, locked)
     await record(w, locked, "declined", {"reason": reason.value, **visitor.as_data()})
-    await _end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
+    await end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
     return True
 
 
@@ -250,14 +250,19 @@ async def expire(w: Writing, signing_id: int) -> None:
     if locked.expires_at > w.now:
         await alarms.set_alarm(w.session, EXPIRE, locked.id, locked.expires_at)
         return
+    if locked.is_entrusted and await entrusting.ask_now(w, locked):
+        return
     await record(w, locked, "expired", {})
-    await _end(w, locked, SigningState.expired, QuoteState.expired, "expired")
+    await end(w, locked, SigningState.expired, QuoteState.expired, "expired")
 
 
-async def _end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+async def end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+    """Ends the signing, and its quote with it. The caller holds the signing's lock."""
     await w.move(Signing, signing.id, to=to, code_hmac=None, data={"reason": reason})
     quote = await w.move(Quote, signing.quote_id, to=quote_to, ended_at=w.now, data={"reason": reason})
     await alarms.cancel(w.session, EXPIRE, signing.id, w.now)
     await quote_ended(w, signing.quote_id, reason)
+    if signing.is_entrusted:
+        await entrusting.revoke(w, signing, reason)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")

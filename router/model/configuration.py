@@ -204,8 +204,34 @@ class LinkPlan(msgspec.Struct, forbid_unknown_fields=True):
     active: bool = True
 
 
+class SigningPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """Who takes the customer's signature: the house itself ("embedded"), or a third party of trust. What was entrusted
+    to another one before stays there.
+
+    `url` is the provider's address, if it is not the usual one; `token` opens the account there (DocuSign: the private
+    RSA key, PEM), `secret` is what its messages are signed with, `previous_secret` the one before while it is changed.
+    `deliver` says who texts the link, "provider" or "house". `account`, `user`, `client`, `login` and `workflow` are
+    DocuSign's. Messages are taken from `networks` (CIDR) alone, if there are any. All secrets are stored encrypted and
+    never shown.
+    """
+
+    provider: Annotated[str, Meta(pattern="^(embedded|docuseal|docusign|signaturit)$")]
+    url: Annotated[str, Meta(pattern=r"^(https?://[^/\s?#]+(/[^\s?#]*[^/\s?#])?)?$")] = ""
+    token: Annotated[str, Meta(min_length=8, max_length=10_000)] | None = None
+    secret: Secret | None = None
+    previous_secret: Secret | None = None
+    deliver: Annotated[str, Meta(pattern="^(provider|house)$")] = "provider"
+    account: Annotated[str, Meta(max_length=100)] = ""
+    user: Annotated[str, Meta(max_length=100)] = ""
+    client: Annotated[str, Meta(max_length=100)] = ""
+    login: Annotated[str, Meta(max_length=200)] = ""
+    workflow: Annotated[str, Meta(max_length=100)] = ""
+    networks: Annotated[list[Annotated[str, Meta(max_length=50)]], Meta(max_length=50)] = []
+
+
 class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A brand with its queues and landing pages. Times in seconds, money in minor units."""
+    """A brand with its queues and landing pages. Times in seconds, money in minor units. Who takes signatures stays as
+    it is unless `signing` says it."""
 
     key: Key
     name: Words
@@ -241,6 +267,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []
     cadences: Annotated[list[CadencePlan], Meta(max_length=30)] = []
+    signing: SigningPlan | None = None
 
 
 class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

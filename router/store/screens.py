@@ -69,8 +69,8 @@ TOLD = frozenset({
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
     "quote.resent", "contact.renumbered", "numbersearch.open",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
-    "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
-    "guard.defer", "conversation.opened", "conversation.closed",
+    "signing.undeliverable", "signing.locked", "signing.unfit", "enrolment.awaiting_agent", "contact.suppressed",
+    "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
     "merge.proposed", "merge.merged", "merge.undone", "consultation.completed",
 })
 """The facts a timeline tells; the others are the house's own business."""

@@ -36,6 +36,7 @@ from router.web import (
     receipts,
     rules,
     short_links,
+    signers,
     signing,
     status,
     streams,
@@ -52,7 +53,7 @@ from router.web.parsing import WEBHOOK_BYTES
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
     signing, verify, pki, hooks,
-    attachments, parties, health,
+    attachments, parties, signers, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
     plan,
