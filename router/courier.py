@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import guarding, revoking
+from router.actions import announcing, guarding, revoking
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
+from router.envoy import Envoy
 from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -78,12 +79,13 @@ class Courier:
 
     def __init__(
         self, book: Book, carrier: Carrier, trust: TrustProvider, owner: str, *, story: Story = outcomes.HOUSE,
-        lateness: Recent | None = None, mail: Mail | None = None,
+        lateness: Recent | None = None, mail: Mail | None = None, envoy: Envoy | None = None,
     ) -> None:
         self._book = book
         self._carrier = carrier
         self._trust = trust
         self._mail = mail
+        self._envoy = envoy or Envoy({}, trust)
         self._owner = owner
         self._story = story
         self._lateness = Recent() if lateness is None else lateness
@@ -168,7 +170,7 @@ class Courier:
             )  # fmt: skip
             if started is None:
                 return None
-            if await guarding.still_permitted(w, started) is not None:
+            if await guarding.still_permitted(w, started) is not None or not await announcing.still_true(w, started):
                 nothing_done = Refused("not permitted any more", permanent=True, code="unwanted")
                 await outcomes.refused(w, self._story, started, nothing_done)
                 return None
@@ -212,6 +214,8 @@ class Courier:
                 return partial(self._hold, str(order["room"]), str(order["carrier_id"]), on=bool(order["on"]))
             case DeliveryKind.archive:
                 return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
+            case DeliveryKind.entrust | DeliveryKind.enquire | DeliveryKind.revoke | DeliveryKind.remind:
+                return partial(self._envoy.do, delivery.kind, await self._story.entrusting.errand(w, delivery))
             case _:
                 signing_id = delivery.signing_id
                 if signing_id is None:

@@ -118,6 +118,12 @@ class EmbeddedTrust:
         except WorkerLost as lost:
             return unread("took-too-long" if lost.overran else "unreadable")
 
+    async def read(self, pdf: bytes) -> Sequence[str] | None:
+        try:
+            return await self._reading.run(_read, pdf)
+        except WorkerLost:
+            return None
+
 
 def _chain(own: OwnSeal) -> bytes:
     return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
@@ -166,6 +172,12 @@ def _inspect(pdf: bytes, anchors: Anchors, crls: Sequence[bytes]) -> Inspection:
     from integrations.trust.inspection import inspect
 
     return inspect(pdf, anchors, crls)
+
+
+def _read(pdf: bytes) -> Sequence[str] | None:
+    from integrations.trust.reading import pages
+
+    return pages(pdf)
 
 
 if TYPE_CHECKING:

@@ -27,10 +27,10 @@ async def erase(w: Writing, contact_id: int, *, agent_id: int | None = None) -> 
     contacts = await erasing.person(w.session, contact_id)
     if not contacts:
         raise NotFound("There is no such person.")
-    await _end(w, contacts)
     contact = vouched(await w.session.get(Contact, contact_id))
-    await suppressing.lock(w, contact)
     campaign_id = contact.campaign_id
+    await suppressing.lock(w, contact)  # before the offers: so does who sends them again
+    await _end(w, contacts)
     await erasing.erase(w.session, contacts, w.now)
     w.fact("contact.erased", campaign_id=campaign_id, subject_id=contact_id, agent_id=agent_id, contacts=contacts)
 

@@ -6,7 +6,7 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from router.actions import holding, nurturing, proving, talking
+from router.actions import entrusting, holding, nurturing, proving, talking
 from router.actions.sealing import COPY
 from router.actions.signing import EXPIRE, UNHEARD, code_parts, record, touch
 from router.book import Writing
@@ -16,10 +16,11 @@ from router.model.conversations import Channel as ConversationChannel
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
+from router.model.signing_accounts import SigningAccount
 from router.model.signings import ALIVE, CODE_LIFE, UNHEARD_AFTER, CodeAnswer, Signing, SigningState
 from router.model.vault import hash_token, new_code, new_token
 from router.ports import Channel
-from router.store import alarms, conversations, holds, quotes
+from router.store import alarms, conversations, holds, quotes, signing_accounts, signings
 from router.wording import moment, money, wording
 
 __all__ = ["COPY", "NARROW", "acknowledge", "amount", "copy", "invite", "send_code", "void"]
@@ -33,11 +34,12 @@ NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
 async def invite(
     w: Writing, quote: Quote, parties: quotes.Parties, channel: Channel = Channel.sms
 ) -> Signing:
-    """A new signing of the offer and the text with its link. Codes come by SMS, whatever the channel. Raises
-    NotAllowedNow."""
+    """A new signing of the offer and the text with its link, or its way to the third party the campaign has chosen.
+    Codes come by SMS, whatever the channel. An offer sent again is signed where it says it is. Raises NotAllowedNow.
+    """
     if channel is Channel.whatsapp:
         await _may_write_on_whatsapp(w, parties)
-    token = new_token()
+    token, before = new_token(), await signings.of_quote(w.session, quote.id)
     signing = Signing(
         quote_id=quote.id, campaign_id=quote.campaign_id, contact_id=quote.contact_id, lead_id=quote.lead_id,
         state=SigningState.created, phone=parties.contact.phone, link_hash=hash_token(token),
@@ -55,10 +57,28 @@ async def invite(
     })  # fmt: skip
     await holding.examine(w, signing)
     await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
-    await alarms.set_alarm(w.session, UNHEARD, signing.id, w.now + UNHEARD_AFTER)
-    await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
+    if before is None:
+        account = await signing_accounts.chosen(w.session, quote.campaign_id)
+    else:
+        account = await w.session.get(SigningAccount, before.account_id) if before.account_id is not None else None
+    if account is not None:
+        await entrusting.entrust(w, signing, quote, parties, account)
+    else:
+        await alarms.set_alarm(w.session, UNHEARD, signing.id, w.now + UNHEARD_AFTER)
+        await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return signing
+
+
+async def text_link(w: Writing, signing: Signing) -> None:
+    """The text with the link of an offer that a third party holds now. The caller holds the signing's lock. Raises
+    NotAllowedNow."""
+    token, quote = new_token(), vouched(await w.session.get(Quote, signing.quote_id))
+    signing.link_hash = hash_token(token)
+    await _text(
+        w, signing, quote, vouched(await quotes.parties(w.session, signing.lead_id)), "offer",
+        f"{w.public_url}/q/{token}",
+    )
 
 
 async def _may_write_on_whatsapp(w: Writing, parties: quotes.Parties) -> None:
@@ -74,7 +94,7 @@ async def send_code(w: Writing, signing: Signing) -> CodeAnswer:
     counted and recorded must be committed."""
     locked = await w.session.locked(Signing, signing.id)
     frm = (SigningState.opened, SigningState.code_sent, SigningState.verified)
-    if locked is None or locked.state not in frm or locked.expires_at <= w.now:
+    if locked is None or locked.state not in frm or locked.expires_at <= w.now or locked.is_entrusted:
         return CodeAnswer.closed
     if await holds.open_of(w.session, locked.quote_id):
         return CodeAnswer.held
@@ -147,6 +167,8 @@ async def void(w: Writing, signing_id: int, reason: str) -> None:
     await record(w, signing, "void", {"reason": reason})
     await w.move(Signing, signing_id, to=SigningState.void, code_hmac=None, data={"reason": reason})
     await alarms.cancel(w.session, EXPIRE, signing_id, w.now)
+    if signing.is_entrusted:
+        await entrusting.revoke(w, signing, reason)
 
 
 def amount(quote: Quote) -> str:

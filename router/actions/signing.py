@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from router.actions import crediting, holding, keeping, nurturing
+from router.actions import crediting, entrusting, holding, keeping, nurturing
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
@@ -73,21 +73,29 @@ def code_parts(signing: Signing, quote: Quote) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+UNDELIVERED = "signing.undelivered"
+"""The alarm after an offer's text that did not arrive."""
+_SENT_BY = {"offer_mail": "mail", "offer_whatsapp": "whatsapp", "offer_sms": "sms"}
+"""An offer's link that is sent once more, another way: what the message is called, and that way."""
+
+
 async def message_moved(w: Writing, signing_id: int, purpose: str, stage: MessageStage) -> None:
     """A text of this signing has come so far. Only the offer's moves the signing, and only forwards."""
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or stage is MessageStage.queued:
         return
-    way = "mail" if purpose == MAILED_COPY else "sms"
+    way = "mail" if purpose == MAILED_COPY else _SENT_BY.get(purpose, "sms")
     await record(w, signing, f"{way}.{stage.value}", {"purpose": purpose})
     to = {
         MessageStage.sent: SigningState.sent, MessageStage.delivered: SigningState.delivered,
         MessageStage.failed: SigningState.undeliverable,
     }[stage]  # fmt: skip
-    if purpose == "offer":
+    if purpose == "offer" or purpose in _SENT_BY:
         await w.move(Signing, signing_id, to=to)
         if to is not SigningState.sent:
             await alarms.cancel(w.session, UNHEARD, signing_id, w.now)
+        if stage is MessageStage.failed:
+            await alarms.set_alarm(w.session, UNDELIVERED, signing_id, w.now)
     quote = await w.session.get(Quote, signing.quote_id)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")
@@ -101,7 +109,7 @@ async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, 
     """
     found = await signings.by_link(w.session, hash_token(token), w.now)
     signing = None if found is None else await w.session.locked(Signing, found.id)
-    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now:
+    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now or signing.is_entrusted:
         return None
     cookie = new_token()
     opened_at = signing.opened_at or w.now
@@ -171,7 +179,7 @@ async def sign(
     for consent in CONSENTS:
         if consent.required and consent.id not in consents:
             raise Invalid(NOT_TICKED, pointer=f"/consents/{consent.id}")
-    if locked is None or not _in_time(locked, w.now, visitor.since):
+    if locked is None or locked.is_entrusted or not _in_time(locked, w.now, visitor.since):
         raise Conflict("The code has expired; please ask for a new one.")
     if await holds.open_of(w.session, locked.quote_id):
         raise Conflict(HELD)
@@ -234,7 +242,7 @@ async def decline(w: Writing, signing: Signing, reason: DeclineReason, visitor: 
         return False
     await touch(w, locked)
     await record(w, locked, "declined", {"reason": reason.value, **visitor.as_data()})
-    await _end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
+    await end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
     return True
 
 
@@ -270,14 +278,19 @@ async def expire(w: Writing, signing_id: int) -> None:
     if ends_at > w.now:
         await alarms.set_alarm(w.session, EXPIRE, locked.id, ends_at)
         return
+    if locked.is_entrusted and await entrusting.ask_now(w, locked):
+        return
     await record(w, locked, "expired", {})
-    await _end(w, locked, SigningState.expired, QuoteState.expired, "expired")
+    await end(w, locked, SigningState.expired, QuoteState.expired, "expired")
 
 
-async def _end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+async def end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+    """Ends the signing, and its quote with it. The caller holds the signing's lock."""
     await w.move(Signing, signing.id, to=to, code_hmac=None, data={"reason": reason})
     quote = await w.move(Quote, signing.quote_id, to=quote_to, ended_at=w.now, data={"reason": reason})
     await alarms.cancel(w.session, EXPIRE, signing.id, w.now)
     await quote_ended(w, signing.quote_id, reason)
+    if signing.is_entrusted:
+        await entrusting.revoke(w, signing, reason)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Base, Numbered
+from router.model.packs import BY_COUNTRY
 
 
 class Campaign(Numbered):
@@ -41,7 +42,7 @@ class Campaign(Numbered):
     country: Mapped[str] = mapped_column(default="ES")
     timezone: Mapped[str] = mapped_column(default="Europe/Madrid")
     currency: Mapped[str] = mapped_column(default="EUR")
-    rule_pack: Mapped[str] = mapped_column(default="standard")
+    rule_pack: Mapped[str] = mapped_column(default=BY_COUNTRY)
     company: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     products: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
     consent_text: Mapped[str] = mapped_column(default="")

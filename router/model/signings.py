@@ -110,17 +110,18 @@ ALIVE = (*OPENABLE, SigningState.locked)
 
 _EXITS = "declined expired void"
 _SIGNING_MOVES = table(
-    # Callbacks come late and in any order: the customer may open before we hear that the text was sent.
-    (SigningState.created, f"sent delivered opened undeliverable {_EXITS}"),
-    (SigningState.sent, f"delivered opened undeliverable {_EXITS}"),
-    (SigningState.delivered, f"opened {_EXITS}"),
-    (SigningState.opened, f"code_sent {_EXITS}"),
+    # Callbacks come late and in any order: the customer may open before we hear that the text was sent. A third party
+    # may tell us of the signature first of all; in our own ceremony only what is verified can be signed.
+    (SigningState.created, f"sent delivered opened undeliverable signed {_EXITS}"),
+    (SigningState.sent, f"delivered opened undeliverable signed {_EXITS}"),
+    (SigningState.delivered, f"opened signed {_EXITS}"),
+    (SigningState.opened, f"code_sent signed {_EXITS}"),
     # Opened anew, perhaps on another device: the code proves possession only for the one who typed it.
     (SigningState.code_sent, f"opened code_sent verified locked {_EXITS}"),
     (SigningState.verified, f"opened code_sent signed {_EXITS}"),
     (SigningState.signed, "sealed"),
     (SigningState.sealed, "completed"),
-    (SigningState.undeliverable, f"delivered opened {_EXITS}"),
+    (SigningState.undeliverable, f"delivered opened signed {_EXITS}"),
     (SigningState.locked, "void expired"),
 )
 
@@ -131,8 +132,9 @@ class Signing(Numbered):
     when the signing is made. `code_expires_at` is when the code dies and, once it was given, until when it may be
     signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
     its evidence. `sealed_sha256` is the document as it was sealed; `archive_at` is when it is to get its next archive
-    timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached. `drawing_sha256` is
-    the picture of a signature he drew besides typing his name."""
+    timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached.
+    `account_id` is where a third party takes the signature (`router.model.entrusted`); our own ceremony is closed then.
+    `drawing_sha256` is the picture of a signature he drew besides typing his name."""
 
     __tablename__ = "signings"
     __table_args__ = (
@@ -171,7 +173,13 @@ class Signing(Numbered):
     chain_length: Mapped[int] = mapped_column(default=0)
     again_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
     archive_at: Mapped[datetime | None] = mapped_column(default=None)
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("signing_accounts.id"), default=None)
     drawing_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
+
+    @property
+    def is_entrusted(self) -> bool:
+        """Whether a third party takes the signature."""
+        return self.account_id is not None
 
     def next_code_at(self) -> datetime | None:
         """When the next code may be asked for; None when there is none left."""

@@ -159,3 +159,6 @@ class TrustProvider(Protocol):
     async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
         """Never raises: an unreadable PDF is an inspection that says so. `crls` (DER) are our issuers' current lists:
         a seal or timestamp they name as revoked does not hold."""
+
+    async def read(self, pdf: bytes) -> Sequence[str] | None:
+        """What a stranger's PDF says, page by page; None when it cannot be read. Never raises."""

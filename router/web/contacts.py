@@ -1,7 +1,8 @@
 """`/contacts/{id}`: may he be contacted now, if not, why not and from when on; and by which clock he lives."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from aiohttp import web
@@ -12,7 +13,8 @@ from router.model.agents import Role
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.errors import Forbidden, Invalid, NotFound
-from router.model.guard import Channel, Purpose, may_contact
+from router.model.guard import Channel, Purpose, Snapshot, consent_ends, may_contact
+from router.model.packs import Expiry
 from router.model.phone import country_of, unbroken
 from router.model.zones import ZoneSource, of_address
 from router.store import attempts, credits, suppressions
@@ -59,17 +61,34 @@ async def person_page(request: web.Request) -> web.Response:
 async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str) -> Mapping[str, Any]:
     lives = guarding.lives_in(contact)
     zone = lives.zones[0] if lives.zones else campaign.timezone
-    answers = []
+    answers, agreed = [], None
     for channel in SHOWN:
         snapshot, _ = await guarding.look(r.session, campaign, contact, Purpose.commercial, r.now, channel=channel)
         verdict = may_contact(snapshot, r.now)
         answers.append((channel.value, verdict, explain(verdict, locale, zone)))
+        agreed = agreed or _agreed(snapshot)
     persons = await suppressions.persons(r.session, contact.id)
     return {
-        "lives": lives, "zone": zone, "answers": answers, "likely": _likely(contact, lives.zones),
+        "lives": lives, "zone": zone, "answers": answers, "agreed": agreed, "likely": _likely(contact, lives.zones),
         "all_zones": _all_zones(), "given": await attempts.answers(r.session, contact.id, contact.phone),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
     }
+
+
+class _Agreed(NamedTuple):
+    """When the person agreed to offers, and until when that counts by which rule; none: until he takes it back."""
+
+    at: datetime
+    until: datetime | None
+    rule: Expiry | None
+
+
+def _agreed(seen: Snapshot) -> _Agreed | None:
+    given = seen.consented_at.get(Purpose.commercial)
+    if given is None:
+        return None
+    rule, until = consent_ends(seen.pack, given, seen.channel, seen.subdivisions) or (None, None)
+    return _Agreed(given, until, rule)
 
 
 def _likely(contact: Contact, zones: Sequence[str]) -> Sequence[str]:

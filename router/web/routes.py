@@ -38,6 +38,7 @@ from router.web import (
     rules,
     sales,
     short_links,
+    signers,
     signing,
     status,
     streams,
@@ -54,7 +55,7 @@ from router.web.parsing import WEBHOOK_BYTES
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
     signing, revoking, verify, pki, hooks,
-    attachments, parties, health,
+    attachments, parties, signers, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, sales,
     rules, plan,

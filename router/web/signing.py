@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from router.actions import asking_back, holding, inviting, signing
+from router.actions import asking_back, entrusted, holding, inviting, signing
 from router.actions.resuming import Coming
 from router.actions.signing import NOT_TICKED
 from router.book import Reading, Writing
@@ -166,17 +166,24 @@ async def landing(request: web.Request) -> web.Response:
         opened = await opened_of(r, await signings.by_link(r.session, hash_token(token), r.now))
     if opened is None:
         return await _not_opened(request, token)
-    company, locale = offered.company_of(opened.campaign), opened.quote.locale
-    return _html(doors(request).wording.page("sign/landing.html", locale, company=company, token=token))
+    company, locale, elsewhere = offered.company_of(opened.campaign), opened.quote.locale, opened.signing.is_entrusted
+    page = doors(request).wording.page("sign/landing.html", locale, company=company, token=token, elsewhere=elsewhere)
+    return _html(page)
 
 
 @routes.post("/q/{token}")
 async def open_offer(request: web.Request) -> web.Response:
     """Opens the offer in this browser: the link's secret is exchanged for a cookie and leaves the address bar."""
     check_origin(request)
-    device = request.cookies.get(_device_name(request), "")[:64] or new_token()
+    token, device = request.match_info["token"], request.cookies.get(_device_name(request), "")[:64] or new_token()
+    visitor = replace(visitor_of(request), device=device)
     async with doors(request).book.writing() as w:
-        result = await signing.open_link(w, request.match_info["token"], replace(visitor_of(request), device=device))
+        elsewhere = await entrusted.opened_here(w, token, visitor)
+        result = None if elsewhere else await signing.open_link(w, token, visitor)
+        opened = await opened_of(w, elsewhere.signing) if elsewhere else None
+    if elsewhere is not None and opened is not None:
+        company, locale = offered.company_of(opened.campaign), opened.quote.locale
+        return _html(doors(request).wording.page("sign/elsewhere.html", locale, company=company, offer=elsewhere))
     if result is None:
         return await _not_opened(request, request.match_info["token"])
     response = _see_other("/q/-")

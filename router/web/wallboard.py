@@ -36,7 +36,7 @@ async def look(house: Doors, r: Reading, locale: str) -> Iterator[Partial]:
     held, late = await holds.waiting(r.session), await contract_withdrawals.late(r.session)
     return regions(
         house, "wallboard", REGIONS, locale, view=view, watch=watch, doings=list(screens.Doing)[::-1], shown=shown,
-        leg=LEG_COST, needed=needed, held=held, late=late, wishes=WISHES, most_named=MOST_NAMED,
+        leg=LEG_COST, needed=needed, held=held, late=late, wishes=WISHES, most_named=MOST_NAMED, unbroken=unbroken,
     )
 
 
@@ -143,6 +143,12 @@ async def approve(request: web.Request) -> web.Response:
 async def refuse(request: web.Request) -> web.Response:
     quote_id = row_id(request, NotFound(NO_QUOTE))
     return await _act(request, lambda w, signed: quoting.refuse(w, quote_id=quote_id, agent_id=signed.agent.id))
+
+
+@routes.post(r"/wallboard/alarms/{id:\d{1,19}}/wake")
+async def wake_alarm(request: web.Request) -> web.Response:
+    alarm_id = row_id(request, NotFound("There is no such alarm."))
+    return await _act(request, lambda w, signed: supervising.wake_alarm(w, alarm_id, signed.agent.id))
 
 
 @routes.post(r"/wallboard/quotes/{id:\d{1,19}}/release")

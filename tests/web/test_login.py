@@ -173,7 +173,9 @@ CHANGING = ["/logout", "/desk/state", "/desk/reservations/1/accept", "/desk/rese
             "/people/1/disable", "/desk/line", "/desk/tasks/1/never", "/desk/quotes/1/snooze", "/desk/quotes/1/wake",
             "/desk/tasks/1/look", "/desk/quotes/1/send", "/desk/quotes/1/again", "/desk/quotes/1/mail",
             "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse",
-            "/wallboard/quotes/1/release", "/wallboard/quotes/1/void", "/wallboard/withdrawals/1/accept", "/sales/1"]
+            "/desk/tasks/1/consent", "/wallboard/alarms/1/wake", "/desk/numbers/1/found",
+            "/desk/numbers/1/drop", "/wallboard/quotes/1/release", "/wallboard/quotes/1/void",
+            "/wallboard/withdrawals/1/accept", "/sales/1"]
 
 
 async def test_every_changing_door_is_in_the_list_above(house: House) -> None:

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0018"
-down_revision = "0014"
+revision = "0020"
+down_revision = "0019"
 
 TIME = sa.DateTime(timezone=True)
 
