@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router import printing
-from router.actions import entrusting, inviting, keeping, nurturing, sealing, signing
+from router.actions import crediting, entrusting, inviting, keeping, nurturing, sealing, signing
 from router.actions.entrusting import LOOK, errand
 from router.actions.guarding import refund
 from router.actions.nurturing import quote_ended
@@ -223,6 +223,7 @@ async def _signed(w: Writing, held: Signing, row: Entrusted, account: SigningAcc
     await alarms.cancel(w.session, signing.EXPIRE, held.id, w.now)
     await quote_ended(w, quote.id, "signed")
     await keeping.not_wanted(w, quote.contact_id, "signed")
+    await crediting.to_author(w, quote)
     await _sealed(w, held, row, account, quote, told.level)
 
 

@@ -62,8 +62,9 @@ async def _looks(w: Writing, signing: Signing, visitor: Visitor) -> list[HoldRea
     return [reason for reason, holds_it in odd.items() if holds_it]
 
 
-async def release(w: Writing, quote_id: int, agent_id: int) -> None:
-    """A supervisor has looked at it: it may be signed. Raises Conflict when nothing holds it (any more)."""
+async def release(w: Writing, quote_id: int, agent_id: int) -> Signing:
+    """A supervisor has looked at it: it may be signed. The signing, locked. Raises Conflict when nothing holds it (any
+    more)."""
     live = await signings.live_of_quote(w.session, quote_id)
     signing = None if live is None else await w.session.locked(Signing, live.id)
     ended = await holds.end(w.session, quote_id, agent_id, w.now)
@@ -75,3 +76,4 @@ async def release(w: Writing, quote_id: int, agent_id: int) -> None:
     w.fact("hold.released", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=quote_id,
            agent_id=agent_id, reasons=reasons)  # fmt: skip
     w.hint("wallboard", f"signing:{signing.id}", f"agent:{quote.agent_id}")
+    return signing

@@ -55,19 +55,33 @@ async def invite(
         "once": quote.total_once, "month": quote.total_month, "currency": quote.currency,
         "call": await holds.on_the_line(w.session, quote.lead_id),
     })  # fmt: skip
-    await holding.examine(w, signing)
+    held = await holding.examine(w, signing)
     await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
     if before is None:
         account = await signing_accounts.chosen(w.session, quote.campaign_id)
     else:
         account = await w.session.get(SigningAccount, before.account_id) if before.account_id is not None else None
-    if account is not None:
+    if account is not None and held:
+        signing.account_id = account.id  # what a third party has been told, no supervisor can hold any more
+    elif account is not None:
         await entrusting.entrust(w, signing, quote, parties, account)
     else:
         await alarms.set_alarm(w.session, UNHEARD, signing.id, w.now + UNHEARD_AFTER)
         await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return signing
+
+
+async def release(w: Writing, quote_id: int, agent_id: int) -> None:
+    """A supervisor lets an offer be signed that was held; one that a third party is to take goes there only now. Raises
+    Conflict when nothing holds it, NotAllowedNow when the person may not be texted."""
+    signing = await holding.release(w, quote_id, agent_id)
+    if signing.account_id is None or await entrusting.of(w, signing) is not None:
+        return
+    quote = vouched(await w.session.get(Quote, quote_id))
+    account = vouched(await w.session.get(SigningAccount, signing.account_id))
+    parties = vouched(await quotes.parties(w.session, quote.lead_id))
+    await entrusting.entrust(w, signing, quote, parties, account)
 
 
 async def text_link(w: Writing, signing: Signing) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
-from router.actions import holding, presence, protecting, quoting, revoking, supervising, wrapping
+from router.actions import inviting, presence, protecting, quoting, revoking, supervising, wrapping
 from router.book import Reading, Writing
 from router.model.agents import Role, Wish
 from router.model.budgets import LEG_COST
@@ -155,7 +155,7 @@ async def wake_alarm(request: web.Request) -> web.Response:
 async def release(request: web.Request) -> web.Response:
     """Lets an offer be signed that was held."""
     quote_id = row_id(request, NotFound(NO_QUOTE))
-    return await _act(request, lambda w, signed: holding.release(w, quote_id, signed.agent.id))
+    return await _act(request, lambda w, signed: inviting.release(w, quote_id, signed.agent.id))
 
 
 @routes.post(r"/wallboard/quotes/{id:\d{1,19}}/void")

@@ -10,12 +10,14 @@ from router.book import Book
 from router.model.agents import Agent
 from router.model.base import vouched
 from router.model.calls import Call, CallState, Leg
-from router.model.campaigns import Queue
+from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
+from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid
 from router.model.evidence import broken_at
 from router.model.facts import Fact
 from router.model.holds import HoldReason
+from router.model.signing_accounts import ProviderName, SigningAccount
 from router.model.signings import CodeAnswer, Signing, SigningState
 from router.model.tasks import Task
 from router.model.visitors import Visitor
@@ -162,6 +164,24 @@ async def test_the_offer_goes_to_the_number_that_was_talked_to(book: Book, numbe
     async with book.reading() as r:
         first = (await evidence.of_signing(r.session, sent.id))[0]
     assert first.data["call"] == {"id": call.id, "direction": "outbound"}
+
+
+async def test_what_a_third_party_shall_take_goes_there_only_when_it_is_let_go(book: Book) -> None:
+    sale = await closing.drafted(book)
+    async with book.writing() as w:
+        await w.session.execute(update(Agent).values(address=sale.phone))
+        campaign = vouched(await w.session.scalar(select(Campaign)))
+        w.session.add(SigningAccount(
+            campaign_id=campaign.id, provider=ProviderName.docuseal, key="k" * 24, url="http://127.0.0.1:1", sealed=b"",
+        ))  # fmt: skip
+    held = await quoting.send_offer(book, sale.quote_id, sale.agent_id)
+    gone = select(Delivery.kind).where(Delivery.signing_id == held.id)
+    async with book.writing() as w:
+        assert list(await w.session.scalars(gone)) == []
+        await inviting.release(w, sale.quote_id, sale.agent_id)
+    async with book.reading() as r:
+        assert list(await r.session.scalars(gone)) == [DeliveryKind.entrust]
+    assert (await closing.now(book, held)).is_entrusted
 
 
 async def test_a_number_that_changes_after_the_offer_was_sent_gets_no_code(book: Book) -> None:

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import select
 
 from router.actions import quoting, resending, signing
-from router.actions.signing import Visitor
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
@@ -20,6 +19,7 @@ from router.model.leads import Lead
 from router.model.number_searches import NumberSearch, SearchState
 from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
+from router.model.visitors import Visitor
 from router.ports import Channel as Carried
 from router.ports import MessageStage
 from router.store import screens
