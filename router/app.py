@@ -26,8 +26,10 @@ from integrations.http import client_session
 from integrations.mail.inbound import InboundMail
 from integrations.mail.transport import SmtpMail
 from integrations.phonebox import Phonebox
+from integrations.registers.http import HttpRegister
 from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
+from integrations.signers import providers
 from integrations.trust import EmbeddedTrust
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
@@ -36,6 +38,7 @@ from router import plan as planned
 from router import replay as replaying
 from router.actions import (
     admitting,
+    announcing,
     archiving,
     calling,
     certifying,
@@ -46,6 +49,8 @@ from router.actions import (
     elsewhere,
     enrolling,
     entering,
+    entrusting,
+    erasing,
     housekeeping,
     intake,
     inviting,
@@ -56,14 +61,18 @@ from router.actions import (
     partials,
     promising,
     protecting,
+    proving,
     publishing,
     recurring,
     registering,
     rescuing,
+    resending,
+    revoking,
     sealing,
     signing,
     stationing,
     stepping,
+    supervising,
     telling,
     wrapping,
 )
@@ -72,10 +81,12 @@ from router.book import Batcher, Book, Writing
 from router.canary import Canary
 from router.courier import Courier
 from router.embedded import EmbeddedPostgres
+from router.envoy import Envoy
 from router.fetcher import Fetcher
 from router.gauges import Recent
 from router.importer import Importer
 from router.inbox import Inbox
+from router.inquirer import Inquirer
 from router.live import Hub
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
@@ -83,13 +94,15 @@ from router.model.errors import Conflict, HouseError
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
+from router.model.signing_accounts import SigningAccount
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Mail, OutsideError, Party, Refused, TrustProvider
+from router.ports import LeadSource, Mail, OutsideError, Party, Refused, Register, SignerAccount, TrustProvider
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
-from router.store import authority, configuration, sessions
+from router.store import alarms as due_moments
+from router.store import authority, configuration, packs, sessions, signing_accounts
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -132,13 +145,20 @@ ALARMS: Mapping[str, Handler | Late] = {
     wrapping.WRAP_OVERRUN: wrapping.overruns,
     enrolling.QUOTE_CHECK: nurturing.check_quote,
     enrolling.STEP_DUE: stepping.step_due,
+    enrolling.STEP_ANNOUNCE: announcing.due,
     enrolling.STEP_UNWORKED: enrolling.unworked,
     enrolling.ENROLMENT_RESUME: nurturing.resume_due,
     enrolling.ENROLMENT_END: nurturing.end_due,
     nurturing.MISSED_TEXT: stepping.missed_text,
     signing.EXPIRE: signing.expire,
+    signing.UNHEARD: signing.unheard,
+    signing.UNDELIVERED: resending.undelivered,
     inviting.COPY: inviting.copy,
+    proving.PROOF_DUE: proving.proof_due,
+    revoking.ACKNOWLEDGE: inviting.acknowledge,
+    sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
+    entrusting.LOOK: entrusting.look,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,
     listing.LISTS_WAKE: listing.wake,
@@ -153,6 +173,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     housekeeping.CANARY: housekeeping.sing,
     housekeeping.FORGET_ALARMS: housekeeping.forget_alarms,
     housekeeping.FORGET_SESSIONS: housekeeping.forget_sessions,
+    erasing.SWEEP: erasing.sweep,
 }
 
 PARTIES: Mapping[str, Party] = {
@@ -251,6 +272,7 @@ async def service(
         if plan is not None:
             await _apply(book, plan, demo=kind == "demo")
         session = await stack.enter_async_context(client_session())
+        signers = providers(session, await stack.enter_async_context(client_session(guarded=True)))
         carrier = TwilioCarrier(
             session, account=settings.carrier_account or "", tokens=settings.carrier_tokens, public_url=public_url,
             base_url=settings.carrier_url, total=LEG_SECONDS,
@@ -271,14 +293,14 @@ async def service(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
             intake=Batcher(book, admitting.admit, most=32, writers=2, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
-            behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits,
+            behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits, signers=signers,
             gatekeeper=Batcher(hasty, protecting.weigh),
             turn=Turn(settings.turn_url, settings.turn_secret) if settings.turn_url and settings.turn_secret else None,
         )
         rounds = Rounds(hasty)
         await stack.enter_async_context(_working(
             doors, server, database_url, rounds=rounds, pool=engine.pool, mail=mail,
-            sources={"meta": Graph(session, settings.graph_url)},
+            sources={"meta": Graph(session, settings.graph_url)}, registers={"http": HttpRegister(session)},
         ))
         yield book
 
@@ -348,14 +370,16 @@ def mail_server(url: str | None, public_url: str) -> SmtpMail | None:
 @asynccontextmanager
 async def _working(
     doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, mail: Mail | None,
-    sources: Mapping[str, LeadSource],
+    sources: Mapping[str, LeadSource], registers: Mapping[str, Register],
 ) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
-    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail)
-    unknowns = Unknowns(book, doors.carrier)
+    envoy = Envoy(doors.signers, doors.trust)
+    courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail, envoy=envoy)
+    unknowns = Unknowns(book, doors.carrier, envoy=envoy)
     alarms, canary = Alarms(book, alarms_of(doors.trust), lateness=lateness), Canary(book)
+    inquirer = Inquirer(book, registers)
     inbox, fetcher = Inbox(book, doors.carrier, parties=doors.parties, sources=sources), Fetcher(book, sources)
     importer = Importer(book)
     reconciler, beats, tail = Reconciler(book, doors.carrier), streams.Beats(), Tail(book)
@@ -367,6 +391,7 @@ async def _working(
             Sweep("leases", courier.release, every=2.0),
             Sweep("inbox", inbox.sweep, audiences=("inbox",)),
             Sweep("fetches", fetcher.sweep, time_out=60.0, audiences=("fetches",)),
+            Sweep("inquiries", inquirer.sweep, time_out=60.0, audiences=("inquiries",)),
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
             Sweep("absent", rounds.take_back, every=2.0),
@@ -476,6 +501,8 @@ async def _claim_database(book: Book, kind: str) -> None:
 async def _publish_shipped(book: Book) -> None:
     async with book.writing() as w:
         newer = await publishing.publish_shipped(w)
+    async with book.reading() as r:
+        await packs.in_force(r.session)  # read now, or the first call's transaction would wait for it
     if newer:
         log.warning("newer packs came with the program: look at them, and apply them", extra={"packs": newer})
 
@@ -571,6 +598,27 @@ async def take_register(settings: Settings, file: Path, register: str, as_of: da
     return 0
 
 
+async def parked_alarms(settings: Settings, wake: Sequence[str]) -> int:
+    """`hablemos alarms`: what failed five times, or, woken by number or "all", is tried again by whoever serves. Raises
+    Refusal."""
+    async with _opened(settings) as book:
+        async with book.reading() as r:
+            parked = await due_moments.parked(r.session, most=1_000)
+        if not wake:
+            for one in parked:
+                print(f"{one.id}  {one.kind} {one.subject_id}  due {one.due_at:%Y-%m-%d %H:%M} UTC")
+            print(f"{len(parked)} parked alarms." if parked else "No parked alarms.")
+            return 0
+        for number in [one.id for one in parked] if "all" in wake else [int(one) for one in wake]:
+            try:
+                async with book.writing() as w:
+                    again = await supervising.wake_alarm(w, number)
+            except HouseError as error:
+                raise Refusal(f"{number}: {error}") from error
+            print(f"{number}: {'is tried again' if again else 'was set anew meanwhile, and is dropped'}")
+    return 0
+
+
 async def _moves(
     book: Book, can_mail: bool, apply: Callable[[Writing], Awaitable[list[configuring.Change]]]
 ) -> tuple[list[configuring.Change], list[str]]:
@@ -628,6 +676,8 @@ async def doctor(settings: Settings) -> int:
             row, lists = await authority.find(r.session), await authority.crls(r.session)
             ending = [] if row is None else certifying.ending(row, lists, r.now)
             wrong = await entering.faults(r.session)
+            accounts = [(key, one, entrusting.opened(book.vault, one))
+                        for key, one in await signing_accounts.every(r.session)]
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
         say(not wrong, "; ".join(wrong) or "the ledger of all signings is unbroken, and they are all there")
@@ -641,7 +691,28 @@ async def doctor(settings: Settings) -> int:
         say(*await _mail_answers(settings))
         for key in silent:
             print(f"ok   no e-mail from campaign {key}: it has no mail_from")
+    async for well, what in signers_answer(accounts):
+        say(well, what)
     return 1 if faults else 0
+
+
+async def signers_answer(
+    accounts: Sequence[tuple[str, SigningAccount, SignerAccount]]
+) -> AsyncIterator[tuple[bool, str]]:
+    """Whether each third party that takes signatures answers, and by whose word its adapter was made."""
+    async with client_session() as session, client_session(guarded=True) as guarded:
+        signers = providers(session, guarded)
+        for key, row, account in accounts:
+            signer, name = signers[row.provider.value], f"campaign {key}: {row.provider.spoken}"
+            wrong = signer.wrong(account)
+            try:
+                if not wrong:
+                    await signer.check(account)
+            except OutsideError as error:
+                wrong = f"does not let us in: {error}"
+            yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
+            chosen = "takes its signatures" if row.chosen else "takes no new offers"
+            yield True, f"{name} {chosen}; the adapter was made by {signer.capabilities.judged_by}"
 
 
 async def _mail_answers(settings: Settings) -> tuple[bool, str]:

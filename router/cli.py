@@ -47,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("--name", required=True, help="the register's name, as the country packs have it")
     register.add_argument("--as-of", required=True, metavar="DATE", help="the day the file is of, e.g. 2026-11-01")
     register.add_argument("--country", default="ES", help="of numbers written without one (default ES)")
+    alarms = commands.add_parser(
+        "alarms", help="what was due, failed five times, and waits for a person",
+        description="Lists it, or tries it again. Example: hablemos alarms --wake 17 --wake 18, or --wake all.",
+    )
+    _serving(alarms)
+    alarms.add_argument("--wake", action="append", default=[], metavar="ID", help="try this one again, or all")
     verify = commands.add_parser("verify", help="verify a signed PDF, its certificate or a bundle, offline")
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
@@ -130,6 +136,7 @@ async def _run(options: argparse.Namespace) -> int:
         "demo": _demo, "serve": _serve, "migrate": _migrate, "doctor": _doctor, "apply": _apply, "verify": _verify,
         "phonebox": _phonebox, "simulate": _simulate, "replay": _replay, "register": _register, "plan": _plan,
         "authority": _authority,
+        "alarms": _alarms,
     }
     return await commands[options.command](options)
 
@@ -225,6 +232,14 @@ def _passphrase(*, again: bool) -> str:
     if again and len(typed) < SHORTEST_PASSPHRASE:
         raise Refusal(f"a passphrase of at least {SHORTEST_PASSPHRASE} characters, please; nothing was done")
     return typed
+
+
+async def _alarms(options: argparse.Namespace) -> int:
+    from router.app import Refusal, parked_alarms
+
+    if any(one != "all" and not (one.isascii() and one.isdecimal() and len(one) < 19) for one in options.wake):
+        raise Refusal("--wake should be the number of an alarm, or all")
+    return await parked_alarms(_settings(options), options.wake)
 
 
 def _read(file: Path) -> bytes:

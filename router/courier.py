@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import attesting, guarding
+from router.actions import announcing, attesting, guarding, revoking
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
+from router.envoy import Envoy
 from router.failpoints import fail_here
 from router.gauges import Recent
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -78,12 +79,13 @@ class Courier:
 
     def __init__(
         self, book: Book, carrier: Carrier, trust: TrustProvider, owner: str, *, story: Story = outcomes.HOUSE,
-        lateness: Recent | None = None, mail: Mail | None = None,
+        lateness: Recent | None = None, mail: Mail | None = None, envoy: Envoy | None = None,
     ) -> None:
         self._book = book
         self._carrier = carrier
         self._trust = trust
         self._mail = mail
+        self._envoy = envoy or Envoy({}, trust)
         self._owner = owner
         self._story = story
         self._lateness = Recent() if lateness is None else lateness
@@ -168,7 +170,7 @@ class Courier:
             )  # fmt: skip
             if started is None:
                 return None
-            if await guarding.still_permitted(w, started) is not None:
+            if await guarding.still_permitted(w, started) is not None or not await announcing.still_true(w, started):
                 nothing_done = Refused("not permitted any more", permanent=True, code="unwanted")
                 await outcomes.refused(w, self._story, started, nothing_done)
                 return None
@@ -214,10 +216,14 @@ class Courier:
                 return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
             case DeliveryKind.attest:
                 return partial(self._attest, await self._story.attesting.material(w, delivery))
+            case DeliveryKind.entrust | DeliveryKind.enquire | DeliveryKind.revoke | DeliveryKind.remind:
+                return partial(self._envoy.do, delivery.kind, await self._story.entrusting.errand(w, delivery))
             case _:
                 signing_id = delivery.signing_id
                 if signing_id is None:
                     raise ValueError("a seal without a signing")
+                if delivery.purpose == revoking.SEAL:
+                    return partial(self._seal, await self._story.revoking.acknowledgement_order(w, signing_id))
                 return partial(self._seal, await self._story.sealing.seal_order(w, signing_id))
 
     async def _place(self, order: LegOrder) -> Answer:

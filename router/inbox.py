@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from router.actions import answering, arriving, calling, hearing, talking
+from router.actions import answering, arriving, calling, entrusted, hearing, talking
 from router.actions.intake import Raced
 from router.book import Book, Writing
+from router.model import foreign
 from router.model.base import vouched
 from router.model.connectors import Connector
 from router.model.errors import Unreadable
@@ -19,6 +20,7 @@ from router.ports import (
     CallerMoved,
     Carrier,
     CarrierEvent,
+    Hint,
     LeadSource,
     LegMoved,
     LegStage,
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 
 CARRIER = "carrier"
 """The source of the carrier's own messages; every other one names a party and its connector."""
+SIGNER = "signer"
+"""Begins the source of a provider's of signatures: its account follows and, where its address was made for one request
+alone, that request."""
 MOST = 200
 """Messages a sweep; the next one follows at once when there are more."""
 
@@ -65,13 +70,21 @@ class Arriving(Protocol):
     async def arrived(self, w: Writing, connector: Connector, event: PartyEvent, /) -> object: ...
 
 
+class Entrusted(Protocol):
+    """The verb of `router.actions.entrusted` that the inbox uses."""
+
+    async def hinted(
+        self, w: Writing, account_id: int, hint: Hint, body_sha256: str, entrusted_id: int | None = None, /
+    ) -> object: ...
+
+
 class Inbox:
     """Works through waiting messages, one transaction each. `parties` and `sources` read those of foreign parties, by
     the party's name."""
 
     def __init__(
         self, book: Book, carrier: Carrier, *, calling: Calling = calling, talking: Talking = talking,
-        hearing: Hearing = hearing,
+        hearing: Hearing = hearing, entrusted: Entrusted = entrusted,
         arriving: Arriving = arriving, parties: Mapping[str, Party] = MappingProxyType({}),
         sources: Mapping[str, LeadSource] = MappingProxyType({}),
     ) -> None:
@@ -81,6 +94,7 @@ class Inbox:
         self._talking = talking
         self._hearing = hearing
         self._arriving = arriving
+        self._entrusted = entrusted
         self._parties = parties
         self._sources = sources
 
@@ -130,8 +144,12 @@ class Inbox:
             for event in self._carrier.understand(webhook):
                 await self._tell(w, event)
             return
-        # "shopify:7", or "meta:3:fetched" for what was announced and then fetched.
+        # "shopify:7", "meta:3:fetched" for what was announced and then fetched, "signer:2" or "signer:2:15".
         party, number, *fetched = row.source.split(":")
+        if party == SIGNER:
+            told_by = int(fetched[0]) if fetched else None
+            await self._entrusted.hinted(w, int(number), hint_of(row), foreign.digest(row.body), told_by)
+            return
         connector = vouched(await w.session.get(Connector, int(number)))
         told: Sequence[PartyEvent]
         if fetched:
@@ -166,3 +184,9 @@ class Inbox:
         log.error("message from outside not understood", exc_info=error, extra={"inbox": row.id, "state": state.value})
         if state is InboxState.parked:
             w.fact("inbox.parked", subject_id=row.id)
+
+
+def hint_of(row: InboxRow) -> Hint:
+    """The hint as the door understood it."""
+    kept = row.headers
+    return Hint(row.dedupe_key, str(kept.get("event", "")), str(kept.get("foreign_id", "")), str(kept.get("ref", "")))

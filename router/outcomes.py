@@ -1,19 +1,32 @@
 """What becomes of a delivery once the outside has answered, and who is told: in the caller's transaction."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from router.actions import archiving, attaching, attesting, calling, outgoing, sealing, suppressing, talking
+from router.actions import (
+    archiving,
+    attaching,
+    attesting,
+    calling,
+    entrusted,
+    outgoing,
+    revoking,
+    sealing,
+    suppressing,
+    talking,
+)
+from router.actions.entrusting import Errand
 from router.book import Writing
-from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
-from router.ports import Archived, ArchiveOrder, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
+from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliveryState
+from router.ports import Archived, ArchiveOrder, Heard, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
 
 WRITTEN = (DeliveryKind.message, DeliveryKind.mail)
+ENTRUSTED = (DeliveryKind.entrust, DeliveryKind.enquire, DeliveryKind.revoke, DeliveryKind.remind)
 
 FLEW = (DeliveryState.started, DeliveryState.unknown)
 """An answer that comes when somebody already thought it lost still counts, as long as nobody claimed it anew."""
@@ -56,11 +69,28 @@ class Attesting(Protocol):
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> object: ...
 
 
+class Revoking(Protocol):
+    """The verbs of `router.actions.revoking` that the courier uses."""
+
+    async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder: ...
+    async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> object: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> object: ...
+
+
+class Entrusting(Protocol):
+    """The verbs of `router.actions.entrusted` that the courier uses."""
+
+    async def errand(self, w: Writing, delivery: Delivery, /) -> Errand: ...
+    async def created(self, w: Writing, delivery: Delivery, foreign_id: str, link: str, /) -> object: ...
+    async def heard(self, w: Writing, delivery: Delivery, told: Heard, /) -> object: ...
+    async def done(self, w: Writing, delivery: Delivery, /) -> object: ...
+    async def failed(self, w: Writing, delivery: Delivery, code: str, /) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -73,6 +103,8 @@ class Story:
     attaching: Attaching = attaching
     archiving: Archiving = archiving
     attesting: Attesting = attesting
+    entrusting: Entrusting = entrusted
+    revoking: Revoking = revoking
 
 
 class _Nobody:
@@ -86,10 +118,21 @@ class _Nobody:
     async def sealed(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> None: ...
+    async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
+    async def created(self, w: Writing, delivery: Delivery, foreign_id: str, link: str, /) -> None: ...
+    async def heard(self, w: Writing, delivery: Delivery, told: Heard, /) -> None: ...
+    async def done(self, w: Writing, delivery: Delivery, /) -> None: ...
+    async def failed(self, w: Writing, delivery: Delivery, code: str, /) -> None: ...
+
+    async def errand(self, w: Writing, delivery: Delivery, /) -> Errand:
+        raise LookupError("nobody can say what is to be done")
 
     async def seal_order(self, w: Writing, signing_id: int, /) -> SealOrder:
+        raise LookupError("nobody can say what is to be sealed")
+
+    async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
     async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
@@ -103,17 +146,20 @@ class _Nobody:
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(_Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody(), _Nobody())
+SILENCE = Story(*(_Nobody(),) * 8)
 
 
 @dataclass(frozen=True)
 class Performed:
-    """It was done. `carrier_id` is the carrier's name of it, if it has one."""
+    """It was done. `carrier_id` is the carrier's name of it, or another party's, if it has one; `link` is a signer's
+    at a third party."""
 
     carrier_id: str = ""
     sealed: Sealed | None = None
     archived: Archived | None = None
     media: Media | None = None
+    heard: Heard | None = None
+    link: str = field(default="", repr=False)
 
 
 Answer = Performed | Refused | Uncertain
@@ -147,10 +193,18 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.talking.message_placed(w, done, answer.carrier_id)
     elif answer.sealed is not None and done.kind is DeliveryKind.attest:
         await story.attesting.attested(w, done, answer.sealed)
+    elif answer.sealed is not None and done.signing_id is not None and done.purpose == revoking.SEAL:
+        await story.revoking.acknowledged(w, done.signing_id, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
     elif answer.archived is not None:
         await story.archiving.archived(w, done, answer.archived)
+    elif done.kind is DeliveryKind.entrust:
+        await story.entrusting.created(w, done, answer.carrier_id, answer.link)
+    elif answer.heard is not None:
+        await story.entrusting.heard(w, done, answer.heard)
+    elif done.kind in ENTRUSTED:
+        await story.entrusting.done(w, done)
     elif answer.media is not None:
         await story.attaching.fetched(w, int(str(done.order["attachment"])), answer.media)
 
@@ -179,11 +233,13 @@ async def uncertain(w: Writing, story: Story, delivery: Delivery) -> None:
         log.warning("delivery unknown", extra={"delivery": delivery.id, "kind": delivery.kind.value})
 
 
-async def put_back(w: Writing, delivery: Delivery, due_at: object, error: str = "") -> bool:
+async def put_back(
+    w: Writing, delivery: Delivery, due_at: object, error: str = "", *, never_done: bool = False
+) -> bool:
     """Back to the queue: nothing was done, or doing it twice does no harm. Sources of this move are only `claimed`,
-    `started`, and `unknown` for what may be repeated."""
+    `started`, and `unknown` for what may be repeated, or was found to be `never_done`."""
     sources = [DeliveryState.claimed, DeliveryState.started]
-    if delivery.kind.repeatable:
+    if delivery.kind.repeatable or never_done:
         sources.append(DeliveryState.unknown)
     moved = await w.move(
         Delivery, delivery.id, to=DeliveryState.pending, frm=sources, where=[deliveries.holds(delivery.fence)],
@@ -206,6 +262,8 @@ async def close(w: Writing, story: Story, delivery: Delivery, to: DeliveryState,
         await story.calling.leg_failed(w, closed, code)
     elif closed.kind in WRITTEN:
         await story.talking.message_failed(w, closed, code)
+    elif closed.kind in ENTRUSTED:
+        await story.entrusting.failed(w, closed, code)
     elif closed.kind is DeliveryKind.fetch:
         await story.attaching.missing(w, int(str(closed.order["attachment"])), code)
     return True
@@ -222,6 +280,6 @@ async def end(w: Writing, after: Delivery, kind: DeliveryKind, order: dict[str, 
 async def _hang_up_latecomer(w: Writing, delivery: Delivery, carrier_id: str) -> None:
     """The race: a worker stalled, its leg was asked for, not found and given up, and then the carrier placed it."""
     now = await w.session.locked(Delivery, delivery.id)
-    given_up = now is not None and now.state in (DeliveryState.failed, DeliveryState.abandoned)
+    given_up = now is not None and now.state in GIVEN_UP
     if given_up and delivery.kind is DeliveryKind.leg and carrier_id:
         await end(w, delivery, DeliveryKind.end_leg, {"carrier_id": carrier_id})

@@ -82,6 +82,23 @@ def words(pdf: bytes) -> str:
     return "".join(text.removesuffix(f"{place}/{len(said)}") for place, text in enumerate(said, 1))
 
 
+def contains(said: Sequence[str], offer_pdf: bytes) -> bool:
+    """Whether pages that say this (each as it was read) say all that the offer's pages do, each page in one piece and
+    in their order. What was added, such as a signature, does not matter. Raises Conflict when the offer is unreadable.
+    """
+    read, rest = "\x00".join(squeezed(page) for page in said), 0
+    try:
+        ours = [squeezed(page.extract_text()) for page in PdfReader(io.BytesIO(offer_pdf)).pages]
+    except (PyPdfError, ValueError, KeyError) as error:
+        raise Conflict("The printed offer cannot be read back; it was not sent.") from error
+    for page in ours:
+        place = read.find(page, rest)
+        if place < 0:
+            return False
+        rest = place + len(page)
+    return any(ours)
+
+
 def squeezed(text: str) -> str:
     """The text without spaces, line breaks and invisible characters, in compatibility form: what is left does not
     depend on where lines were broken. Hyphens stay (the document hyphenates nothing): one is the sign of an amount."""

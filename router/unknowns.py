@@ -3,7 +3,8 @@
 A leg is looked for in its named room until 6 s have passed; not there, its room is ended and it has failed. A message
 is looked for among those the carrier sent to the number; not found for 15 min, it is abandoned, visible. A mail server
 cannot be asked: it may tell by itself that a mail did not arrive; when it has told nothing for an hour, the mail is
-abandoned.
+abandoned. An offer handed to a third party is searched for there by our own name of it; not found for 2 min, it is
+handed over again.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from datetime import datetime, timedelta
 
 from router import outcomes
 from router.book import Book, Writing
+from router.envoy import Envoy
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
+from router.model.entrusted import SEARCH_PATIENCE
 from router.outcomes import Performed, Story
 from router.ports import Carrier, Channel, LegRole, OutsideError, Participant
 from router.store import deliveries
@@ -39,10 +42,13 @@ def since(delivery: Delivery) -> datetime:
 class Unknowns:
     """Asks about unknown deliveries, a few at once, without a transaction open meanwhile."""
 
-    def __init__(self, book: Book, carrier: Carrier, *, story: Story = outcomes.HOUSE) -> None:
+    def __init__(
+        self, book: Book, carrier: Carrier, *, story: Story = outcomes.HOUSE, envoy: Envoy | None = None
+    ) -> None:
         self._book = book
         self._carrier = carrier
         self._story = story
+        self._envoy = envoy
 
     async def sweep(self) -> int:
         """Asks about those whose time it is; how many."""
@@ -68,6 +74,11 @@ class Unknowns:
                 await self._settle_message(delivery)
             case DeliveryKind.mail:
                 await self._settle_mail(delivery)
+            case DeliveryKind.entrust:
+                await self._settle_entrusted(delivery)
+            case DeliveryKind.remind:
+                async with self._book.writing() as w:
+                    await outcomes.close(w, self._story, delivery, DeliveryState.abandoned, "uncertain")
             case _:
                 async with self._book.writing() as w:
                     await outcomes.put_back(w, delivery, w.now, "unknown")
@@ -139,6 +150,24 @@ class Unknowns:
         async with self._book.writing() as w:
             if w.now - since(delivery) >= MAIL_PATIENCE:
                 await outcomes.close(w, self._story, delivery, DeliveryState.abandoned, "uncertain")
+
+    async def _settle_entrusted(self, delivery: Delivery) -> None:
+        """Did the provider take the offer? It is searched there by our own name of it, and handed over again only when
+        it was not to be found for a while."""
+        found, answered = None, False
+        try:
+            async with self._book.writing() as w:
+                errand = await self._story.entrusting.errand(w, delivery)
+            if self._envoy is not None:
+                found, answered = await self._envoy.find(errand), True
+        except OutsideError as error:
+            log.warning("the provider does not say whether it has an offer", extra={"error": type(error).__name__})
+        async with self._book.writing() as w:
+            if found is not None:
+                await outcomes.performed(w, self._story, delivery, Performed(found.foreign_id, link=found.link))
+            elif answered and w.now - since(delivery) >= SEARCH_PATIENCE:
+                await outcomes.put_back(w, delivery, w.now, "not_found", never_done=True)
+                w.hint("courier")
 
     async def _abandon(self, w: Writing, delivery: Delivery, others: Sequence[Delivery]) -> None:
         """With it go the others that might be the ones found: when it is gone, they would seem certain."""

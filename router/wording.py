@@ -234,9 +234,12 @@ def why(rule: str, detail: Mapping[str, Any], locale: str) -> str:
     return wording().text("guard/explain.txt", locale, word="why", reasons=reasons, when={}).strip()
 
 
+DAYS = ("as_of", "counted_until", "expires", "in_force")
+
+
 def _shown(detail: Mapping[str, Any], locale: str) -> Mapping[str, Any]:
     """The detail of a rule with its days as people read them."""
-    days = {name: day(date.fromisoformat(detail[name][:10]), locale) for name in ("as_of", "expires", "in_force")
+    days = {name: day(date.fromisoformat(detail[name][:10]), locale) for name in DAYS
             if name in detail}
     return {**detail, **days}
 

@@ -21,7 +21,7 @@ import router
 
 FILES = Path(router.__file__).parent / "packs"
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-KINDS = ("hours", "holidays", "caps", "gaps", "quiets", "registers", "callers")
+KINDS = ("hours", "holidays", "caps", "gaps", "quiets", "expiries", "registers", "callers")
 TELEPHONE = ["call", "sms", "whatsapp"]
 NOT_CALLED = {Type.PREMIUM_RATE, Type.SHARED_COST, Type.PERSONAL_NUMBER, Type.UAN, Type.VOICEMAIL, Type.PAGER,
               Type.UNKNOWN}
@@ -50,6 +50,7 @@ class Law:
         }
         self.consent = self.page.get("consent") or next((law.consent for law in below if law.consent), None)
         self.fraud = self.page.get("fraud") or next((law.fraud for law in below if law.fraud), None)
+        self.one_with_call = "announcement" in self.page or any(law.one_with_call for law in below)
         self.country = self.page.get("country", "")
 
     def lives(self, day: date) -> bool:
@@ -143,7 +144,7 @@ def _strangers(seen: Any, fraud: Mapping[str, Any], at: datetime) -> Iterator[st
 def _grounds(seen: Any, law: Law, at: datetime) -> Iterator[str]:
     """Consent, or what stands for it, and what the registers say."""
     rule, ground = law.consent, ""
-    if "commercial" in seen.consents:
+    if "commercial" in seen.consents and not any(_too_old(one, seen, at) for one in law.rules["expiries"]):
         ground = "consent"
     elif seen.channel in rule.get("channels", TELEPHONE) and "commercial" not in seen.taken_back:
         end = seen.customer_until
@@ -172,17 +173,28 @@ def _grounds(seen: Any, law: Law, at: datetime) -> Iterator[str]:
                 yield f"listed ({register['id']})"
 
 
+def _too_old(rule: Mapping[str, Any], seen: Any, at: datetime) -> bool:
+    """Whether the rule lets this consent count no more; where it binds, one without a date never counted."""
+    if not _binds(rule, seen):
+        return False
+    given = seen.consented_at.get("commercial")
+    return given is None or at > given + timedelta(days=rule["days"])
+
+
 def _pestering(seen: Any, law: Law, at: datetime) -> Iterator[str]:
     def own(rule: Mapping[str, Any]) -> bool:
         return bool(seen.promised) and rule.get("hard", True) is False
 
     for cap in law.rules["caps"]:
-        lately = [one for one in _begun(seen, cap) if at - one < timedelta(days=cap["days"])]
+        lately = [one for one in _begun(seen, law, cap) if at - one < timedelta(days=cap["days"])]
         if _binds(cap, seen) and not own(cap) and len(lately) >= cap["most"]:
             yield f"too often ({cap['id']})"
     for gap in law.rules["gaps"]:
         minutes = gap.get("promised", 0) if own(gap) else gap["minutes"]
-        if _binds(gap, seen) and any(at - one < timedelta(minutes=minutes) for one in _begun(seen, gap)):
+        engaged = seen.channel == "call" and _was_engaged_once(seen, law, gap)
+        if gap.get("hard", True) is False and "busy" in gap and engaged:
+            minutes = min(minutes, gap["busy"])
+        if _binds(gap, seen) and any(at - one < timedelta(minutes=minutes) for one in _begun(seen, law, gap)):
             yield f"too soon ({gap['id']})"
     for quiet in law.rules["quiets"]:
         rests = seen.refused_at is not None and at - seen.refused_at < timedelta(days=quiet["days"])
@@ -190,9 +202,22 @@ def _pestering(seen: Any, law: Law, at: datetime) -> Iterator[str]:
             yield f"wanted to be left alone ({quiet['id']})"
 
 
-def _begun(seen: Any, rule: Mapping[str, Any]) -> list[datetime]:
-    return [one.at for one in seen.tries if one.purpose == "commercial"
-            and one.channel in rule.get("channels", TELEPHONE)]
+def _begun(seen: Any, law: Law, rule: Mapping[str, Any]) -> list[datetime]:
+    return [one.at for one in _commercial(seen, law, rule)]
+
+
+def _commercial(seen: Any, law: Law, rule: Mapping[str, Any]) -> list[Any]:
+    """What a rule counts. "A text that announces a call made within 36 hours is one try with that call, in the caps and
+    gaps that are our own. What is law counts both as it is written"."""
+    ours = law.one_with_call and rule.get("hard", True) is False
+    return [one for one in seen.tries if one.purpose == "commercial"
+            and one.channel in rule.get("channels", TELEPHONE) and not (ours and one.with_call)]
+
+
+def _was_engaged_once(seen: Any, law: Law, rule: Mapping[str, Any]) -> bool:
+    """The latest try met a busy tone, and the one before it, if there was one, did not."""
+    latest = sorted(_commercial(seen, law, rule), key=lambda one: one.at, reverse=True)[:2]
+    return [one.busy for one in latest] in ([True], [True, False])
 
 
 def _shown(seen: Any, law: Law) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from integrations.trust.reading import pages
 from router.book import Writing
 from router.model.deliveries import Delivery
 from router.ports import (
@@ -172,6 +173,9 @@ class RecordingTrust:
 
     async def inspect(self, pdf: bytes, root_certificate: bytes) -> Inspection:
         return Inspection(False, ())
+
+    async def read(self, pdf: bytes) -> Sequence[str] | None:
+        return pages(pdf)
 
 
 @dataclass

@@ -15,8 +15,8 @@ EVERYTHING = PACKAGES
 
 # What the ticks wake: each looks for due rows and calls the verbs.
 WORKERS = (
-    *("router.alarms", "router.canary", "router.fetcher", "router.importer", "router.inbox", "router.outcomes"),
-    *("router.reconcile", "router.rounds"),
+    *("router.alarms", "router.canary", "router.fetcher", "router.importer", "router.inbox", "router.inquirer"),
+    *("router.outcomes", "router.reconcile", "router.rounds"),
 )
 WORKERS_TOOLS = (
     *("router.actions", "router.book", "router.ports", "router.store", "router.model", "router.logs"),
@@ -49,8 +49,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.verifying": ("router.ports", "router.model"),
     "router.ticks": ("router.live", "router.logs"),
     **dict.fromkeys(WORKERS, WORKERS_TOOLS),
-    "router.courier": (*WORKERS_TOOLS, "router.outcomes"),
-    "router.unknowns": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.envoy": (*WORKERS_TOOLS, "router.outcomes"),
+    "router.courier": (*WORKERS_TOOLS, "router.outcomes", "router.envoy"),
+    "router.unknowns": (*WORKERS_TOOLS, "router.outcomes", "router.envoy"),
     "router.tail": ("router.store", "router.live", "router.book", "router.model", "router.logs", "router.gauges"),
     "router.actions": (
         "router.store",

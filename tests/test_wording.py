@@ -16,7 +16,7 @@ from babel.messages.pofile import read_po
 from router.model import elsewhere, errors, fitness
 from router.model.forms import KINDS
 from router.paths import TEMPLATES
-from router.wording import LOCALES, moment, money, wording
+from router.wording import LOCALES, brief, moment, money, wording
 
 Key = tuple[str | None, str]
 
@@ -228,12 +228,15 @@ def test_a_promised_time_is_said_as_people_say_it_with_its_zone(locale: str, sai
 
 
 @pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize(("template", "most"), [("sms/code.txt", 3), ("sms/offer.txt", 3), ("sms/copy.txt", 3)])
+@pytest.mark.parametrize(("template", "most"), [
+    ("sms/code.txt", 3), ("sms/offer.txt", 3), ("sms/copy.txt", 3), ("sms/announcement.txt", 3),
+])
 def test_a_text_message_stays_short_in_every_language(template: str, most: int, locale: str) -> None:
     what = "123456" if "code" in template else "https://hablemos.luzclara.example/q/" + "x" * 22
     said = wording().text(
         template, locale, what=what, number="2026-0007", company="Luz Clara SL", amount=money(12990, "EUR", locale),
-        phone="+34 910 00 00 00", host="hablemos.luzclara.example",
+        phone="+34 910 00 00 00", host="hablemos.luzclara.example", caller="+34 910 00 00 00",
+        when=brief(datetime(2026, 12, 7, 12, tzinfo=UTC), "Europe/Madrid", locale),
     )
     assert segments(said) <= most, (segments(said), said)
 

@@ -40,7 +40,7 @@ def _on_token(seal: TokenSeal) -> Signer:
         from pyhanko.config.pkcs11 import TokenCriteria
         from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
     except ImportError as error:
-        raise Refused("python-pkcs11 is not installed", permanent=True, code="no-pkcs11") from error
+        raise Refused("python-pkcs11 is not installed", permanent=False, code="no-pkcs11") from error
     own, *issuers = certificates(seal.chain)
     try:
         session = open_pkcs11_session(

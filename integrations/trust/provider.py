@@ -150,6 +150,12 @@ class EmbeddedTrust:
         except WorkerLost:
             return Check("time", False, {"code": "unreadable"})
 
+    async def read(self, pdf: bytes) -> Sequence[str] | None:
+        try:
+            return await self._reading.run(_read, pdf)
+        except WorkerLost:
+            return None
+
 
 def _chain(own: OwnSeal) -> bytes:
     return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
@@ -222,6 +228,12 @@ def _inspect_stamp(token: bytes, digest: bytes, anchors: Anchors) -> Check:
     from integrations.trust.inspection import inspect_stamp
 
     return inspect_stamp(token, digest, anchors)
+
+
+def _read(pdf: bytes) -> Sequence[str] | None:
+    from integrations.trust.reading import pages
+
+    return pages(pdf)
 
 
 if TYPE_CHECKING:

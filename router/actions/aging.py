@@ -5,7 +5,7 @@ is given up; each is a fact. His place in the line is kept through all of it.
 from msgspec.structs import replace
 
 from router.actions import nurturing
-from router.actions.promising import rules_of
+from router.actions.promising import opening_of
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Queue, Ruleset
@@ -20,7 +20,7 @@ async def age(w: Writing) -> int:
     """Moves on who has waited long enough; how many. Any replica may, at any time: rows are locked, others skipped."""
     closed = [
         queue.id for campaign, queue in await aging.overflowing(w.session)
-        if not is_open(rules_of(campaign, queue).opening, w.now)
+        if not is_open(opening_of(campaign, queue), w.now)
     ]
     due = await aging.due(w.session, w.now, promised=TIER_PROMISE, closed=closed)
     if not due:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from router.actions import covering, keeping, nurturing, promising, timing
-from router.book import Writing
+from router.actions import covering, guarding, keeping, nurturing, promising, timing
+from router.book import Reading, Writing
 from router.model import slots
 from router.model.agents import Agent
 from router.model.base import vouched
@@ -13,7 +13,6 @@ from router.model.contacts import Contact
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.hours import Moment, known_zone, resolved
 from router.model.leads import Lead
-from router.model.packs import pack_of
 from router.model.promises import (
     AGENT_LATEST,
     OPEN,
@@ -24,7 +23,6 @@ from router.model.promises import (
     PromiseState,
 )
 from router.model.tasks import Task, TaskState
-from router.model.windows import next_open
 from router.store import alarms, promises, resuming, tasks
 from router.store.db import ReadSession
 from router.store.staffing import planned
@@ -51,12 +49,15 @@ async def zone_of(session: ReadSession, campaign: Campaign, contact_id: int) -> 
     return await promises.last_zone(session, contact_id) or timing.zone_of(campaign, contact)
 
 
-def understood(campaign: Campaign, asked: Asked, now: datetime, locale: str) -> Moment:
+async def understood(
+    r: Reading | Writing, campaign: Campaign, contact: Contact, asked: Asked, locale: str
+) -> Moment:
     """The moment that was agreed on, to be read back. `locale` is the agent's.
 
-    Raises Invalid for what is no zone, Conflict for a moment that is past, too far ahead, or at which nobody may be
-    called.
+    Raises Invalid for what is no zone, Conflict for a moment that is past, too far ahead, or at which this person may
+    not be called, by the rules where he lives.
     """
+    now = r.now
     if not known_zone(asked.zone):
         raise Invalid("This is no time zone. One is written like Europe/Madrid.", pointer="/zone")
     moment = resolved(asked.wall, asked.zone)
@@ -64,7 +65,7 @@ def understood(campaign: Campaign, asked: Asked, now: datetime, locale: str) -> 
         raise Conflict("This time is over, or too near. Choose a later one.", pointer="/time")
     if moment.at > now + AGENT_LATEST:
         raise Conflict("Nothing is promised more than %(days)s days ahead.", pointer="/day", days=AGENT_LATEST.days)
-    legal = next_open(pack_of(campaign.rule_pack, campaign.country), (asked.zone,), moment.at)
+    legal = await guarding.opens_for(r.session, campaign, contact, moment.at, asked.zone)
     if legal is None:
         raise Conflict("The rules for calls allow none to this person.", pointer="/time")
     if legal != moment.at:
@@ -92,10 +93,10 @@ async def agree(w: Writing, task_id: int, agent_id: int, asked: Asked) -> Promis
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     queue = await tasks.queue_of(w.session, task)
     asked = Asked(asked.wall, asked.zone or await zone_of(w.session, campaign, contact.id), asked.mode)
-    moment = understood(campaign, asked, w.now, agent.locale)
+    moment = await understood(w, campaign, contact, asked, agent.locale)
     await promising.replace(w, contact.id)
     made = promising.new(w, campaign, queue, moment.at, asked.zone, PromiseState.scheduled)
-    made.slot_at = await _place(w, campaign, queue, made, agent if asked.mode in PERSONAL else None)
+    made.slot_at = await _place(w, campaign, queue, made, contact, agent if asked.mode in PERSONAL else None)
     lead = vouched(await w.session.get(Lead, task.lead_id))
     made.task_id = await _call(w, lead, queue, moment.at)
     made.contact_id, made.lead_id, made.locale = contact.id, lead.id, contact.locale or lead.locale
@@ -108,11 +109,11 @@ async def agree(w: Writing, task_id: int, agent_id: int, asked: Asked) -> Promis
 
 
 async def _place(
-    w: Writing, campaign: Campaign, queue: Queue, made: Promise, owner: Agent | None
+    w: Writing, campaign: Campaign, queue: Queue, made: Promise, contact: Contact, owner: Agent | None
 ) -> datetime | None:
     """The slot whose place the promise takes. Its owner promises his own time, be the slot full or the line closed; for
     the team a place must be free. Raises Conflict."""
-    rules = promising.rules_of(campaign, queue, made.zone)
+    rules = await promising.rules_of(w.session, campaign, queue, made.zone, contact)
     slot_at = slots.begins(rules.opening, rules.slot_minutes, made.starts_at)
     if owner is None:
         plan = await planned(w.session, queue, campaign.timezone, w.now)
@@ -122,7 +123,7 @@ async def _place(
         if far:
             await promises.take_anyway(w.session, queue.id, slot_at)
         else:
-            await promising.take_place(w, campaign, queue, slot_at, made.zone)
+            await promising.take_place(w, campaign, queue, slot_at, promising.Asking(made.zone, contact))
         return slot_at
     if await covering.why_away(w, owner, made.starts_at, campaign.timezone):
         raise Conflict("You are not at work at that time. Choose another, or promise it for the team.", pointer="/time")
@@ -152,7 +153,8 @@ async def move(w: Writing, promise_id: int, agent_id: int, asked: Asked) -> Prom
     agent = vouched(await w.session.locked(Agent, agent_id))
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
     queue = vouched(await w.session.get(Queue, promise.queue_id))
-    moment = understood(campaign, Asked(asked.wall, asked.zone or promise.zone), w.now, agent.locale)
+    contact = vouched(await w.session.get(Contact, promise.contact_id))
+    moment = await understood(w, campaign, contact, Asked(asked.wall, asked.zone or promise.zone), agent.locale)
     if moment.at == promise.starts_at:
         return promise
     task = vouched(await w.session.get(Task, vouched(promise.task_id)))
@@ -161,7 +163,7 @@ async def move(w: Writing, promise_id: int, agent_id: int, asked: Asked) -> Prom
     if not await keeping.end(w, promise, PromiseState.moved, "agent"):
         raise Conflict("There is no call planned any more.")
     made = promising.new(w, campaign, queue, moment.at, asked.zone or promise.zone, PromiseState.scheduled)
-    made.slot_at = await _place(w, campaign, queue, made, agent)
+    made.slot_at = await _place(w, campaign, queue, made, contact, agent)
     due_at = moment.at - QUEUED_BEFORE
     if task.state is TaskState.queued:
         await w.move(Task, task.id, TaskState.scheduled, data={"due": due_at.isoformat(), "reason": "agent"})

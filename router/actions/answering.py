@@ -10,7 +10,7 @@ from babel.dates import format_timedelta
 
 from router.actions import attaching, calling, conversing, dispatch, waiting
 from router.actions.intake import take_in
-from router.actions.promising import rules_of
+from router.actions.promising import opening_of
 from router.book import Writing
 from router.model import hours
 from router.model.arrivals import (
@@ -102,7 +102,7 @@ async def _refuse(w: Writing, arrival: Arrival, reason: str) -> None:
 
 async def _take(w: Writing, arrival: Arrival, route: Route, event: CallArrived) -> None:
     """His request is a lead. Open: he waits for an agent. Closed: he is called back, unless he hides his number."""
-    opening = rules_of(route.campaign, route.queue).opening
+    opening = opening_of(route.campaign, route.queue)
     is_open = hours.is_open(opening, w.now)
     work: Work | None = Work(TaskKind.call, TIER_NOW)
     if not is_open:

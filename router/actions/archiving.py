@@ -1,5 +1,7 @@
 """Archiving: sealed documents get a later timestamp over all of them, before what proves them now expires."""
 
+from datetime import datetime, timedelta
+
 from router.actions import certifying, outgoing
 from router.book import Writing
 from router.model.archives import AGAIN_AFTER, IN_VAIN_AFTER, RENEW_BEFORE, Archive
@@ -16,7 +18,9 @@ ARCHIVE = "signings.archive"
 STAMP = "signing.stamp"
 """The alarm for the timestamp from outside that was not to be had at the seal."""
 AT_ONCE = 200
-"""Documents ordered in one transaction; the next follow at once."""
+"""Documents ordered in one transaction."""
+SPACING = timedelta(seconds=1)
+"""They fall due one after the other, and the next batch after them: texts and seals never queue behind a night's."""
 NOTHING = "There is nothing to archive."
 NOT_UP_TO_DATE = "The authority's lists of revoked certificates are not up to date."
 EXTERNAL = "external"
@@ -26,31 +30,32 @@ EXTERNAL = "external"
 async def order_due(w: Writing, recurring_id: int, *, outside: bool) -> None:
     """Queues the archiving of all documents that are due. `outside`: timestamps of others are wanted."""
     due = await archives.due(w.session, w.now, AT_ONCE)
-    for signing in due:
+    for place, signing in enumerate(due):
         newest = await archives.newest(w.session, signing.id)
         stamps = Stamps.outside_or_own if outside else Stamps.own
         if outside and newest is not None and signing.time_source != EXTERNAL and newest.until > w.now + RENEW_BEFORE:
             stamps = Stamps.outside  # it lasts already; only another's word is missing
-        await _order(w, signing, stamps)
+        await _order(w, signing, stamps, w.now + place * SPACING)
         signing.archive_at = w.now + AGAIN_AFTER
     await w.session.flush()
     if len(due) == AT_ONCE:
-        await alarms.set_alarm(w.session, ARCHIVE, recurring_id, w.now)
-        w.hint("alarms")
+        await alarms.set_alarm(w.session, ARCHIVE, recurring_id, w.now + AT_ONCE * SPACING)
 
 
 async def stamp(w: Writing, signing_id: int) -> None:
     """Queues the timestamp from outside (an alarm's handler)."""
     signing = await w.session.locked(Signing, signing_id)
     if signing is not None and signing.sealed_sha256 is not None and signing.time_source != EXTERNAL:
-        await _order(w, signing, Stamps.outside)
+        await _order(w, signing, Stamps.outside, w.now)
 
 
-async def _order(w: Writing, signing: Signing, stamps: Stamps) -> None:
-    await outgoing.post(
+async def _order(w: Writing, signing: Signing, stamps: Stamps, due_at: datetime) -> None:
+    delivery = await outgoing.post(
         w, DeliveryKind.archive, f"archive:{new_token()}", {"stamps": stamps.value},
         campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id, purpose="archive",
     )  # fmt: skip
+    delivery.due_at = due_at
+    await w.session.flush()
 
 
 async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:

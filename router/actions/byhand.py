@@ -13,6 +13,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.errors import Conflict, Forbidden, NotAllowedNow
+from router.model.guard import is_pending
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent, Lead
 from router.model.routing import Match
@@ -102,8 +103,15 @@ async def _permitted(w: Writing, task: Task) -> None:
             "Nobody knows by which clock this person lives. Save it without dialling, and choose the time zone on the "
             "person's page. Nothing was stored."
         )
+    if is_pending(verdict):
+        raise NotAllowedNow(
+            "A do-not-call register has to be asked first. Save it without dialling: the call is made as soon as the "
+            "register has answered. Nothing was stored."
+        )
     if verdict.until is not None:
         raise NotAllowedNow("This person may not be called now. Nothing was stored; you can save it without dialling.")
+    if "consent.expired" in verdict.rules:
+        raise Forbidden("This person's consent is too old to count. Nothing was stored.")
     if "consent.commercial" in verdict.rules:
         raise Forbidden("This person has not agreed to be called. Nothing was stored.")
     raise Forbidden("This number may not be called. Nothing was stored.")

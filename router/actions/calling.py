@@ -17,6 +17,7 @@ from router.actions import (
     promising,
     stationing,
     suppressing,
+    trunking,
     wrapping,
 )
 from router.actions.dispatch import CALL_CONNECT, back_to_queue
@@ -34,9 +35,9 @@ from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Conflict
 from router.model.guard import Purpose
 from router.model.stations import Station, StationState
-from router.model.tasks import Disposition, Task, TaskKind, TaskState
+from router.model.tasks import TIER_NOW, Disposition, Task, TaskKind, TaskState
 from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
-from router.store import alarms, arrivals, budgets, calls, consultations, stations
+from router.store import alarms, arrivals, budgets, cadences, calls, consultations, stations, trunks
 
 CUSTOMER_RING_SECONDS = 25
 HANG_UP_SECONDS = 10
@@ -100,7 +101,9 @@ async def _leg_moved(w: Writing, leg: Leg, event: LegMoved) -> None:
         leg.ended_at, leg.outcome = w.now, event.outcome.value
         await w.session.flush()
         await _leg_ended(w, leg, event.outcome)
-        if leg.role == "customer" and event.outcome is LegOutcome.failed:
+        failed = leg.role == "customer" and event.outcome is LegOutcome.failed
+        # Where the line fails, it says nothing of the number.
+        if failed and not await trunks.failing_under(w.session, leg.call_id):
             await suppressing.not_reached(w, leg)
     else:
         await w.session.flush()
@@ -254,6 +257,10 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     if not contact.phone:
         await end_call(w, call.id, Ended("no_number", Disposition.failed))
         return
+    closed = await trunking.closed_until(w, campaign)
+    if closed is not None:
+        await end_call(w, call.id, _waits("trunk", task, closed))
+        return
     scopes = await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=task.lead_id, at=w.now)
     if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
         await end_call(w, call.id, Ended("no_budget", Disposition.not_permitted))
@@ -261,7 +268,8 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
     purpose = await listing.purpose_of(w, task)
     promised = await keeping.is_promised(w, task.id)
     attempt, verdict = await permit(
-        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised
+        w, campaign, contact, channel="call", purpose=purpose, lead_id=task.lead_id, promised=promised,
+        announced=await cadences.announcement_of(w.session, task),
     )
     if not verdict.allowed:
         # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
@@ -289,6 +297,8 @@ async def _customer_joined(w: Writing, call_id: int) -> None:
     caller = await arrivals.waiting_for(w.session, call.task_id)
     if caller is not None:
         await w.move(Arrival, caller.id, ArrivalState.talking)
+    elif task is not None:
+        await trunking.works(w, vouched(await w.session.get(Campaign, task.campaign_id)))
     await alarms.cancel(w.session, CALL_CONNECT, call.id, w.now)
     w.hint(f"agent:{call.agent_id}", "wallboard")
 
@@ -325,7 +335,28 @@ async def _leg_ended(w: Writing, leg: Leg, outcome: LegOutcome) -> None:
     elif leg.role == "agent" and customer is not None and await calls.out_of_house(w.session, customer):
         await _agent_left(w, call)
     else:
-        await end_call(w, call.id, await _not_reached(w, call, legs))
+        await end_call(w, call.id, await _on_the_line(w, call, await _not_reached(w, call, legs)))
+
+
+async def _on_the_line(w: Writing, call: Call, ended: Ended) -> Ended:
+    """What the call's end says of the line it was dialled on. Where dialling pauses, what failed waits for its end."""
+    task = vouched(await w.session.get(Task, call.task_id))
+    campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+    if ended.outcome in (LegOutcome.busy, LegOutcome.no_answer, LegOutcome.completed):
+        await trunking.works(w, campaign)
+    elif ended.outcome == LegOutcome.failed:
+        closed = await trunking.failed(w, campaign)
+        if closed is not None:
+            for attempt_id in await trunks.attempts_of(w.session, call.id):
+                await refund(w, attempt_id)
+            return _waits(ended.outcome, task, closed)
+    return ended
+
+
+def _waits(outcome: str, task: Task, until: datetime) -> Ended:
+    """The task waits for the line: in its queue, which hands nothing out meanwhile; who asked to be called now, whose
+    lane is also that of those on the telephone, outside of it."""
+    return Ended(outcome, postpone_until=until) if task.tier == TIER_NOW else Ended(outcome, again=True)
 
 
 async def _caller_not_reached(w: Writing, call: Call, leg: Leg, customer: Leg) -> None:

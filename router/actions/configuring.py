@@ -1,6 +1,6 @@
 """Configuring: a file's campaigns, queues, sites and agents become rows. Applying twice changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, TypeVar
 from zoneinfo import available_timezones
@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
-from router.actions import connecting, covering, leaving, short_links
+from router.actions import choosing_signers, connecting, covering, inquiring, leaving, short_links
 from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
@@ -17,12 +17,13 @@ from router.model.cadence_rules import CadencePlan, WrongCadence, check
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.errors import Conflict
+from router.model.holds import is_network
 from router.model.levels import asked, owned
 from router.model.outcomes import NAMES
-from router.model.packs import BY_COUNTRY, shipped
+from router.model.packs import BY_COUNTRY
 from router.model.routing import PLAIN, Channel
 from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
-from router.store import agents, cadences, configuration
+from router.store import agents, cadences, configuration, packs
 
 N = TypeVar("N", bound=Numbered)
 
@@ -41,12 +42,16 @@ class Change(NamedTuple):
         return f"~ {self.thing}: {self.field}: {self.old!r} → {self.new!r}"
 
 
-def _check(plan: Plan, demo: bool) -> None:
+def _check(plan: Plan, rule_packs: Collection[str], demo: bool) -> None:
     for campaign in plan.campaigns:
+        for network in campaign.office_networks:
+            if not is_network(network):
+                raise WrongFile(f"campaign {campaign.key}: {network} is no office network like 203.0.113.0/24")
         if campaign.timezone not in available_timezones():
             raise WrongFile(f"campaign {campaign.key}: {campaign.timezone} is no time zone of the IANA database")
-        if campaign.rule_pack not in (known := (BY_COUNTRY, *sorted(shipped()))):
-            raise WrongFile(f"campaign {campaign.key}: the rule packs are {', '.join(known)}")
+        if campaign.rule_pack not in (BY_COUNTRY, *rule_packs):
+            known = ", ".join((BY_COUNTRY, *sorted(rule_packs)))
+            raise WrongFile(f"campaign {campaign.key}: the rule packs are {known}")
         if campaign.rule_pack == "demo" and not demo:
             raise WrongFile(f"campaign {campaign.key}: the rule pack demo is always open and only for demonstrations")
         if campaign.mail_from and not written(campaign.mail_from):
@@ -70,6 +75,7 @@ def _check(plan: Plan, demo: bool) -> None:
         for question in campaign.fields:
             if (question.kind == "choice") != bool(question.choices):
                 raise WrongFile(f"campaign {campaign.key}: field {question.key}: a choice needs choices, others none")
+    _check_once("register", [one.name for one in plan.registers])
     for agent in plan.agents:
         _check_hours(f"agent {agent.login}", agent.shifts)
         _check_skills(f"agent {agent.login}", agent.skills, plan.skills)
@@ -160,7 +166,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
     `hashes` are the password hashes by login, made by the caller: hashing is slow. To see the difference first, roll
     back. Raises WrongFile.
     """
-    _check(plan, demo)
+    _check(plan, await packs.names(w.session), demo)
     changes: list[Change] = []
     for campaign in plan.campaigns:
         await _apply_campaign(w, campaign, changes)
@@ -181,6 +187,8 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
         await _disable(w, row, agent.disabled, changes)
         if was is not None and was != row.shifts:
             await covering.review(w, row.id)
+    for register in plan.registers:
+        changes.extend(Change(*one) for one in await inquiring.apply(w, register))
     if changes:
         w.fact("configuration.applied", changes=len(changes))
         w.hint("dispatch", "wallboard")
@@ -190,7 +198,7 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences"),
+        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences", "signing"),
         f"campaign {plan.key}", changes,
     )
     queues: dict[str, Queue] = {}
@@ -225,6 +233,9 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
             changes.append(Change(*one))
     for cadence in plan.cadences:
         await _apply_cadence(w, campaign, cadence, plan.key, changes)
+    if plan.signing is not None:
+        for one in await choosing_signers.apply(w, campaign, plan.signing, plan.key):
+            changes.append(Change(*one))
     for link in plan.links:
         for one in await short_links.apply(w, campaign, link, plan.key):
             changes.append(Change(*one))

@@ -199,7 +199,7 @@ async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
         raise Conflict("This task does not wait any more.")
     if not (await tasks.queue_of(w.session, task)).pull:
         raise Conflict("In this line tasks ring; nobody picks them.")
-    if hindrance(agent, task, w.now) is not None or await switches.stops(w.session, task):
+    if hindrance(agent, task, w.now) is not None or await switches.stops(w.session, task, w.now):
         raise Conflict("You cannot take this task at the moment.")
     if task.tier >= TIER_HOT and not await listing.may_ring(w, task):
         raise Conflict("This person may not be called now.")

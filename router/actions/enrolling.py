@@ -22,8 +22,8 @@ from router.model.calendars import Unit, add
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.conversations import Channel
-from router.model.guard import Purpose, Verdict
-from router.model.pacing import Decision, Inside, Times, Word, next_step, spread
+from router.model.guard import PENDING_REST, Purpose, Verdict, is_pending
+from router.model.pacing import Decision, Inside, Times, Word, announced_at, next_step, spread
 from router.model.quotes import Quote
 from router.model.stepping import (
     CHANNELS,
@@ -40,6 +40,7 @@ from router.model.stepping import (
     after_refusal,
     anew,
     latest,
+    may_announce,
     may_hurry,
     patience,
     reachable,
@@ -63,6 +64,8 @@ QUOTE_CHECK = "quote.check"
 """The alarm at which it is asked whether a quote is quiet."""
 STEP_DUE = "step.due"
 """The alarm of a planned step."""
+STEP_ANNOUNCE = "step.announce"
+"""The alarm at which a planned call is announced to its person."""
 STEP_UNWORKED = "step.unworked"
 """The alarm at which nobody has taken a step's call for too long."""
 ENROLMENT_RESUME = "enrolment.resume"
@@ -206,7 +209,10 @@ async def _plan(w: Writing, case: Case, times: Times, decision: Decision, *, lat
         not_after = max(not_after, due_at + PAUSED_REST)
     step = await _row(w, case, decision.n, way, due_at, not_after)
     verdict = await consult(w, case, step)
-    match after_asking(verdict, step.due_at, w.now, at_once=way is Way.call_task):
+    then = after_asking(verdict, step.due_at, w.now, at_once=way is Way.call_task)
+    if then in (Then.do, Then.wait):
+        await _plan_announcement(w, case, step)
+    match then:
         case Then.refuse:
             return await refused(w, case, step, verdict)
         case Then.put_off:
@@ -218,6 +224,25 @@ async def _plan(w: Writing, case: Case, times: Times, decision: Decision, *, lat
     return False
 
 
+async def _plan_announcement(w: Writing, case: Case, step: Step) -> None:
+    """Sets when the step's call is announced, if it is to be, and was not before."""
+    plan = step_plan(case, step)
+    if not may_announce(plan, step.tries, announced=step.announcement_id is not None):
+        return
+    at = announced_at(plan, step.due_at, w.now)
+    if at is None:
+        await alarms.cancel(w.session, STEP_ANNOUNCE, step.id, w.now)
+        unannounced(w, step, "short_notice")
+    else:
+        await alarms.set_alarm(w.session, STEP_ANNOUNCE, step.id, at)
+
+
+def unannounced(w: Writing, step: Step, reason: str, rules: Sequence[str] = ()) -> None:
+    """The step's call comes without being announced. `rules` are the guard's, if that was in the way."""
+    w.fact("step.unannounced", campaign_id=step.campaign_id, lead_id=step.lead_id, subject_id=step.id, n=step.n,
+           reason=reason, rules=list(rules))
+
+
 def step_plan(case: Case, step: Step) -> StepPlan:
     """What the cadence says of this step."""
     return vouched(case.plan.step(step.n))
@@ -227,7 +252,8 @@ async def consult(w: Writing, case: Case, step: Step, way: Way | None = None) ->
     """The guard's answer for this step now, by the way it was planned or this one, told in the journal."""
     purpose = Purpose(step_plan(case, step).needs)
     verdict = await ask_guard(
-        w, case.campaign, case.contact, purpose, case.enrolment.lead_id, channel=CHANNELS[way or Way(step.way)]
+        w, case.campaign, case.contact, purpose, case.enrolment.lead_id, channel=CHANNELS[way or Way(step.way)],
+        announced=step.announcement_id,
     )
     told(w, verdict, case.campaign, purpose, lead_id=case.enrolment.lead_id, subject_id=step.id, when="plan",
          way=step.way)
@@ -235,12 +261,16 @@ async def consult(w: Writing, case: Case, step: Step, way: Way | None = None) ->
 
 
 async def refused(w: Writing, case: Case, step: Step, verdict: Verdict) -> bool:
-    """The guard says no: the enrolment ends, or rests with its campaign, or the step is left out (True) where the no
-    is about this way only."""
+    """The guard says no: the enrolment ends, or rests with its campaign or until a register has answered, or the step
+    is left out (True) where the no is about this way only."""
     rule = verdict.rules[0]
+    if is_pending(verdict):
+        await put_off(w, case, step, max(step.due_at, w.now + PENDING_REST), rule)
+        return False
     match after_refusal(rule):
         case Refusal.rest:
-            await put_off(w, case, step, w.now + PAUSED_REST, rule)
+            # What is planned for later stays so.
+            await put_off(w, case, step, max(step.due_at, w.now + PAUSED_REST), rule)
             return False
         case Refusal.leave:
             await leave(w, case.enrolment, rule)
@@ -257,6 +287,7 @@ async def put_off(w: Writing, case: Case, step: Step, until: datetime, reason: s
         data={"n": step.n, "due": until.isoformat(), "reason": reason},
     ))
     await alarms.set_alarm(w.session, STEP_DUE, step.id, until)
+    await _plan_announcement(w, case, step)
 
 
 async def _queue_of(w: Writing, case: Case) -> Queue | None:
@@ -328,7 +359,8 @@ async def drop_plans(w: Writing, enrolment: Enrolment, reason: str) -> None:
     """Nothing that is planned happens, and a call that waits is withdrawn. One that is being held goes on."""
     for step in await cadences.steps_of(w.session, enrolment.id):
         if step.state is StepState.planned:
-            await alarms.cancel(w.session, STEP_DUE, step.id, w.now)
+            for kind in (STEP_DUE, STEP_ANNOUNCE):
+                await alarms.cancel(w.session, kind, step.id, w.now)
         elif step.state is StepState.waiting:
             await alarms.cancel(w.session, STEP_UNWORKED, step.id, w.now)
             if not await withdraw_call(w, step, reason):

@@ -1,11 +1,11 @@
 """Guarding: may this person be contacted now? Asked when planned, when reserved, when it is done, where it is recorded,
 and once more directly before it leaves the house."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from router.actions import suppressing
+from router.actions import inquiring, suppressing
 from router.book import Writing
 from router.model.base import vouched
 from router.model.budgets import LEG_COST, MESSAGE_COST
@@ -14,7 +14,19 @@ from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Invalid
-from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact, next_open
+from router.model.guard import (
+    Barred,
+    Channel,
+    Consulted,
+    Purpose,
+    Snapshot,
+    Try,
+    Verdict,
+    consent_ends,
+    may_contact,
+    next_open,
+    once_announced,
+)
 from router.model.packs import BY_COUNTRY, Pack
 from router.model.phone import country_of
 from router.model.places import inhabited, part_of
@@ -40,10 +52,15 @@ class Bounds:
         return next_open(self.pack, self.zones, at, subdivisions=self.subdivisions, channel=channel)
 
 
+def pack_for(known: Mapping[str, Pack], campaign: Campaign, country: str) -> Pack:
+    """Which of these packs binds people of this country (ISO 3166) in this campaign."""
+    return known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
+
+
 def bounds(known: Mapping[str, Pack], campaign: Campaign, contact: Contact) -> Bounds:
     """What binds him, by these packs. His own address says in which country he is; else his number does."""
     country = contact.country or country_of(contact.phone) or campaign.country
-    pack = known.get(country, known["standard"]) if campaign.rule_pack == BY_COUNTRY else known[campaign.rule_pack]
+    pack = pack_for(known, campaign, country)
     return Bounds(pack, lives_in(contact).zones, (contact.subdivision,) if contact.subdivision else ())
 
 
@@ -64,25 +81,58 @@ async def window_of(
     return found.pack, found.zones, found.subdivisions
 
 
+async def opens_for(
+    session: ReadSession, campaign: Campaign, contact: Contact, at: datetime, zone: str
+) -> datetime | None:
+    """The first moment from `at` (aware) on at which this person may be called by the clock; None if there is none.
+    Where nobody knows by which he lives, it is that of `zone` (IANA)."""
+    pack, zones, parts = await window_of(session, campaign, contact)
+    return next_open(pack, zones or (zone,), at, subdivisions=parts)
+
+
 async def look(
     session: ReadSession, campaign: Campaign, contact: Contact, purpose: Purpose, now: datetime, *,
-    lead_id: int | None = None, channel: str = "call", promised: bool = False,
+    lead_id: int | None = None, channel: str = "call", promised: bool = False, announced: int | None = None,
 ) -> tuple[Snapshot, Mapping[str, attempts.Given]]:
-    """All that the guard looks at, as it stands in this transaction, and the consents with their receipts."""
+    """All that the guard looks at, as it stands in this transaction, and the consents with their receipts. `announced`
+    is the attempt of the text that announced the call in question."""
     bound = bounds(await packs.in_force(session), campaign, contact)
-    known = await attempts.known(session, contact.id, contact.phone, now, lead_id)
+    known = await attempts.known(
+        session, contact.id, contact.phone, now, lead_id, announced=announced, within=_as_one(bound.pack)
+    )
+    consents = {
+        what: _relied_on(bound, given, Channel(channel), now) for what, given in known.consents.items()
+    }
     return Snapshot(
         pack=bound.pack, phone=contact.phone, purpose=purpose, channel=Channel(channel), zones=bound.zones,
         subdivisions=bound.subdivisions,
         barred=[Barred(one.reason, one.until, one.channel) for one in known.barred],
         paused=campaign.paused and purpose is Purpose.commercial,
-        consents=frozenset(known.consents), consented_at={what: one.at for what, one in known.consents.items()},
+        consents=frozenset(consents), consented_at={what: one.at for what, one in consents.items()},
         taken_back=known.taken_back, customer_until=known.relation.signed_at, refused_at=known.relation.refused_at,
         countries=frozenset(campaign.countries or [campaign.country]),
-        tries=[Try(at, Purpose(what), by) for at, what, by in known.tries],
-        registers={one.register: Consulted(one.as_of, one.listed) for one in known.listed},
+        tries=[Try(one.at, Purpose(one.purpose), one.channel, one.with_call, one.busy) for one in known.tries],
+        registers={
+            # Of a file and an answer the newer one counts.
+            one.register: Consulted(one.as_of, one.listed) for one in sorted(known.listed, key=lambda one: one.as_of)
+        },
+        asking=known.asking,
         caller_id=campaign.caller_id, promised=promised,
-    ), known.consents
+    ), consents
+
+
+def _relied_on(bound: Bounds, given: Sequence[attempts.Given], channel: Channel, now: datetime) -> attempts.Given:
+    """The first of these consents that is not too old; where all are, the first."""
+    def counts(one: attempts.Given) -> bool:
+        ends = consent_ends(bound.pack, one.at, channel, bound.subdivisions)
+        return ends is None or (ends[1] is not None and now <= ends[1])
+
+    return next((one for one in given if counts(one)), given[0])
+
+
+def _as_one(pack: Pack) -> timedelta:
+    """For how long after it an announced call is one try with its announcement."""
+    return timedelta(hours=pack.announcement.within_hours if pack.announcement is not None else 0)
 
 
 def stranger(w: Writing, campaign: Campaign, phone: str) -> Contact:
@@ -94,16 +144,28 @@ def stranger(w: Writing, campaign: Campaign, phone: str) -> Contact:
 
 async def ask_guard(
     w: Writing, campaign: Campaign, contact: Contact, purpose: Purpose, lead_id: int | None = None,
-    *, channel: str = "call", promised: bool = False,
+    *, channel: str = "call", promised: bool = False, announced: int | None = None,
 ) -> Verdict:
     """The guard's answer now. Asked when planned, when reserved, and again by `permit` when it is done. `lead_id` is
     the request it is about: what was agreed to with it may have been taken back since. `promised`: a callback he was
-    promised, which the house's own caps do not keep back."""
+    promised, which the house's own caps do not keep back. `announced`: the attempt of the text that announced it.
+    Registers that are asked number by number are asked of this one from now on, where their answer is needed."""
     await w.session.flush()
     snapshot, _ = await look(
-        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised
+        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised,
+        announced=announced,
     )
-    return may_contact(snapshot, w.now)
+    verdict = may_contact(snapshot, w.now)
+    await inquiring.want(w, snapshot, verdict)
+    return verdict
+
+
+async def after_announcing(w: Writing, campaign: Campaign, contact: Contact, lead_id: int, at: datetime) -> Verdict:
+    """The guard's answer, as far as it is known now, about a commercial call at that moment (aware) which a text
+    announces now."""
+    await w.session.flush()
+    snapshot, _ = await look(w.session, campaign, contact, Purpose.commercial, w.now, lead_id=lead_id)
+    return may_contact(once_announced(snapshot, w.now), at)
 
 
 def told(w: Writing, verdict: Verdict, campaign: Campaign, purpose: Purpose, **values: object) -> None:
@@ -116,7 +178,7 @@ def told(w: Writing, verdict: Verdict, campaign: Campaign, purpose: Purpose, **v
 
 async def permit(
     w: Writing, campaign: Campaign, contact: Contact, *, channel: str, purpose: Purpose, lead_id: int | None,
-    promised: bool = False,
+    promised: bool = False, announced: int | None = None,
 ) -> tuple[Attempt, Verdict]:
     """Asks the guard at the moment of doing it and records the answer, in one transaction under a lock on the number.
 
@@ -126,14 +188,15 @@ async def permit(
     await w.session.flush()
     await suppressing.lock(w, contact)
     snapshot, given = await look(
-        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised
+        w.session, campaign, contact, purpose, w.now, lead_id=lead_id, channel=channel, promised=promised,
+        announced=announced,
     )
     verdict = may_contact(snapshot, w.now)
     relied_on = given.get(purpose.value) if verdict.allowed else None
     attempt = Attempt(
         campaign_id=campaign.id, lead_id=lead_id, phone=contact.phone, channel=channel, purpose=purpose.value,
         verdict=verdict.word, rules=list(verdict.rules), detail=verdict.detail, at=w.now, contact_id=contact.id,
-        receipt_id=relied_on.receipt_id if relied_on else None,
+        receipt_id=relied_on.receipt_id if relied_on else None, announced_by=announced,
     )
     w.session.add(attempt)
     await w.session.flush()
@@ -158,7 +221,8 @@ async def still_permitted(w: Writing, delivery: Delivery) -> Verdict | None:
     await suppressing.lock(w, contact)
     purpose = Purpose(attempt.purpose)
     snapshot, _ = await look(
-        w.session, campaign, contact, purpose, w.now, lead_id=attempt.lead_id, channel=attempt.channel
+        w.session, campaign, contact, purpose, w.now, lead_id=attempt.lead_id, channel=attempt.channel,
+        announced=attempt.announced_by,
     )
     mine = Try(attempt.at, purpose, attempt.channel)
     others = list(snapshot.tries)

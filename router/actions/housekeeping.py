@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from router.actions import protecting, recurring
+from router.actions import erasing, protecting, recurring
 from router.book import Writing
-from router.store import alarms, sessions
+from router.store import alarms, holds, sessions
 from router.store import recurring as rows
 
 CANARY = "canary"
@@ -16,7 +16,8 @@ ALARMS_AT_ONCE = 2_000
 """Alarms forgotten in one transaction; the next one follows at once when there are more."""
 KEEP_CANARIES = timedelta(days=2)
 
-JOBS = ((CANARY, "every 1 min"), (FORGET_ALARMS, "daily 03:30"), (FORGET_SESSIONS, "every 10 min"))
+JOBS = ((CANARY, "every 1 min"), (FORGET_ALARMS, "daily 03:30"), (FORGET_SESSIONS, "every 10 min"),
+        (erasing.SWEEP, "daily 04:10"))
 
 
 async def ensure_jobs(w: Writing) -> None:
@@ -38,6 +39,7 @@ async def forget_alarms(w: Writing, recurring_id: int) -> None:
 
 
 async def forget_sessions(w: Writing, recurring_id: int) -> None:
-    """Forgets sessions that are over, and what the public doors counted."""
+    """Forgets sessions that are over, and what the public doors counted, and browsers not seen for long."""
     await sessions.sweep(w.session, w.now)
     await protecting.forget_old(w)
+    await holds.forget_devices(w.session, w.now)

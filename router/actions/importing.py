@@ -93,8 +93,12 @@ def _plausible(found: Import, mapping: Mapping[str, int], basis: Mapping[str, st
         raise Invalid("Say which column holds the telephone number.", pointer="/phone")
     if missing is not None:
         raise Invalid("Say which column holds this.", pointer=f"/{missing}")
-    if found.kind is ImportKind.quotes and not {"once", "month"} & mapping.keys():
+    if found.kind is ImportKind.quotes and not {"once", "month", "price"} & mapping.keys():
         raise Invalid("Say which column holds the amount.", pointer="/once")
+    if "price" in mapping and {"once", "month"} & mapping.keys():
+        raise Invalid("Choose the price of each line, or the totals, not both.", pointer="/price")
+    if {"line", "quantity", "period"} & mapping.keys() and "price" not in mapping:
+        raise Invalid("Say which column holds the price of one.", pointer="/price")
     if len(set(mapping.values())) != len(mapping):
         raise Invalid("Two fields cannot come from one column.", pointer="/mapping")
     stated = bool(basis.get("source", "").strip() or basis.get("given_on", "").strip())

@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from router.actions import conversing, keeping, promising
+from router.actions import conversing, keeping, nurturing, promising
 from router.book import Writing
 from router.model.base import vouched
 from router.model.contacts import Contact
+from router.model.elsewhere import COMMERCIAL
 from router.model.errors import Busy
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Intent
@@ -110,6 +111,13 @@ async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
     _tell(w, leads)
     if chats := [lead.lead_id for one, lead in zip(wanted, leads, strict=True) if one.intent is Intent.chat]:
         await conversing.opened(w, chats)
+    for at_once in (True, False):
+        agreed = sorted({
+            lead.contact_id for one, lead in zip(wanted, leads, strict=True)
+            if (one.intent is not Intent.list) is at_once and any(COMMERCIAL in each.purposes for each in one.agreed)
+        })
+        if agreed:
+            await nurturing.agreed(w, agreed, at_once=at_once)
     if going_on := {lead.lead_id: one.continues for one, lead in zip(wanted, leads, strict=True) if one.continues}:
         await intake.follow(w.session, going_on)
     for one, lead in zip(wanted, leads, strict=True):

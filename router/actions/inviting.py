@@ -6,21 +6,24 @@ Links and codes stand only in a delivery's encrypted text; what agents and scree
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from router.actions import nurturing, talking
+from router.actions import entrusting, holding, nurturing, proving, talking
 from router.actions.sealing import COPY
-from router.actions.signing import EXPIRE, code_parts, record, touch
+from router.actions.signing import EXPIRE, UNHEARD, code_parts, record, touch
 from router.book import Writing
+from router.model.base import vouched
+from router.model.contract_withdrawals import ContractWithdrawal
 from router.model.conversations import Channel as ConversationChannel
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
-from router.model.signings import ALIVE, CODE_LIFE, CodeAnswer, Signing, SigningState
+from router.model.signing_accounts import SigningAccount
+from router.model.signings import ALIVE, CODE_LIFE, UNHEARD_AFTER, CodeAnswer, Signing, SigningState
 from router.model.vault import hash_token, new_code, new_token
 from router.ports import Channel
-from router.store import alarms, conversations, quotes
-from router.wording import money, wording
+from router.store import alarms, conversations, holds, quotes, signing_accounts, signings
+from router.wording import moment, money, wording
 
-__all__ = ["COPY", "NARROW", "amount", "copy", "invite", "send_code", "void"]
+__all__ = ["COPY", "NARROW", "acknowledge", "amount", "copy", "invite", "send_code", "void"]
 
 WHATSAPP_DAY = timedelta(hours=24)
 _GAP = "\x00"
@@ -31,11 +34,12 @@ NARROW = str.maketrans("\u00a0\u202fáíóúÁÍÓÚ", "  aiouAIOU")
 async def invite(
     w: Writing, quote: Quote, parties: quotes.Parties, channel: Channel = Channel.sms
 ) -> Signing:
-    """A new signing of the offer and the text with its link. Codes come by SMS, whatever the channel. Raises
-    NotAllowedNow."""
+    """A new signing of the offer and the text with its link, or its way to the third party the campaign has chosen.
+    Codes come by SMS, whatever the channel. An offer sent again is signed where it says it is. Raises NotAllowedNow.
+    """
     if channel is Channel.whatsapp:
         await _may_write_on_whatsapp(w, parties)
-    token = new_token()
+    token, before = new_token(), await signings.of_quote(w.session, quote.id)
     signing = Signing(
         quote_id=quote.id, campaign_id=quote.campaign_id, contact_id=quote.contact_id, lead_id=quote.lead_id,
         state=SigningState.created, phone=parties.contact.phone, link_hash=hash_token(token),
@@ -49,11 +53,46 @@ async def invite(
         "number": quote.number, "version": quote.version, "phone": signing.phone, "agent": quote.agent_id,
         "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
         "once": quote.total_once, "month": quote.total_month, "currency": quote.currency,
+        "call": await holds.on_the_line(w.session, quote.lead_id),
     })  # fmt: skip
+    held = await holding.examine(w, signing)
     await alarms.set_alarm(w.session, EXPIRE, signing.id, signing.expires_at)
-    await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
+    if before is None:
+        account = await signing_accounts.chosen(w.session, quote.campaign_id)
+    else:
+        account = await w.session.get(SigningAccount, before.account_id) if before.account_id is not None else None
+    if account is not None and held:
+        signing.account_id = account.id  # what a third party has been told, no supervisor can hold any more
+    elif account is not None:
+        await entrusting.entrust(w, signing, quote, parties, account)
+    else:
+        await alarms.set_alarm(w.session, UNHEARD, signing.id, w.now + UNHEARD_AFTER)
+        await _text(w, signing, quote, parties, "offer", f"{w.public_url}/q/{token}", channel=channel)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return signing
+
+
+async def release(w: Writing, quote_id: int, agent_id: int) -> None:
+    """A supervisor lets an offer be signed that was held; one that a third party is to take goes there only now. Raises
+    Conflict when nothing holds it, NotAllowedNow when the person may not be texted."""
+    signing = await holding.release(w, quote_id, agent_id)
+    if signing.account_id is None or await entrusting.of(w, signing) is not None:
+        return
+    quote = vouched(await w.session.get(Quote, quote_id))
+    account = vouched(await w.session.get(SigningAccount, signing.account_id))
+    parties = vouched(await quotes.parties(w.session, quote.lead_id))
+    await entrusting.entrust(w, signing, quote, parties, account)
+
+
+async def text_link(w: Writing, signing: Signing) -> None:
+    """The text with the link of an offer that a third party holds now. The caller holds the signing's lock. Raises
+    NotAllowedNow."""
+    token, quote = new_token(), vouched(await w.session.get(Quote, signing.quote_id))
+    signing.link_hash = hash_token(token)
+    await _text(
+        w, signing, quote, vouched(await quotes.parties(w.session, signing.lead_id)), "offer",
+        f"{w.public_url}/q/{token}",
+    )
 
 
 async def _may_write_on_whatsapp(w: Writing, parties: quotes.Parties) -> None:
@@ -69,8 +108,10 @@ async def send_code(w: Writing, signing: Signing) -> CodeAnswer:
     counted and recorded must be committed."""
     locked = await w.session.locked(Signing, signing.id)
     frm = (SigningState.opened, SigningState.code_sent, SigningState.verified)
-    if locked is None or locked.state not in frm or locked.expires_at <= w.now:
+    if locked is None or locked.state not in frm or locked.expires_at <= w.now or locked.is_entrusted:
         return CodeAnswer.closed
+    if await holds.open_of(w.session, locked.quote_id):
+        return CodeAnswer.held
     due = locked.next_code_at()
     if due is None or due > w.now:
         return CodeAnswer.none_left if due is None else CodeAnswer.wait
@@ -103,13 +144,32 @@ async def copy(w: Writing, signing_id: int) -> None:
     token = new_token()
     await record(w, signing, "copy.sent", {})
     moved = await w.move(Signing, signing.id, to=SigningState.completed, copy_hash=hash_token(token))
-    quote = await w.move(Quote, signing.quote_id, to=QuoteState.completed, ended_at=w.now)
+    completed = await w.move(Quote, signing.quote_id, to=QuoteState.completed, ended_at=w.now)
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
     found = await quotes.parties(w.session, signing.lead_id)
-    if moved is None or quote is None or found is None:
+    if moved is None or found is None:
         raise Conflict("The signing has moved on.")
     await _text(w, moved, quote, found, "copy", f"{w.public_url}/q/copy/{token}")
-    await nurturing.sold(w, quote)
+    await proving.mail_copy(w, moved, quote, found)
+    await alarms.set_alarm(w.session, proving.PROOF_DUE, moved.id, w.now + proving.PROOF_WITHIN)
+    if completed is not None:  # who has withdrawn meanwhile is owed his copy all the same
+        await nurturing.sold(w, quote)
     w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+
+
+async def acknowledge(w: Writing, withdrawal_id: int) -> None:
+    """Texts that a withdrawal was declared, when, and where its sealed acknowledgement is (an alarm's handler). Raises
+    NotAllowedNow: the alarm tries again later."""
+    made = await w.session.locked(ContractWithdrawal, withdrawal_id)
+    if made is None or made.link_hash is not None:
+        return
+    signing = vouched(await w.session.get(Signing, made.signing_id))
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
+    found = vouched(await quotes.parties(w.session, signing.lead_id))
+    token = new_token()
+    made.link_hash = hash_token(token)
+    at = moment(made.at, found.campaign.timezone, quote.locale)
+    await _text(w, signing, quote, found, "withdrawal", f"{w.public_url}/withdraw/{token}", at=at)
 
 
 async def void(w: Writing, signing_id: int, reason: str) -> None:
@@ -121,6 +181,8 @@ async def void(w: Writing, signing_id: int, reason: str) -> None:
     await record(w, signing, "void", {"reason": reason})
     await w.move(Signing, signing_id, to=SigningState.void, code_hmac=None, data={"reason": reason})
     await alarms.cancel(w.session, EXPIRE, signing_id, w.now)
+    if signing.is_entrusted:
+        await entrusting.revoke(w, signing, reason)
 
 
 def amount(quote: Quote) -> str:
@@ -133,12 +195,13 @@ def amount(quote: Quote) -> str:
 
 async def _text(
     w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1,
-    channel: Channel = Channel.sms,
+    channel: Channel = Channel.sms, at: str = "",
 ) -> None:
     company = parties.campaign.company
     values = {
         "company": company.get("name", parties.campaign.name), "number": quote.number, "amount": amount(quote),
         "phone": company.get("phone", ""), "host": urlsplit(w.public_url).hostname or "",
+        "at": at,
     }  # fmt: skip
 
     def said(what: str) -> str:

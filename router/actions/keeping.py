@@ -26,7 +26,6 @@ from router.model.tasks import (
     kept_for,
     placed,
 )
-from router.model.windows import next_open
 from router.store import alarms, promises, tasks
 
 TASK_DUE = "task.due"
@@ -133,8 +132,7 @@ async def legal_from(w: Writing, promise: Promise, at: datetime) -> datetime | N
     """
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
     contact = vouched(await w.session.get(Contact, promise.contact_id))
-    pack, zones, parts = await guarding.window_of(w.session, campaign, contact)
-    return next_open(pack, zones or (promise.zone,), at, subdivisions=parts)
+    return await guarding.opens_for(w.session, campaign, contact, at, promise.zone)
 
 
 async def served_by_another(w: Writing, task: Task) -> None:

@@ -10,11 +10,11 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
 from router.model.contacts import Contact
-from router.model.guard import Purpose
+from router.model.guard import PENDING_REST, Purpose, is_pending
 from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState
-from router.store import alarms, imports, packs
+from router.store import alarms, cadences, imports, packs
 from router.store.tasks import asked_for
 
 PAUSED_REST = timedelta(minutes=15)
@@ -68,7 +68,8 @@ async def may_ring(w: Writing, task: Task) -> bool:
         return True
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id)
+    announced = await cadences.announcement_of(w.session, task)
+    verdict = await guarding.ask_guard(w, campaign, contact, purpose, task.lead_id, announced=announced)
     if verdict.allowed:
         return True
     guarding.told(w, verdict, campaign, purpose, lead_id=task.lead_id, subject_id=task.id, channel="call", when="offer")
@@ -77,7 +78,8 @@ async def may_ring(w: Writing, task: Task) -> bool:
     elif any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
         await _give_up(w, task, verdict.rules[0])
     else:
-        await postpone(w, task.id, w.now + DENIED_REST)
+        rest = PENDING_REST if is_pending(verdict) else DENIED_REST
+        await postpone(w, task.id, w.now + rest)
     return False
 
 

@@ -3,7 +3,7 @@
 Texts are sent elsewhere (`router.actions.stepping`); here nothing leaves the house.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from router.actions import enrolling, timing
@@ -16,12 +16,13 @@ from router.model.cadences import Enrolment, EnrolmentState, Step, StepState
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.errors import Conflict, Invalid
-from router.model.guard import Purpose
+from router.model.guard import Purpose, is_pending
 from router.model.leads import Intent, Lead
 from router.model.nurturing import (
     BUSY_REST,
     INBOUND_DAYS,
     MOST_TALKS,
+    NOT_HIS,
     TALK_DAYS,
     Next,
     counted,
@@ -36,6 +37,7 @@ from router.model.nurturing import (
     watch_on,
 )
 from router.model.outcomes import FINAL, Sequel
+from router.model.pacing import spread
 from router.model.quotes import OPEN, Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.staleness import (
@@ -158,7 +160,7 @@ async def enrol_lead(w: Writing, start: Start, *, campaign_id: int, lead_id: int
         return False
     campaign = vouched(await w.session.get(Campaign, campaign_id))
     verdict = await ask_guard(w, campaign, contact, Purpose.commercial, lead_id)
-    if verdict.word == "deny" and verdict.rules[0] != "campaign.paused":
+    if verdict.word == "deny" and verdict.rules[0] != "campaign.paused" and not is_pending(verdict):
         return False
     version = await cadences.version_for(w.session, campaign_id, start, w.now)
     began = await cadences.enrol(w.session, {
@@ -223,6 +225,15 @@ async def wrote(w: Writing, contact_id: int) -> None:
         enrolment.outcomes = [*enrolment.outcomes, "replied"]
         await w.session.flush()
         await enrolling.rest(w, enrolment, "inbound", await enrolling.fallback(w, enrolment, INBOUND_DAYS))
+
+
+async def agreed(w: Writing, contacts: Sequence[int], *, at_once: bool = True) -> None:
+    """These persons have agreed to offers: their open quotes that rested for want of it are looked at, now or, where
+    many agree in the same moment, spread over a while."""
+    final = sorted(one.value for one in (*FINAL, *NOT_HIS))
+    for quote_id in await watching.unwatched(w.session, contacts, final, w.now):
+        due_at = w.now if at_once else w.now + spread(quote_id)
+        await alarms.set_alarm(w.session, QUOTE_CHECK, quote_id, due_at)
 
 
 async def promised(w: Writing, contact_id: int) -> None:

@@ -22,7 +22,7 @@ from router.model.phone import international
 from router.model.quotes import Quote
 from router.model.terms import TEXTS, Terms, read_agreed, read_terms, together
 from router.model.vault import Vault
-from router.store import quotes
+from router.store import quotes, signing_accounts
 from router.store.db import ReadSession
 from router.wording import day, moment, money, rate, wording
 
@@ -106,10 +106,15 @@ async def read(session: ReadSession, vault: Vault, quote: Quote, now: datetime) 
         written_at=quote.created_at, valid_until=quote.valid_until,
         terms=_drawable(together(read_terms(campaign.terms), read_agreed(quote.terms))),
         answers={locale: _answers(vault, campaign, found.lead, locale) for locale in languages},
-        request=quote.lead_id, call=quote.call_id, agent=quote.agent_id,
+        request=quote.lead_id, call=quote.call_id, agent=quote.agent_id, signed_with=await _signed_with(session, quote),
     )  # fmt: skip
     first, *second = (Speaker(locale, quote.currency, campaign.timezone) for locale in languages)
     return Material(quote.id, found.contact.phone, offer, first, pack, second[0] if second else None)
+
+
+async def _signed_with(session: ReadSession, quote: Quote) -> str:
+    account = await signing_accounts.chosen(session, quote.campaign_id)
+    return account.provider.spoken if account is not None else ""
 
 
 def lines_of(quote: Quote) -> list[Line]:

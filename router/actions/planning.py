@@ -36,10 +36,14 @@ from router.model.tasks import Disposition, Task
 from router.store import attempts, budgets, cadences, configuration, planning, signings, staffing, tasks
 from router.store.db import ReadSession
 
-_CHECK, _STEP, _UNWORKED, _RESUME = (
-    enrolling.QUOTE_CHECK, enrolling.STEP_DUE, enrolling.STEP_UNWORKED, enrolling.ENROLMENT_RESUME
+_CHECK, _STEP, _ANNOUNCE, _UNWORKED, _RESUME = (
+    enrolling.QUOTE_CHECK, enrolling.STEP_DUE, enrolling.STEP_ANNOUNCE, enrolling.STEP_UNWORKED,
+    enrolling.ENROLMENT_RESUME,
 )
-_KINDS = (_CHECK, _STEP, _UNWORKED, _RESUME, nurturing.MISSED_TEXT, signing.EXPIRE, elsewhere.QUOTE_LAPSE, TASK_DUE)
+_KINDS = (
+    _CHECK, _STEP, _ANNOUNCE, _UNWORKED, _RESUME, nurturing.MISSED_TEXT, signing.EXPIRE, elsewhere.QUOTE_LAPSE,
+    TASK_DUE,
+)
 
 Alarms = Mapping[tuple[str, int], tuple[datetime, int]]
 
@@ -164,14 +168,16 @@ def _enrolment(one: planning.Inside, set_: Alarms, lines: Mapping[int, int]) -> 
         read_body(one.version.body), row.reason, row.state, row.created_at, row.idle_base, row.calls, row.messages,
         tuple(row.outcomes), row.not_before, row.other_band, row.again, row.no_number, row.paused_reason,
         row.resumed_at, _at(set_, _RESUME, row.id), _at(set_, nurturing.MISSED_TEXT, row.id),
-        min(unworked, default=None), one.held, {step.n: _step(step, set_) for step in one.steps},
+        min(unworked, default=None), one.held,
+        {step.n: _step(step, set_, one.announced.get(step.id)) for step in one.steps},
     )
 
 
-def _step(step: Step, set_: Alarms) -> StepAhead:
+def _step(step: Step, set_: Alarms, announced_at: datetime | None) -> StepAhead:
     return StepAhead(
         step.n, Way(step.way), step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after,
         step.began_at, step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
+        announce_at=_at(set_, _ANNOUNCE, step.id), announced_at=announced_at,
     )
 
 

@@ -1,6 +1,7 @@
 """Promising: callbacks promised to a person at a wall-clock time: held, booked, moved, canceled."""
 
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,13 +12,13 @@ from zoneinfo import TZPATH, ZoneInfo
 from router.actions import covering, guarding, keeping, nurturing, telling
 from router.book import Writing
 from router.model import slots
+from router.model.agents import Agent
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.errors import Conflict, TooMany
-from router.model.hours import opening, resolved
+from router.model.hours import Opening, opening, resolved
 from router.model.leads import Lead
-from router.model.packs import pack_of
 from router.model.places import inhabited
 from router.model.promises import (
     HOLD,
@@ -25,16 +26,17 @@ from router.model.promises import (
     KEPT_UNTIL,
     MOVES_EACH,
     OPEN,
+    PERSONAL,
     QUEUED_BEFORE,
     Promise,
     PromiseMode,
     PromiseState,
 )
-from router.model.slots import Rules, Slot
+from router.model.slots import OwnTime, Rules, Slot
 from router.model.tasks import Task, TaskState
 from router.model.vault import hash_token, new_token
 from router.model.zones import ZoneSource
-from router.store import alarms, promises
+from router.store import alarms, packs, promises
 from router.store.db import ReadSession
 from router.store.sites import Landing
 from router.store.staffing import planned, shares_agents
@@ -53,25 +55,78 @@ def tzdata_version() -> str:
     return metadata.version("tzdata")
 
 
-def rules_of(campaign: Campaign, queue: Queue, zone: str = "") -> Rules:
-    """What bounds this queue's slots for somebody in `zone` ("": the campaign's)."""
+def opening_of(campaign: Campaign, queue: Queue) -> Opening:
+    """When this queue is open."""
+    return opening(campaign.timezone, queue.hours, queue.holidays, queue.closures)
+
+
+async def rules_of(
+    session: ReadSession, campaign: Campaign, queue: Queue, zone: str = "", contact: Contact | None = None
+) -> Rules:
+    """What bounds this queue's slots for `contact`, by the rules in force where he lives. Of whom nothing is known but
+    the `zone` ("": the campaign's) he looks from, the campaign's country and zone bind him as well."""
+    here = zone or campaign.timezone
+    if contact is None:
+        pack = guarding.pack_for(await packs.in_force(session), campaign, campaign.country)
+        bound = guarding.Bounds(pack, (campaign.timezone, here), ())
+    else:
+        bound = guarding.Bounds(*await guarding.window_of(session, campaign, contact))
     return Rules(
-        opening=opening(campaign.timezone, queue.hours, queue.holidays, queue.closures),
-        pack=pack_of(campaign.rule_pack, campaign.country),
-        zones=(campaign.timezone, zone or campaign.timezone),
-        slot_minutes=queue.slot_minutes,
-        handle_seconds=queue.handle_seconds,
+        opening=opening_of(campaign, queue), pack=bound.pack, zones=bound.zones or (here,),
+        slot_minutes=queue.slot_minutes, handle_seconds=queue.handle_seconds, subdivisions=bound.subdivisions,
         line=queue.id,
     )
 
 
+@dataclass(frozen=True)
+class Asking:
+    """Who looks for a time. `zone` (IANA) is the clock he looks at, "" for the campaign's; `contact` is none for a
+    stranger. `owner` is the agent in whose own time it must lie, none for the team's; `instead_of` the promise that
+    would be moved."""
+
+    zone: str = ""
+    contact: Contact | None = None
+    owner: int | None = None
+    instead_of: int = 0
+
+
+ANYBODY = Asking()
+
+
 async def offered(
-    session: ReadSession, campaign: Campaign, queue: Queue, now: datetime, zone: str = "", *, only: int | None = None
+    session: ReadSession, campaign: Campaign, queue: Queue, now: datetime, asking: Asking = ANYBODY
 ) -> list[Slot]:
-    """The free slots somebody in `zone` is shown at `now` (aware): of all agents, or `only` of this one."""
-    plan = await planned(session, queue, campaign.timezone, now, only=only)
+    """The free slots whoever asks is shown at `now` (aware)."""
+    plan = await planned(session, queue, campaign.timezone, now)
     taken = await promises.taken(session, queue.id, now, now + slots.LATEST)
-    return slots.offered(rules_of(campaign, queue, zone), plan.shifts, taken, now, plan.loads)
+    rules = await rules_of(session, campaign, queue, asking.zone, asking.contact)
+    own = await _own_time(session, campaign, queue, now, asking)
+    return slots.offered(rules, plan.shifts, taken, now, plan.loads, own=own)
+
+
+async def _own_time(
+    session: ReadSession, campaign: Campaign, queue: Queue, now: datetime, asking: Asking
+) -> OwnTime | None:
+    if asking.owner is None:
+        return None
+    mine = await planned(session, queue, campaign.timezone, now, only=asking.owner)
+    busy = await promises.busy_with(session, asking.owner, without=asking.instead_of)
+    return OwnTime(tuple(mine.shifts), tuple(busy))
+
+
+async def asking_anew(session: ReadSession, promise: Promise, now: datetime) -> Asking:
+    """How its person looks for another time of this promise: a personal one is its owner's, and moves within his own
+    time. Where he has none, and his team may call instead of him, it is the team's."""
+    contact = await session.get(Contact, promise.contact_id)
+    anybody = Asking(promise.zone, contact, instead_of=promise.id)
+    if promise.agent_id is None or promise.mode not in PERSONAL:
+        return anybody
+    his = dataclasses.replace(anybody, owner=promise.agent_id)
+    if promise.mode is PromiseMode.personal_strict:
+        return his
+    campaign = vouched(await session.get(Campaign, promise.campaign_id))
+    queue = vouched(await session.get(Queue, promise.queue_id))
+    return his if await offered(session, campaign, queue, now, his) else anybody
 
 
 @dataclass(frozen=True)
@@ -104,7 +159,7 @@ async def hold(w: Writing, landing: Landing, starts_at: datetime, holder: Holder
     if holder.network:
         await _one_more(w, holder.network)
     campaign, queue = landing.campaign, landing.queue
-    await take_place(w, campaign, queue, starts_at, holder.zone)
+    await take_place(w, campaign, queue, starts_at, Asking(holder.zone))
     promise = new(w, campaign, queue, starts_at, holder.zone or campaign.timezone, PromiseState.held)
     promise.hold_hash, promise.holder = hash_token(token), holder.network
     # Booked later than this, its task would be queued too late.
@@ -147,14 +202,23 @@ def new(
     )
 
 
-async def take_place(w: Writing, campaign: Campaign, queue: Queue, starts_at: datetime, zone: str) -> None:
+async def take_place(
+    w: Writing, campaign: Campaign, queue: Queue, starts_at: datetime, asking: Asking = ANYBODY
+) -> None:
     """Takes a place in the slot that begins then (aware). Raises Conflict."""
+    if asking.owner is not None:
+        # What two persons take of one agent's time, they take one after the other.
+        await w.session.locked(Agent, asking.owner)
     if await shares_agents(w.session, queue):
         # The places of its queues hang together: one after the other.
         await w.session.lock_word(f"slots:{queue.pool}")
     plan = await planned(w.session, queue, campaign.timezone, w.now)
-    slot = slots.at(rules_of(campaign, queue, zone), plan.shifts, starts_at, w.now, plan.loads)
-    if slot is None or not await promises.take_place(w.session, queue.id, starts_at, slot.capacity):
+    rules = await rules_of(w.session, campaign, queue, asking.zone, asking.contact)
+    slot = slots.at(rules, plan.shifts, starts_at, w.now, plan.loads)
+    own = await _own_time(w.session, campaign, queue, w.now, asking)
+    if slot is None or (own is not None and not own.free(slot)):
+        raise Conflict(TAKEN, pointer="/slot")
+    if not await promises.take_place(w.session, queue.id, starts_at, slot.capacity):
         raise Conflict(TAKEN, pointer="/slot")
 
 
@@ -235,7 +299,7 @@ async def move(w: Writing, lead_id: int, starts_at: datetime) -> Promise:
         raise Conflict("We are calling you now, or have called already.")
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
     queue = vouched(await w.session.get(Queue, promise.queue_id))
-    await take_place(w, campaign, queue, starts_at, promise.zone)
+    await take_place(w, campaign, queue, starts_at, await asking_anew(w.session, promise, w.now))
     if not await keeping.end(w, promise, PromiseState.moved, "asked"):
         raise Conflict("There is no call planned any more.")
     due_at = starts_at - QUEUED_BEFORE
@@ -252,7 +316,8 @@ async def promise(w: Writing, lead: Lead, queue: Queue, starts_at: datetime, tas
     if await promises.made_for(w.session, lead.id, w.now - timedelta(days=1)) > MOVES_EACH:
         raise TooMany("This call was moved too often. Please call us.", retry_after=86_400)
     campaign = vouched(await w.session.get(Campaign, lead.campaign_id))
-    await take_place(w, campaign, queue, starts_at, "")
+    contact = vouched(await w.session.get(Contact, lead.contact_id))
+    await take_place(w, campaign, queue, starts_at, Asking(contact=contact))
     await replace(w, lead.contact_id)
     made = new(w, campaign, queue, starts_at, campaign.timezone, PromiseState.scheduled)
     made.contact_id, made.lead_id, made.task_id, made.locale = lead.contact_id, lead.id, task_id, locale
@@ -375,8 +440,9 @@ async def _shift(w: Writing, promise: Promise, earliest: datetime, reason: str) 
     """Moves a promise to the first free slot from that moment (aware) on; where there is none, to that moment."""
     campaign = vouched(await w.session.get(Campaign, promise.campaign_id))
     queue = vouched(await w.session.get(Queue, promise.queue_id))
-    only = promise.agent_id if promise.mode is PromiseMode.personal_strict else None
-    free = await offered(w.session, campaign, queue, w.now, promise.zone, only=only)
+    contact = vouched(await w.session.get(Contact, promise.contact_id))
+    owner = promise.agent_id if promise.mode is PromiseMode.personal_strict else None
+    free = await offered(w.session, campaign, queue, w.now, Asking(promise.zone, contact, owner, promise.id))
     found = next((slot.starts_at for slot in free if slot.starts_at >= earliest), None)
     starts_at = found or earliest
     await keeping.end(w, promise, PromiseState.moved, reason)

@@ -90,7 +90,7 @@ async def propose(session: ReadSession, text: str, now: datetime) -> Proposal:
     key, version = _head(text)
     bodies = await packs.bodies(session)
     old = packs.readable(bodies)
-    new = packs.readable({**bodies, key: text})
+    new = _with(old, bodies, key, text)
     before = old[key].version if key in old else None
     if before is not None and version <= before and text != bodies[key]:
         raise Conflict("This version of the pack is published already. Give the changed file a higher one.")
@@ -103,6 +103,14 @@ async def propose(session: ReadSession, text: str, now: datetime) -> Proposal:
                 moved.append(found)
     same = text == bodies.get(key)
     return Proposal(key, version, before, [] if same else list(_differences(old.get(key), new[key])), moved, looked_at)
+
+
+def _with(old: Mapping[str, Pack], bodies: Mapping[str, str], key: str, text: str) -> Mapping[str, Pack]:
+    """The packs with this one among them. Raises WrongPack, also when whom it binds would be without rules."""
+    new = packs.readable({**bodies, key: text})
+    if key in old and new[key].part and not old[key].part:
+        raise WrongPack(f"{key}.toml: part: campaigns may name it, so it cannot become a part of others")
+    return new
 
 
 async def _moved(
@@ -152,7 +160,7 @@ async def publish(w: Writing, text: str, agent_id: int | None = None) -> Any:
     await w.session.lock_word("packs")
     bodies = await packs.bodies(w.session)
     known = packs.readable(bodies)
-    packs.readable({**bodies, key: text})
+    _with(known, bodies, key, text)
     newest = (await packs.newest(w.session)).get(key)
     if newest is not None and version <= newest:
         raise Conflict("This version of the pack is published already. Give the changed file a higher one.")

@@ -228,6 +228,11 @@ async def send_again(
 async def void(w: Writing, *, quote_id: int, agent_id: int) -> Quote:
     """Takes a quote back before it is signed. Raises NotFound, Forbidden, Conflict."""
     await own(w.session, quote_id, agent_id)
+    return await end(w, quote_id)
+
+
+async def end(w: Writing, quote_id: int) -> Quote:
+    """Takes a quote back, whoever's it is. Raises Conflict."""
     return await _ended(w, quote_id, QuoteState.void)
 
 

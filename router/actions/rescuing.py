@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from router.actions import guarding, nurturing, presence
+from router.actions import guarding, inquiring, nurturing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE
 from router.actions.intake import TASK_DUE
 from router.actions.taking import common, given, number, source, take_in, uncallable
@@ -31,7 +31,7 @@ from router.model.carts import (
     rank,
 )
 from router.model.connectors import Connector
-from router.model.guard import Purpose, may_contact, next_open
+from router.model.guard import PENDING_REST, Purpose, is_pending, may_contact, next_open
 from router.model.intake import Agreed, Taken, Wanted, Work
 from router.model.leads import Lead
 from router.model.tasks import TIER_FRESH, Reservation, ReservationState, Task, TaskState
@@ -180,9 +180,14 @@ async def _decent(w: Writing, campaign: Campaign, phone: str, basis: str) -> tup
     purpose = Purpose.commercial if basis == CONSENT else Purpose.service
     contact = await leads.contact_of_number(w.session, campaign.id, phone) or guarding.stranger(w, campaign, phone)
     snapshot, _ = await guarding.look(w.session, campaign, contact, purpose, w.now)
-    verdict = may_contact(
-        replace(snapshot, paused=campaign.paused, consents=snapshot.consents | {purpose.value}), w.now
+    snapshot = replace(
+        snapshot, paused=campaign.paused, consents=snapshot.consents | {purpose.value},
+        consented_at={**snapshot.consented_at, purpose.value: w.now},
     )
+    verdict = may_contact(snapshot, w.now)
+    await inquiring.want(w, snapshot, verdict)
+    if is_pending(verdict):
+        return "", w.now + PENDING_REST
     if verdict.word == "deny" and verdict.rules != ("zone.unknown",):
         return verdict.rules[0], None
     at = verdict.until or w.now

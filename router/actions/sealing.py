@@ -1,6 +1,7 @@
 """Sealing: the company's authority, what is to be sealed, and what becomes of the sealed document."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from router.actions import attesting, certifying, outgoing, recurring
@@ -9,16 +10,20 @@ from router.book import Book, Writing
 from router.model.archives import OUTSIDE_AFTER
 from router.model.authority import AuthorityRow
 from router.model.base import vouched
-from router.model.deliveries import DeliveryKind
+from router.model.deliveries import GIVEN_UP, DeliveryKind
 from router.model.errors import Conflict
 from router.model.evidence import canonical_json, exported, instant
 from router.model.quotes import Quote
 from router.model.signings import Signing, SigningState
 from router.ports import Sealed, SealOrder, TrustProvider
-from router.store import alarms, authority, blobs, evidence, signings
+from router.store import alarms, authority, blobs, deliveries, evidence, signings
 
 COPY = "signing.copy"
 """The alarm that sends the link to the signed copy (`router.actions.inviting.copy`)."""
+LATE = "signing.seal_late"
+"""The alarm that asks whether what was signed is sealed (`late`)."""
+LATE_AFTER = timedelta(minutes=5)
+"""A seal takes less than a second: after this long something is wrong."""
 EVIDENCE_FORMAT = "hablemos-evidence/1"
 STATEMENT = "Simple electronic signature with reinforced evidence (one-time code by text message) and company seal."
 
@@ -55,11 +60,30 @@ async def ensure_jobs(book: Book, trust: TrustProvider) -> None:
 
 
 async def order_seal(w: Writing, signing: Signing) -> None:
-    """Queues the seal of what has just been signed, once."""
+    """Queues the seal of what has just been signed, once, and looks after it until it is there."""
+    await _order(w, signing, f"seal:{signing.id}")
+    await alarms.set_alarm(w.session, LATE, signing.id, w.now + LATE_AFTER)
+
+
+async def _order(w: Writing, signing: Signing, dedupe_key: str) -> None:
     await outgoing.post(
-        w, DeliveryKind.seal, f"seal:{signing.id}", {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
+        w, DeliveryKind.seal, dedupe_key, {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
         signing_id=signing.id, purpose="seal",
     )
+
+
+async def late(w: Writing, signing_id: int) -> None:
+    """Asks whether a signed offer has its seal (an alarm's handler). If not, that is told each time, and the seal is
+    ordered again where the last order was given up: an offer that was signed is never left without."""
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or signing.state is not SigningState.signed:
+        return
+    newest = await deliveries.newest_seal(w.session, signing_id)
+    again = newest is None or newest.state in GIVEN_UP
+    if again:
+        await _order(w, signing, f"seal:{signing.id}:{newest.id if newest else 0}")
+    w.fact("seal.late", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id, again=again)
+    await alarms.set_alarm(w.session, LATE, signing.id, w.now + LATE_AFTER)
 
 
 async def seal_order(w: Writing, signing_id: int) -> SealOrder:
@@ -73,7 +97,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
         raise Conflict("There is nothing to seal.")
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     if signing.evidence_sha256 is None:
-        bundle = canonical_json(await _evidence(w, signing, quote))
+        bundle = canonical_json(await evidence_of(w, signing, quote))
         signing.evidence_sha256 = await blobs.keep(w.session, bundle, "application/json", w.now)
         await w.session.flush()
     pdf = await blobs.content(w.session, quote.pdf_sha256)
@@ -87,7 +111,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
     )  # fmt: skip
 
 
-async def _evidence(w: Writing, signing: Signing, quote: Quote) -> dict[str, Any]:
+async def evidence_of(w: Writing, signing: Signing, quote: Quote) -> dict[str, Any]:
     """All that anyone needs to follow the signature without us. Hashes are SHA-256 in hexadecimal."""
     receipts = await signings.receipts(w.session, quote.lead_id)
     pdf = await blobs.content(w.session, quote.pdf_sha256)
@@ -134,6 +158,7 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     await evidence.append(w.session, signing, w.now, "sealed", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
     })  # fmt: skip
+    await alarms.cancel(w.session, LATE, signing_id, w.now)
     await alarms.set_alarm(w.session, COPY, signing_id, w.now)
     await attesting.order(w, signing)
     if sealed.outside_due:

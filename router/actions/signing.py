@@ -5,13 +5,14 @@ Who holds the row's lock goes on; rows are locked in the order signing, quote, e
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from router.actions import keeping, nurturing
+from router.actions import crediting, entrusting, holding, keeping, nurturing
 from router.actions.nurturing import quote_ended
 from router.actions.sealing import order_seal
 from router.book import Writing
+from router.model import drawings
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
@@ -21,6 +22,8 @@ from router.model.quotes import Quote, QuoteState
 from router.model.signings import (
     ALIVE,
     CONSENTS,
+    GRACE,
+    MAILED_COPY,
     OPENABLE,
     SESSION_LIFE,
     SIGN_WITHIN,
@@ -32,26 +35,18 @@ from router.model.signings import (
     SigningState,
 )
 from router.model.vault import hash_token, new_token
+from router.model.visitors import Visitor
 from router.ports import MessageStage
-from router.store import alarms, archives, blobs, evidence, signings
+from router.store import alarms, archives, blobs, evidence, holds, signings
 from router.wording import wording
 
 EXPIRE = "signing.expire"
 """The alarm at which an offer's time is over; its subject is the signing."""
 LONGEST_NAME = 120
 NOT_TICKED = "Please tick this box to sign."
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who acts, as the server sees him."""
-
-    ip: str
-    user_agent: str
-
-    def as_data(self) -> dict[str, str]:
-        clean = "".join(char for char in self.user_agent if char.isprintable())
-        return {"ip": self.ip[:64], "user_agent": clean[:300]}
+HELD = "A person of ours looks at this offer before it can be signed."
+UNHEARD = "signing.unheard"
+"""The alarm at which the carrier should have said that the link arrived."""
 
 
 async def record(w: Writing, signing: Signing, kind: str, data: dict[str, Any]) -> None:
@@ -78,18 +73,29 @@ def code_parts(signing: Signing, quote: Quote) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+UNDELIVERED = "signing.undelivered"
+"""The alarm after an offer's text that did not arrive."""
+_SENT_BY = {"offer_mail": "mail", "offer_whatsapp": "whatsapp", "offer_sms": "sms"}
+"""An offer's link that is sent once more, another way: what the message is called, and that way."""
+
+
 async def message_moved(w: Writing, signing_id: int, purpose: str, stage: MessageStage) -> None:
     """A text of this signing has come so far. Only the offer's moves the signing, and only forwards."""
     signing = await w.session.locked(Signing, signing_id)
     if signing is None or stage is MessageStage.queued:
         return
-    await record(w, signing, f"sms.{stage.value}", {"purpose": purpose})
+    way = "mail" if purpose == MAILED_COPY else _SENT_BY.get(purpose, "sms")
+    await record(w, signing, f"{way}.{stage.value}", {"purpose": purpose})
     to = {
         MessageStage.sent: SigningState.sent, MessageStage.delivered: SigningState.delivered,
         MessageStage.failed: SigningState.undeliverable,
     }[stage]  # fmt: skip
-    if purpose == "offer":
+    if purpose == "offer" or purpose in _SENT_BY:
         await w.move(Signing, signing_id, to=to)
+        if to is not SigningState.sent:
+            await alarms.cancel(w.session, UNHEARD, signing_id, w.now)
+        if stage is MessageStage.failed:
+            await alarms.set_alarm(w.session, UNDELIVERED, signing_id, w.now)
     quote = await w.session.get(Quote, signing.quote_id)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")
@@ -103,14 +109,16 @@ async def open_link(w: Writing, token: str, visitor: Visitor) -> tuple[Signing, 
     """
     found = await signings.by_link(w.session, hash_token(token), w.now)
     signing = None if found is None else await w.session.locked(Signing, found.id)
-    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now:
+    if signing is None or signing.state not in OPENABLE or signing.expires_at <= w.now or signing.is_entrusted:
         return None
     cookie = new_token()
     opened_at = signing.opened_at or w.now
     if signing.state is not SigningState.opened:
         vouched(await w.move(Signing, signing.id, to=SigningState.opened, opened_at=opened_at, code_hmac=None))
     signing.cookie_hash, signing.cookie_until = hash_token(cookie), w.now + SESSION_LIFE
+    await alarms.cancel(w.session, UNHEARD, signing.id, w.now)
     await record(w, signing, "link.opened", visitor.as_data())
+    await holding.examine(w, signing, visitor)
     quote = vouched(await w.session.locked(Quote, signing.quote_id))
     if await nurturing.opened(w, quote, signing, visitor.user_agent):
         await touch(w, signing)
@@ -155,25 +163,31 @@ async def _wrong(w: Writing, signing: Signing, visitor: Visitor) -> Given:
     return Given.locked
 
 
-async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str], visitor: Visitor) -> Signing:
+async def sign(
+    w: Writing, signing: Signing, name: str, consents: Collection[str], visitor: Visitor, drawing: str = ""
+) -> Signing:
     """The legal moment: name typed, consents given, signature recorded, seal ordered. Signed before, nothing happens
-    and the same signing is given back.
+    and the same signing is given back. `drawing` is a PNG as a data URL, or "".
 
-    Raises Invalid with a pointer (`/name`, `/consents/offer` …), Conflict when it cannot be signed any more.
+    What was begun in time is honoured, be it carried out a moment later. Raises Invalid with a pointer (`/name`,
+    `/drawing`, `/consents/offer` …), Conflict when it cannot be signed any more, or not yet.
     """
     locked = await w.session.locked(Signing, signing.id)
     if locked is not None and locked.state in SIGNED:
         return locked
-    typed = readable(name, "/name", LONGEST_NAME)
+    typed, drawn = readable(name, "/name", LONGEST_NAME), drawings.read(drawing)
     for consent in CONSENTS:
         if consent.required and consent.id not in consents:
             raise Invalid(NOT_TICKED, pointer=f"/consents/{consent.id}")
-    if locked is None or locked.expires_at <= w.now or not locked.code_alive(w.now):
+    if locked is None or locked.is_entrusted or not _in_time(locked, w.now, visitor.since):
         raise Conflict("The code has expired; please ask for a new one.")
+    if await holds.open_of(w.session, locked.quote_id):
+        raise Conflict(HELD)
     quote, given = await touch(w, locked), await _given(w, locked, consents)
+    drawing_sha256 = None if drawn is None else await blobs.keep(w.session, drawn, "image/png", w.now)
     moved = await w.move(
         Signing, locked.id, to=SigningState.signed, frm=(SigningState.verified,), signed_at=w.now, name_typed=typed,
-        consents=given, data={"consents": [one["id"] for one in given]},
+        consents=given, drawing_sha256=drawing_sha256, data={"consents": [one["id"] for one in given]},
     )  # fmt: skip
     bound = None if moved is None else await w.move(
         Quote, quote.id, to=QuoteState.signed, data={"once": quote.total_once, "month": quote.total_month}
@@ -183,13 +197,21 @@ async def sign(w: Writing, signing: Signing, name: str, consents: Collection[str
     await record(w, moved, "signed", {
         "name": typed, "consents": [{key: c[key] for key in ("id", "version", "sha256")} for c in given],
         "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
-        **visitor.as_data(),
+        "call": await holds.on_the_line(w.session, moved.lead_id), **visitor.as_data(),
+        **({"drawing_sha256": drawing_sha256.hex()} if drawing_sha256 is not None else {}),
     })  # fmt: skip
     await alarms.cancel(w.session, EXPIRE, moved.id, w.now)
     await quote_ended(w, quote.id, "signed")
     await keeping.not_wanted(w, quote.contact_id, "signed")
+    await crediting.to_author(w, bound)
     await order_seal(w, moved)
     return moved
+
+
+def _in_time(signing: Signing, now: datetime, since: timedelta) -> bool:
+    """Whether what was begun so long ago may still be done."""
+    begun = now - since
+    return begun < signing.expires_at and since < GRACE and signing.code_alive(begun)
 
 
 async def _given(w: Writing, signing: Signing, consents: Collection[str]) -> list[dict[str, Any]]:
@@ -220,7 +242,7 @@ async def decline(w: Writing, signing: Signing, reason: DeclineReason, visitor: 
         return False
     await touch(w, locked)
     await record(w, locked, "declined", {"reason": reason.value, **visitor.as_data()})
-    await _end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
+    await end(w, locked, SigningState.declined, QuoteState.declined, reason.value)
     return True
 
 
@@ -234,22 +256,41 @@ async def fetch_copy(w: Writing, signing: Signing, visitor: Visitor) -> bytes | 
     return await blobs.content(w.session, newest.sha256 if newest else locked.sealed_sha256)
 
 
+async def unheard(w: Writing, signing_id: int) -> None:
+    """The carrier has not said that the link arrived (an alarm's handler): its agent is told, and may ask the person. A
+    receipt is evidence and no gate: the signing stays as it is."""
+    signing = await w.session.locked(Signing, signing_id)
+    if signing is None or not signing.unheard(w.now):
+        return
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
+    w.fact("signing.unheard", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id,
+           agent_id=quote.agent_id)  # fmt: skip
+    w.hint(f"agent:{quote.agent_id}")
+
+
 async def expire(w: Writing, signing_id: int) -> None:
     """The offer's time is over (an alarm's handler)."""
     locked = await w.session.locked(Signing, signing_id)
     if locked is None or locked.state not in ALIVE:
         return
-    if locked.expires_at > w.now:
-        await alarms.set_alarm(w.session, EXPIRE, locked.id, locked.expires_at)
+    # Who has typed his code may be sending his signature this very moment.
+    ends_at = locked.expires_at + (GRACE if locked.state is SigningState.verified else timedelta(0))
+    if ends_at > w.now:
+        await alarms.set_alarm(w.session, EXPIRE, locked.id, ends_at)
+        return
+    if locked.is_entrusted and await entrusting.ask_now(w, locked):
         return
     await record(w, locked, "expired", {})
-    await _end(w, locked, SigningState.expired, QuoteState.expired, "expired")
+    await end(w, locked, SigningState.expired, QuoteState.expired, "expired")
 
 
-async def _end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+async def end(w: Writing, signing: Signing, to: SigningState, quote_to: QuoteState, reason: str) -> None:
+    """Ends the signing, and its quote with it. The caller holds the signing's lock."""
     await w.move(Signing, signing.id, to=to, code_hmac=None, data={"reason": reason})
     quote = await w.move(Quote, signing.quote_id, to=quote_to, ended_at=w.now, data={"reason": reason})
     await alarms.cancel(w.session, EXPIRE, signing.id, w.now)
     await quote_ended(w, signing.quote_id, reason)
+    if signing.is_entrusted:
+        await entrusting.revoke(w, signing, reason)
     if quote is not None:
         w.hint(f"agent:{quote.agent_id}")

@@ -48,7 +48,7 @@ AGAIN = "again"
 
 async def step_due(w: Writing, step_id: int) -> None:
     """A planned step's moment has come (an alarm's handler). Later than it may be, it is planned anew."""
-    case, step = await _claim(w, step_id)
+    case, step = await claim(w, step_id)
     if case is None or step is None:
         return
     match moment(step, case.enrolment.reason, enrolling.offered(case.quote), w.now):
@@ -77,7 +77,7 @@ async def _take_turn(w: Writing, case: Case, step: Step) -> None:
         await _text_due(w, case, step, its.way)
 
 
-async def _claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
+async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
     """The step with all that belongs to it, locked in the order number, signing, quote, enrolment, step; nothing when
     it is not to be done any more. The race: a stop word in the same second. It waits for the number's lock, or has it
     and is waited for; then the enrolment has ended."""
@@ -104,7 +104,7 @@ async def _claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
 async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
     if await enrolling.kept_back(w, case, step, await enrolling.consult(w, case, step, way)):
         return
-    if not await _affordable(w, case):
+    if not await affordable(w, case):
         await enrolling.put_off(w, case, step, w.now + BUDGET_REST, "budget")
         return
     delivery = await send(w, case, template_of(enrolling.step_plan(case, step)), way, f"step:{step.id}")
@@ -119,7 +119,8 @@ async def _text_due(w: Writing, case: Case, step: Step, way: Way) -> None:
     await enrolling.go_on(w, case.enrolment)
 
 
-async def _affordable(w: Writing, case: Case) -> bool:
+async def affordable(w: Writing, case: Case) -> bool:
+    """Whether the day's money allows a text about this case."""
     scopes = await budgets.scopes_of(
         w.session, case.campaign, case.contact.phone, lead_id=case.enrolment.lead_id, at=w.now
     )
@@ -186,11 +187,16 @@ async def _link(w: Writing, case: Case, template: str, way: Way) -> tuple[str, s
     signing = await signings.live_of_quote(w.session, case.quote.id)
     if signing is None or signing.state not in OPENABLE:
         return None
+    return await again_link(w, signing), "[link]"
+
+
+async def again_link(w: Writing, signing: Signing) -> str:
+    """Another link to the offer, the same each time; the first one stays good beside it. The signing is locked."""
     token = w.vault.token(AGAIN, str(signing.id))
     if signing.again_hash is None:
         signing.again_hash = hash_token(token)
         await w.session.flush()
-    return f"{w.public_url}/q/{token}", "[link]"
+    return f"{w.public_url}/q/{token}"
 
 
 async def missed_text(w: Writing, enrolment_id: int) -> None:
@@ -203,7 +209,7 @@ async def missed_text(w: Writing, enrolment_id: int) -> None:
     await suppressing.lock(w, contact)
     enrolment = vouched(await w.session.locked(Enrolment, enrolment_id))
     case = await enrolling.case_of(w, enrolment)
-    if case is None or not may_follow(enrolment, await enrolling.ways_of(w, case)) or not await _affordable(w, case):
+    if case is None or not may_follow(enrolment, await enrolling.ways_of(w, case)) or not await affordable(w, case):
         return
     verdict = await ask_guard(w, case.campaign, contact, Purpose.commercial, enrolment.lead_id, channel="sms")
     if (later := follows_at(verdict, w.now)) is not None:

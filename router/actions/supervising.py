@@ -9,6 +9,7 @@ from router.actions import listing, presence
 from router.actions.dispatch import RESERVATION_EXPIRE, back_to_queue, reserve
 from router.book import Writing
 from router.model.agents import Agent
+from router.model.alarms import Alarm, AlarmState
 from router.model.base import vouched
 from router.model.campaigns import NURTURE, Campaign
 from router.model.errors import Conflict, NotFound
@@ -54,7 +55,7 @@ async def give(w: Writing, task_id: int, agent_id: int, by: int) -> None:
     task = await _waiting(w, task_id, ringing)
     if ringing is not None and ringing.agent_id == agent_id:
         raise Conflict("This task rings there already.")
-    if stopped := await switches.stops(w.session, task):
+    if stopped := await switches.stops(w.session, task, w.now):
         raise _paused(stopped)
     # By rising number, so that two who give crosswise wait for each other in one order.
     for one in sorted({agent_id, *([ringing.agent_id] if ringing else [])}):
@@ -114,6 +115,8 @@ async def _waiting(w: Writing, task_id: int, ringing: Reservation | None) -> Tas
 def _paused(switch: str) -> Conflict:
     if switch == NURTURE:
         return Conflict("Nurture is paused. Let it go on first.")
+    if switch == "trunk":
+        return Conflict("Calls on this line fail at the carrier. Nobody is dialled until it works again.")
     return Conflict("This campaign is paused. Let it go on first.")
 
 
@@ -144,6 +147,24 @@ def _cannot(name: str, reason: Reason) -> Conflict:
 
 def _levels(needs: Mapping[str, int]) -> str:
     return ", ".join(f"{skill} {level}" for skill, level in needs.items())
+
+
+async def wake_alarm(w: Writing, alarm_id: int, by: int | None = None) -> bool:
+    """Rings an alarm that failed five times once more, now; `by` is None at the command line. False when the same was
+    set anew meanwhile: then this one is dropped. Raises NotFound, and Conflict when it is not parked (any more)."""
+    alarm = await w.session.locked(Alarm, alarm_id)
+    if alarm is None:
+        raise NotFound("There is no such alarm.")
+    if alarm.state is not AlarmState.parked:
+        raise Conflict("This alarm does not wait for a person any more.")
+    again = not await alarms.is_pending(w.session, alarm.kind, alarm.subject_id)
+    if again:
+        await w.move(Alarm, alarm.id, AlarmState.pending, due_at=w.now, failures=0, data={"by": by})
+    else:
+        await w.move(Alarm, alarm.id, AlarmState.canceled, ended_at=w.now, data={"by": by, "reason": "set_anew"})
+    w.fact("alarm.woken", subject_id=alarm.id, agent_id=by, what=alarm.kind, of=alarm.subject_id, again=again)
+    w.hint("alarms", "wallboard")
+    return again
 
 
 async def ask_for_help(w: Writing, agent_id: int) -> None:

@@ -43,6 +43,7 @@ async def tell(w: Writing, promise: Promise, template: str) -> None:
         "company": campaign.company_name,
         "when": brief(promise.starts_at, promise.zone, promise.locale),
         "phone": international(campaign.phone_for(None) or campaign.caller_id),
+        "caller": international(campaign.caller_id),
     }
     body, shown = (
         wording().text(template, promise.locale, what=what, **values)

@@ -16,6 +16,8 @@ from router.model.calendars import Unit
 MOST_CALLS = MOST_MESSAGES = 4
 """In one cadence. The law's caps and the house's bind besides, across all cadences."""
 MOST_STEPS = 20
+LEAST_NOTICE, MOST_NOTICE = 5, 1_440
+"""Minutes between a text that announces a call, and the call."""
 
 Amount = Annotated[int, Meta(ge=0, le=1_000)]
 
@@ -71,7 +73,8 @@ class StepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     `wait_for_completion` the next step is counted from when this one began. `template` names the text (one of `TEXTS`;
     "offer_again" by itself), `needs` the purpose it is agreed to. A call waits `life` business minutes for an agent,
     then it is left out; 0: the house's own patience, after which it is hurried once. `tier` is where it waits among the
-    others (0: by why the cadence began).
+    others (0: by why the cadence began). A call with `announce_minutes` is announced by a text so long before it, if
+    the guard allows the text, and the call after it; else it comes unannounced.
     """
 
     n: Annotated[int, Meta(ge=1, le=99)]
@@ -91,6 +94,7 @@ class StepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     stop_on: list[Skip] = []
     life: Annotated[int, Meta(ge=0, le=10_000)] = 0
     tier: Annotated[int, Meta(ge=0, le=7)] = 0
+    announce_minutes: Annotated[int, Meta(ge=LEAST_NOTICE, le=MOST_NOTICE)] | None = None
 
     @property
     def is_call(self) -> bool:
@@ -139,7 +143,7 @@ TEXTS = frozenset({
 
 class WrongCadence(ValueError):
     """A cadence that contradicts itself. `code` is stable: "twice", "anchor", "loop", "calls", "messages", "steps",
-    "window", "way", "template", "outcome", "stop"."""
+    "window", "way", "template", "outcome", "stop", "announce"."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -184,6 +188,8 @@ def _check_step(step: StepPlan, before: set[int], known: set[int]) -> None:
         raise WrongCadence("window", f"step {step.n}: window: it ends before it begins")
     if (step.is_call and step.otherwise) or Way.call_task in step.otherwise or step.channel in step.otherwise:
         raise WrongCadence("way", f"step {step.n}: otherwise names other ways for a message")
+    if step.announce_minutes is not None and not step.is_call:
+        raise WrongCadence("announce", f"step {step.n}: announce_minutes: only a call is announced")
     if both := set(step.skip_if) & set(step.stop_on):
         raise WrongCadence("stop", f"step {step.n}: {sorted(both)[0]} cannot both skip it and end the cadence")
 
@@ -222,11 +228,11 @@ PRESETS: tuple[CadencePlan, ...] = (
         steps=[
             _text(1, "offer_again"),
             _call(2, 4),
-            _call(3, 1, Unit.bd, Band.other),
+            _call(3, 1, Unit.bd, Band.other, announce_minutes=60),
             _text(4, "offer_questions", 1, Unit.bd, Way.email, otherwise=[Way.whatsapp]),
-            _call(5, 2, Unit.bd, Band.best),
+            _call(5, 2, Unit.bd, Band.best, announce_minutes=60),
             _text(6, "offer_ends", 2, Unit.bd, anchor="valid_until"),
-            _call(7, 1, Unit.bd, Band.best, anchor="valid_until", tier=5),
+            _call(7, 1, Unit.bd, Band.best, anchor="valid_until", tier=5, announce_minutes=60),
             _text(8, "goodbye", 4, way=Way.email, otherwise=[Way.sms]),
         ],
     ),

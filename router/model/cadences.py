@@ -119,13 +119,15 @@ class Step(Numbered):
     """What is planned, or was done, of an enrolment: one row for each step of its version, so that none is done twice.
 
     `due_at` is when, `not_after` how late at most; `reason` is why it was put off, left out or canceled. `band` is the
-    part of the day a call was made in, `outcome` how it ended, `tries` how often it was made.
+    part of the day a call was made in, `outcome` how it ended, `tries` how often it was made. `announcement_id` is the
+    attempt of the text that announced the call: there is one at most, whatever becomes of it.
     """
 
     __tablename__ = "steps"
     __table_args__ = (
         UniqueConstraint("enrolment_id", "n"),
         Index("ix_steps_task", "task_id", postgresql_where=text("task_id is not null")),
+        Index(None, "announcement_id", unique=True, postgresql_where=text("announcement_id is not null")),
         CheckConstraint("state <> 'done' or ended_at is not null", name="done_has_an_end"),
     )
     enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolments.id"))
@@ -146,6 +148,7 @@ class Step(Numbered):
     outcome: Mapped[str] = mapped_column(default="")
     band: Mapped[str] = mapped_column(default="")
     tries: Mapped[int] = mapped_column(default=0)
+    announcement_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)
 
 
 class AnswerRate(Base):
@@ -166,12 +169,14 @@ class Attempt(Numbered):
     """The guard's recorded answer at the moment of a try: who, by which channel, for what purpose, by which rules.
 
     The row reserves the place in the number's caps. `refunded_at`: the try never left the house. `receipt_id` is the
-    consent that was relied on, at `at`: it is kept as long as the law counts from its last use."""
+    consent that was relied on, at `at`: it is kept as long as the law counts from its last use. `announced_by` is the
+    attempt of the text that announced this call."""
 
     __tablename__ = "attempts"
     __table_args__ = (
         Index(None, "phone", "at"),
         Index(None, "receipt_id", postgresql_where=text("receipt_id is not null")),
+        Index(None, "announced_by", postgresql_where=text("announced_by is not null")),
     )
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
     lead_id: Mapped[int | None] = mapped_column(ForeignKey("leads.id"))
@@ -185,3 +190,4 @@ class Attempt(Numbered):
     refunded_at: Mapped[datetime | None] = mapped_column(default=None)
     contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), default=None)
     receipt_id: Mapped[int | None] = mapped_column(ForeignKey("receipts.id"), default=None)
+    announced_by: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)

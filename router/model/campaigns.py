@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Base, Numbered
+from router.model.packs import BY_COUNTRY
 
 
 class Campaign(Numbered):
@@ -27,6 +28,9 @@ class Campaign(Numbered):
     `terms` are those of its contracts (`router.model.terms`). An agent of his own may go `discount_bp` below the
     catalogue, in basis points, and sell what it has not unless `catalogue_only`; more is for a supervisor to approve.
     An offer that holds only while its person is on the line is valid for `line_minutes`.
+
+    An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Of persons about whom nothing has
+    happened for `retention_days` (0: no limit) only what evidence needs is kept.
     """
 
     __tablename__ = "campaigns"
@@ -38,7 +42,7 @@ class Campaign(Numbered):
     country: Mapped[str] = mapped_column(default="ES")
     timezone: Mapped[str] = mapped_column(default="Europe/Madrid")
     currency: Mapped[str] = mapped_column(default="EUR")
-    rule_pack: Mapped[str] = mapped_column(default="standard")
+    rule_pack: Mapped[str] = mapped_column(default=BY_COUNTRY)
     company: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     products: Mapped[list[dict[str, Any]]] = mapped_column(default_factory=list)
     consent_text: Mapped[str] = mapped_column(default="")
@@ -59,6 +63,8 @@ class Campaign(Numbered):
     discount_bp: Mapped[int] = mapped_column(default=10_000)
     catalogue_only: Mapped[bool] = mapped_column(default=False)
     line_minutes: Mapped[int] = mapped_column(default=30)
+    office_networks: Mapped[list[str]] = mapped_column(default_factory=list)
+    retention_days: Mapped[int] = mapped_column(default=0)
 
     @property
     def company_name(self) -> str:

@@ -11,11 +11,15 @@ from router.model.agents import Role
 from router.model.cadence_rules import CadencePlan
 from router.model.campaigns import WrapMode
 from router.model.forms import KINDS
+from router.model.packs import BY_COUNTRY
+from router.model.registers import NAME
 from router.model.rules import RulesPlan, Skill, Skills
 from router.model.terms import Terms
 
 Key = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Words = Annotated[str, Meta(min_length=1, max_length=200)]
+PackKey = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{6,14}$")]
 Origin = Annotated[str, Meta(pattern=r"^https?://[^/\s]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
@@ -200,8 +204,34 @@ class LinkPlan(msgspec.Struct, forbid_unknown_fields=True):
     active: bool = True
 
 
+class SigningPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """Who takes the customer's signature: the house itself ("embedded"), or a third party of trust. What was entrusted
+    to another one before stays there.
+
+    `url` is the provider's address, if it is not the usual one; `token` opens the account there (DocuSign: the private
+    RSA key, PEM), `secret` is what its messages are signed with, `previous_secret` the one before while it is changed.
+    `deliver` says who texts the link, "provider" or "house". `account`, `user`, `client`, `login` and `workflow` are
+    DocuSign's. Messages are taken from `networks` (CIDR) alone, if there are any. All secrets are stored encrypted and
+    never shown.
+    """
+
+    provider: Annotated[str, Meta(pattern="^(embedded|docuseal|docusign|signaturit)$")]
+    url: Annotated[str, Meta(pattern=r"^(https?://[^/\s?#]+(/[^\s?#]*[^/\s?#])?)?$")] = ""
+    token: Annotated[str, Meta(min_length=8, max_length=10_000)] | None = None
+    secret: Secret | None = None
+    previous_secret: Secret | None = None
+    deliver: Annotated[str, Meta(pattern="^(provider|house)$")] = "provider"
+    account: Annotated[str, Meta(max_length=100)] = ""
+    user: Annotated[str, Meta(max_length=100)] = ""
+    client: Annotated[str, Meta(max_length=100)] = ""
+    login: Annotated[str, Meta(max_length=200)] = ""
+    workflow: Annotated[str, Meta(max_length=100)] = ""
+    networks: Annotated[list[Annotated[str, Meta(max_length=50)]], Meta(max_length=50)] = []
+
+
 class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A brand with its queues and landing pages. Times in seconds, money in minor units."""
+    """A brand with its queues and landing pages. Times in seconds, money in minor units. Who takes signatures stays as
+    it is unless `signing` says it."""
 
     key: Key
     name: Words
@@ -215,7 +245,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "ES"
     timezone: Words = "Europe/Madrid"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
-    rule_pack: Key = "by_country"
+    rule_pack: PackKey = BY_COUNTRY
     consent_text: Annotated[str, Meta(max_length=2000)] = ""
     consent_version: Annotated[str, Meta(max_length=40)] = "1"
     stale_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 259_200
@@ -233,10 +263,13 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     discount_bp: BasisPoints = 10_000
     catalogue_only: bool = False
     line_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 30
+    office_networks: Annotated[list[Annotated[str, Meta(max_length=43)]], Meta(max_length=50)] = []
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []
     cadences: Annotated[list[CadencePlan], Meta(max_length=30)] = []
+    signing: SigningPlan | None = None
 
 
 class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -272,12 +305,33 @@ class AgentPlan(msgspec.Struct, forbid_unknown_fields=True):
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$")] | None = None
 
 
+class RegisterPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """A do-not-call register that is asked number by number. `name` is the country packs' word for it, `secret` what it
+    knows us by, stored encrypted. The rest is `integrations.registers.http`'s: how the number is `written` in which
+    `field`, in which `header` the secret goes after which `scheme`, and where the answer says yes or no (`listed`), of
+    when it is and until when it holds ("" where it does not say). A `closed` one is asked nothing more."""
+
+    name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
+    url: Annotated[str, Meta(max_length=500, pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s]+$")]
+    secret: Secret
+    adapter: Annotated[str, Meta(pattern="^http$")] = "http"
+    field: Name = "number"
+    written: Annotated[str, Meta(pattern="^(e164|digits|sha256)$")] = "e164"
+    header: Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,59}$")] = "Authorization"
+    scheme: Annotated[str, Meta(pattern="^[A-Za-z]{0,20}$")] = "Bearer"
+    listed: Name = "listed"
+    as_of: Annotated[str, Meta(max_length=100)] = ""
+    until: Annotated[str, Meta(max_length=100)] = ""
+    closed: bool = False
+
+
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
     """A whole file. Where it lists its `skills`, it knows no others."""
 
     skills: list[Skill] = []
     campaigns: list[CampaignPlan] = []
     agents: list[AgentPlan] = []
+    registers: list[RegisterPlan] = []
 
 
 class WrongFile(Exception):

@@ -38,10 +38,16 @@ _DELIVERY_MOVES = table(
 )
 
 
+GIVEN_UP = (DeliveryState.failed, DeliveryState.abandoned)
+"""Nothing is done about them any more."""
+
+
 class DeliveryKind(StrEnum):
     """What is to be done. Ending a room or a leg, and holding, may be repeated: the carrier does it once; so may
     sealing, archiving, attesting and fetching, whose result is kept once, and telling somebody to wait on the line. A
-    caller may not be put into his room twice: he would fall out. Of a mail nobody can be asked what became of it."""
+    caller may not be put into his room twice: he would fall out. A mail server cannot be asked what became of a mail.
+    An offer is entrusted to a third party once, who is searched for it when that is uncertain, and its signer is not
+    reminded twice; to enquire after it and to take it back may be repeated."""
 
     leg = "leg"
     end_room = "end_room"
@@ -54,6 +60,10 @@ class DeliveryKind(StrEnum):
     fetch = "fetch"
     mail = "mail"
     archive = "archive"
+    entrust = "entrust"
+    enquire = "enquire"
+    revoke = "revoke"
+    remind = "remind"
     attest = "attest"
 
     @property
@@ -66,14 +76,16 @@ class DeliveryKind(StrEnum):
 
     @property
     def repeatable(self) -> bool:
-        return self not in (DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.message, DeliveryKind.mail)
+        return self not in (
+            DeliveryKind.leg, DeliveryKind.put_through, DeliveryKind.message, DeliveryKind.mail, DeliveryKind.entrust
+        )
 
     @property
     def most_tries(self) -> int:
         """Requests made at most when each was answered "not processed". A late ring is worse than none."""
         few = {
             DeliveryKind.leg: 3, DeliveryKind.put_through: 3, DeliveryKind.line: 3, DeliveryKind.hold: 3,
-            DeliveryKind.message: 8, DeliveryKind.mail: 8,
+            DeliveryKind.message: 8, DeliveryKind.mail: 8, DeliveryKind.entrust: 8, DeliveryKind.remind: 3,
         }
         return few.get(self, 20 if self is DeliveryKind.seal else 12)
 
@@ -103,6 +115,7 @@ class Delivery(Numbered):
         Index("ix_deliveries_abandoned", "id", postgresql_where=text("state = 'abandoned'")),
         Index("ix_deliveries_flying", "lease_until", postgresql_where=text("state in ('claimed','started','unknown')")),
         Index(None, "station_id", postgresql_where=text("station_id is not null")),
+        Index(None, "signing_id", postgresql_where=text("signing_id is not null")),
         CheckConstraint("not to_customer or attempt_id is not null", name="guarded"),
     )
     kind: Mapped[DeliveryKind]

@@ -6,8 +6,8 @@ with its field and a reason. A quote is then looked at as a whole.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -19,7 +19,7 @@ from babel.numbers import get_currency_precision
 
 from router.model.errors import Invalid
 from router.model.forms import plain
-from router.model.money import MOST_TAX, Line, Period, check, summed
+from router.model.money import LONGEST_LABEL, MOST_QUANTITY, MOST_TAX, MOST_UNIT, Line, Period, check, summed
 from router.model.offers import readable
 from router.model.sheets import bare, read_date, read_phone, says_yes
 
@@ -52,6 +52,11 @@ FAULTS: Mapping[str, str] = {
     "amount_large": "This amount is too large.",
     "amount_missing": "The quote has no amount.",
     "lines": "The lines are no quote: their number, or one of their values, is out of bounds.",
+    "lines_differ": "The rows of this quote do not agree here.",
+    "lines_other": "The quote cannot be taken because of another of its rows.",
+    "price_missing": "The line has no price.",
+    "quantity": "This is not a whole quantity from 1 to 10,000.",
+    "period": "This does not say whether it is paid once or each month.",
     "tax": "This is not a rate of tax from 0 to 100 %.",
     "date_missing": "The day is missing.",
     "date": "This is not a day such as 2026-11-30 or 30/11/2026.",
@@ -82,6 +87,13 @@ class Fault(NamedTuple):
 
     field: str
     reason: str
+
+
+class Misread(NamedTuple):
+    """What is wrong with a quote of several rows, and in which of them (from 0)."""
+
+    place: int
+    fault: Fault
 
 
 class Faulty(Exception):
@@ -152,6 +164,13 @@ _STANDINGS: Mapping[Standing, str] = {
 
 
 _STANDING_OF = {bare(word): standing for standing, words in _STANDINGS.items() for word in words.split()}
+_PERIODS: Mapping[Period, str] = {
+    Period.once: "once onetime unico unica unavez unatantum única разово одинраз",
+    Period.month: "month monthly permonth mes mensual pormes alpermes mese mensile almese месяц вмесяц ежемесячно",
+}
+_PERIOD_OF = {bare(word): period for period, words in _PERIODS.items() for word in words.split()}
+OF_LINE = frozenset({"line", "quantity", "price", "tax", "period"})
+"""What each row of a list of lines says of its own line; whatever else it says is of the quote."""
 _PURPOSES = ("requested", COMMERCIAL, "recording", "measurement")
 _NONE = frozenset({"", "no", "n", "0", "false", "none", "нет", "-"})
 
@@ -327,6 +346,39 @@ class _Row:
             raise Faulty("consent", "consent_purpose")
         return tuple(words)
 
+    def line(self, currency: str, label: str) -> Line:
+        """The line this row is, of a list of lines; `label` unless the row has words of its own."""
+        rate = self.text("tax", 40)
+        return Line(
+            self.text("line", LONGEST_LABEL) or label, self.quantity(), self.price(currency),
+            read_rate(rate, "tax") if rate else 0, self.period(),
+        )
+
+    def price(self, currency: str) -> int:
+        """The price of one, negative for a discount."""
+        written = unicodedata.normalize("NFKC", self._cells.get("price", "")).strip()
+        if not written:
+            raise Faulty("price", "price_missing")
+        positive = re.sub(r"^[-\u2212]\s*", "", written)
+        amount = read_amount(positive, currency, "price")
+        if amount > MOST_UNIT:
+            raise Faulty("price", "amount_large")
+        return amount if positive == written else -amount
+
+    def quantity(self) -> int:
+        """A whole number, also as 2,0 or 2.00; what could be thousands is refused."""
+        written = unicodedata.normalize("NFKC", self._cells.get("quantity", "")).strip()
+        found = re.fullmatch(r"(\d{1,5})(?:[.,]0{1,2})?", written or "1")
+        if found is None or not 1 <= int(found[1]) <= MOST_QUANTITY:
+            raise Faulty("quantity", "quantity")
+        return int(found[1])
+
+    def period(self) -> Period:
+        written = bare(self.text("period", 80))
+        if written and written not in _PERIOD_OF:
+            raise Faulty("period", "period")
+        return _PERIOD_OF.get(written, Period.once)
+
     def lines(self, currency: str) -> tuple[Line, ...]:
         """Where a rate of tax is given the amounts are without it, and each is a line: the tax is reckoned here."""
         written = self.text("tax", 40)
@@ -343,17 +395,47 @@ def read_told(cells: Mapping[str, str], ground: Ground) -> Told | Fault:
     row = _Row(cells, ground)
     try:
         currency = row.currency()
-        lines = row.lines(currency)
-        return Told(
-            number=row.text("number", MOST_NUMBER), phone=row.phone(), name=row.text("name", MOST_NAME),
-            currency=currency, **(totals(lines) if lines else {
-                "once": row.amount("once", currency), "month": row.amount("month", currency)}),
-            sent_on=row.needed_day("sent"), last_contact=row.day("last_contact"), valid_until=row.day("valid_until"),
-            lines=lines, locale=row.text("locale", 40)[:2].lower(), standing=row.standing(),
-            owner=row.text("owner", 120), proof=row.proof(),
-        )
+        return _told(row, currency, row.lines(currency))
     except Faulty as error:
         return error.fault
+
+
+def _told(row: _Row, currency: str, lines: tuple[Line, ...]) -> Told:
+    return Told(
+        number=row.text("number", MOST_NUMBER), phone=row.phone(), name=row.text("name", MOST_NAME),
+        currency=currency, **(totals(lines) if lines else {
+            "once": row.amount("once", currency), "month": row.amount("month", currency)}),
+        sent_on=row.needed_day("sent"), last_contact=row.day("last_contact"), valid_until=row.day("valid_until"),
+        lines=lines, locale=row.text("locale", 40)[:2].lower(), standing=row.standing(),
+        owner=row.text("owner", 120), proof=row.proof(),
+    )
+
+
+def read_lines(rows: Sequence[Mapping[str, str]], ground: Ground) -> Told | Misread:
+    """The quote of a list of lines that these rows tell of, each of one line.
+
+    What is of the quote may stand in one of its rows or in several; where they do not agree it is refused.
+    """
+    head, stands = dict.fromkeys(rows[0], ""), dict[str, int]()
+    for place, cells in enumerate(rows):
+        for field in cells.keys() - OF_LINE:
+            if not cells[field]:
+                continue
+            if field not in stands:
+                head[field], stands[field] = cells[field], place
+            elif bare(head[field]) != bare(cells[field]):
+                return Misread(place, Fault(field, "lines_differ"))
+    lines: list[Line] = []
+    try:
+        row = _Row(head, ground)
+        currency = row.currency()
+        told = _told(row, currency, ())
+        for cells in rows:
+            lines.append(_Row(cells, ground).line(currency, told.number))
+    except Faulty as error:
+        return Misread(stands.get(error.fault.field, len(lines)), error.fault)
+    paid = totals(tuple(lines))
+    return replace(told, lines=tuple(lines), once=paid[Period.once], month=paid[Period.month])
 
 
 def totals(lines: tuple[Line, ...]) -> dict[str, int]:
@@ -385,16 +467,16 @@ def _name_faults(name: str, drawable: Callable[[str], bool]) -> Iterator[Fault]:
 
 
 def _amount_faults(told: Told) -> Iterator[Fault]:
-    for field, amount in (("once", told.once), ("month", told.month)):
-        if not 0 <= amount <= MOST_TOTAL:
-            yield Fault(field, "amount_large" if amount > 0 else "amount")
-    if not told.once and not told.month:
-        yield Fault("once", "amount_missing")
     if told.lines:
         try:
             check(told.lines)
         except Invalid:
             yield Fault("lines", "lines")
+    for field, amount in (("once", told.once), ("month", told.month)):
+        if not 0 <= amount <= MOST_TOTAL:
+            yield Fault(field, "amount_large" if amount > 0 else "amount")
+    if not told.once and not told.month:
+        yield Fault("once", "amount_missing")
 
 
 def _day_faults(told: Told, today: date) -> Iterator[Fault]:

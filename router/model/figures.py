@@ -8,7 +8,7 @@ where they are shown.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
@@ -20,6 +20,10 @@ SHORT_SECONDS = 5
 KEPT_WITHIN = timedelta(minutes=5)
 """A promised call begun so much before or after its time is kept."""
 HALF_HOUR = timedelta(minutes=30)
+SOLVED_DAYS = 7
+"""A matter is solved when its person has not come again for so long; it is not known before."""
+AGES = (timedelta(minutes=5), timedelta(hours=1), timedelta(days=1))
+"""What waits is younger than these, or older than all of them."""
 
 
 class Form(StrEnum):
@@ -120,7 +124,8 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """Simple pairs: leads rung and of them talked with; promised calls and of them kept; leads and of them signed."""
+    """Simple pairs: leads rung and of them talked with; promised calls and of them kept; leads and of them signed;
+    talks and of them solved."""
 
     rung: int = 0
     talked: int = 0
@@ -128,11 +133,14 @@ class Counts:
     kept: int = 0
     leads: int = 0
     signed: int = 0
+    talks: int = 0
+    solved: int = 0
 
 
 @dataclass(frozen=True)
 class Tally:
-    """All that was counted from `start` to before `end` (aware)."""
+    """All that was counted from `start` to before `end` (aware). `slips` are by how many seconds promised calls began
+    too late, or have not begun yet."""
 
     start: datetime
     end: datetime
@@ -142,6 +150,34 @@ class Tally:
     time: Time = Time()
     counts: Counts = Counts()
     responses: Sequence[Response] = ()
+    slips: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits in a queue now. `ages` are how many are younger than each of AGES, and than none of them; `oldest` is
+    since when the oldest waits (ms since 1970). Of those who wait for somebody (`due`) so many are past its target."""
+
+    campaign: str
+    queue: str
+    ages: tuple[int, ...]
+    oldest: int
+    due: int
+    late: int
+
+    @property
+    def count(self) -> int:
+        return sum(self.ages)
+
+    @property
+    def since(self) -> datetime:
+        """Since when the oldest waits, in UTC."""
+        return datetime.fromtimestamp(self.oldest / 1000, UTC)
+
+    @property
+    def past_target(self) -> float | None:
+        """A share from 0 to 1; None when nobody waits for somebody."""
+        return ratio(self.late, self.due)
 
 
 def merged(tallies: Sequence[Tally]) -> Tally:
@@ -151,6 +187,7 @@ def merged(tallies: Sequence[Tally]) -> Tally:
         _sum(Handled, [one.handled for one in tallies]), _sum(Offers, [one.offers for one in tallies]),
         _sum(Time, [one.time for one in tallies]), _sum(Counts, [one.counts for one in tallies]),
         [response for one in tallies for response in one.responses],
+        tuple(slip for one in tallies for slip in one.slips),
     )
 
 
@@ -347,6 +384,18 @@ FIGURES: tuple[Figure, ...] = (
         Unit.share, lambda t: ratio(t.counts.kept, t.counts.promised),
     ),
     Figure(
+        "slippage", "Callbacks late, nine in ten within",
+        "How late promised calls due at this time began to ring after the promised time. Early is not late; who has not"
+        " been rung counts with the delay so far.",
+        Unit.seconds, lambda t: quantile(t.slips, 0.9),
+    ),
+    Figure(
+        "fcr", "Solved at the first contact",
+        "Talks finished at this time after which the person neither asked nor talked with us again within 7 days, and"
+        " which did not end with a callback or information owed, of all talks. It is known 7 days later.",
+        Unit.share, lambda t: ratio(t.counts.solved, t.counts.talks),
+    ),
+    Figure(
         "conversion", "Conversion",
         "Leads that have signed since, of those that came in at this time. Uploaded lists are not counted.", Unit.share,
         lambda t: ratio(t.counts.signed, t.counts.leads),
@@ -358,7 +407,8 @@ SERVICE = BY_KEY["sl4"]
 """The service level that is meant where none is named."""
 SHOWN = tuple(BY_KEY[key] for key in (
     "offered", "answered", "left", "moved", "sl4", "sl3", "asa", "abandonment", "aht", "occupancy", "utilisation",
-    "acceptance", "misses", "speed_p50", "speed_5", "open_p50", "open_5", "contact", "kept", "conversion",
+    "acceptance", "misses", "speed_p50", "speed_5", "open_p50", "open_5", "contact", "kept", "slippage", "fcr",
+    "conversion",
 ))
 """What the table of half-hours shows; the file has all of them."""
 

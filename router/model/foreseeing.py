@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from router.model.cadences import EnrolmentState, StepState
+from router.model.foreseen_announcing import announce
 from router.model.foreseen_calls import booked_over, call_over, dial, dial_booked, enrol
 from router.model.foreseen_steps import go_on, leave, missed_text, resume, step_due, unworked, waits
 from router.model.foreseen_world import Alarm, World
@@ -65,6 +66,8 @@ def _take_up(world: World, enrolment: EnrolmentAhead) -> None:
     for step in enrolment.steps.values():
         if step.state is StepState.planned:
             world.alarm("step", enrolment.id, step.due_at, step.n)
+            if step.announce_at is not None:
+                world.alarm("announce", enrolment.id, step.announce_at, step.n)
         elif step.state is StepState.waiting:
             world.person_of(enrolment).busy = 0
             waits(world, enrolment, step, enrolment.unworked_at, held=enrolment.held)
@@ -93,7 +96,7 @@ def _ring(world: World, alarm: Alarm) -> None:
             _OF_STEPS[alarm.kind](world, enrolment, enrolment.steps[alarm.n])
 
 
-_OF_STEPS = {"step": step_due, "dial": dial, "over": call_over, "unworked": unworked}
+_OF_STEPS = {"step": step_due, "announce": announce, "dial": dial, "over": call_over, "unworked": unworked}
 
 
 # Quotes

@@ -52,14 +52,15 @@ def dial(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
         world.block("budget", person.id, enrolment.quote_id, None)
         _call_over(world, enrolment, step, Disposition.not_permitted)
         return
-    verdict = world.ask(person, enrolment.lead_id)
+    verdict = world.ask(person, enrolment.lead_id, about=step)
     if not verdict.allowed:
         world.stopped(verdict, person.id, enrolment.quote_id)
         _call_over(world, enrolment, step, Disposition.not_permitted)
         return
     outcome = outcome_of(world, person, enrolment.key, step.n, step.tries)
     seconds = over(world, enrolment, step, outcome)
-    world.tried(person, "call", "call", seconds=seconds)
+    world.joined(person, step)
+    world.tried(person, "call", "call", seconds=seconds, busy=outcome is Disposition.busy)
     world.spend(person, enrolment.lead_id, LEG_COST)
 
 
@@ -141,7 +142,7 @@ def dial_booked(world: World, booked: Booked) -> None:
         return
     outcome = outcome_of(world, person, f"task {booked.task_id}", 0, 0)
     seconds = seconds_of(world, booked.line_id, outcome)
-    world.tried(person, "call", "call", seconds=seconds, purpose=purpose)
+    world.tried(person, "call", "call", seconds=seconds, purpose=purpose, busy=outcome is Disposition.busy)
     world.spend(person, booked.lead_id, LEG_COST)
     person.busy += 1
     world.alarm("booked_over", booked.task_id, world.now + timedelta(seconds=seconds))

@@ -11,7 +11,7 @@ from router.model.cadences import EnrolmentState, StepState
 from router.model.foreseen_world import Played, World
 from router.model.guard import Purpose, Verdict
 from router.model.outcomes import ANSWERED
-from router.model.pacing import Decision, Inside, Word, next_step
+from router.model.pacing import Decision, Inside, Word, announced_at, next_step
 from router.model.planning import UNANSWERED_SECONDS, EnrolmentAhead, StepAhead, drawn, lots_of
 from router.model.stepping import (
     BUDGET_REST,
@@ -29,6 +29,7 @@ from router.model.stepping import (
     follows_at,
     inside_of,
     latest,
+    may_announce,
     may_follow,
     may_hurry,
     missed_template,
@@ -102,7 +103,10 @@ def _plan(world: World, enrolment: EnrolmentAhead, decision: Decision) -> bool:
         return False
     step = _row(world, enrolment, decision.n, decision.way, decision.due_at, decision.not_after)
     verdict = consult(world, enrolment, step)
-    match after_asking(verdict, step.due_at, world.now, at_once=decision.way is Way.call_task):
+    then = after_asking(verdict, step.due_at, world.now, at_once=decision.way is Way.call_task)
+    if then in (Then.do, Then.wait):
+        _plan_announcement(world, enrolment, step)
+    match then:
         case Then.refuse:
             return _refused(world, enrolment, step, verdict)
         case Then.put_off:
@@ -118,7 +122,18 @@ def consult(world: World, enrolment: EnrolmentAhead, step: StepAhead, way: Way |
     """The guard's answer for this step now, by the way it was planned or this one."""
     purpose = Purpose(step_plan(enrolment, step).needs)
     person = world.person_of(enrolment)
-    return world.ask(person, enrolment.lead_id, channel=CHANNELS[way or step.way], purpose=purpose)
+    return world.ask(person, enrolment.lead_id, channel=CHANNELS[way or step.way], purpose=purpose, about=step)
+
+
+def _plan_announcement(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
+    """Sets when the step's call is announced, if it is to be, and was not before."""
+    plan = step_plan(enrolment, step)
+    if not may_announce(plan, step.tries, announced=step.announced_at is not None):
+        return
+    if (at := announced_at(plan, step.due_at, world.now)) is None:
+        world.cancel("announce", enrolment.id, step.n)
+    else:
+        world.alarm("announce", enrolment.id, at, step.n)
 
 
 def _refused(world: World, enrolment: EnrolmentAhead, step: StepAhead, verdict: Verdict) -> bool:
@@ -143,6 +158,7 @@ def put_off(
     if verdict is not None:
         world.stopped(verdict, enrolment.person_id, enrolment.quote_id)
     world.alarm("step", enrolment.id, until, step.n)
+    _plan_announcement(world, enrolment, step)
 
 
 def step_due(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
@@ -350,7 +366,8 @@ def leave(world: World, enrolment: EnrolmentAhead, reason: str) -> None:
 def _drop_plans(world: World, enrolment: EnrolmentAhead) -> None:
     for step in enrolment.steps.values():
         if step.state is StepState.planned:
-            world.cancel("step", enrolment.id, step.n)
+            for kind in ("step", "announce"):
+                world.cancel(kind, enrolment.id, step.n)
         elif step.state is not StepState.waiting or not _withdraw(world, enrolment, step):
             continue
         step.state = StepState.canceled

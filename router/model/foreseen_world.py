@@ -3,7 +3,7 @@ that a play moves on; the verbs stand in `router.model.foreseen_steps`, `foresee
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from router.model.best_time import Caller, Counted, Rates, Window, band_of
 from router.model.budgets import fits, scopes
 from router.model.cadence_rules import Way
 from router.model.cadences import EnrolmentState, StepState
-from router.model.guard import Barred, Channel, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact
 from router.model.outcomes import ANSWERED
 from router.model.pacing import AHEAD, Times
 from router.model.planning import Ahead, Block, Contacted, EnrolmentAhead, Person, QuoteAhead, StepAhead
@@ -173,21 +173,50 @@ class World:
 
     def ask(
         self, person: Played, lead_id: int, *, channel: str = "call", purpose: Purpose = Purpose.commercial,
-        promised: bool = False,
+        promised: bool = False, about: StepAhead | None = None,
     ) -> Verdict:
-        """The guard's answer now, by what has been done in the play."""
+        """The guard's answer now, by what has been done in the play. `about`: the step whose call it is."""
+        return may_contact(self.snapshot(person, lead_id, channel, purpose, promised=promised, about=about), self.now)
+
+    def snapshot(
+        self, person: Played, lead_id: int, channel: str, purpose: Purpose = Purpose.commercial, *,
+        promised: bool = False, about: StepAhead | None = None,
+    ) -> Snapshot:
+        """What the guard looks at, by what has been done in the play."""
         guard = person.known.guard
-        return may_contact(replace(
+        return replace(
             guard, purpose=purpose, channel=Channel(channel), promised=promised,
             paused=guard.paused and purpose is Purpose.commercial,
-            tries=[one for one in person.tries if one.at > self.now - KEPT], barred=person.barred,
-            refused_at=person.refused_at, taken_back=person.known.taken_back.get(lead_id, frozenset()),
-        ), self.now)
+            tries=[self._beside(person, one, about) for one in person.tries if one.at > self.now - KEPT],
+            barred=person.barred, refused_at=person.refused_at,
+            taken_back=person.known.taken_back.get(lead_id, frozenset()),
+            registers=self._answers(guard),
+        )
+
+    def _beside(self, person: Played, one: Try, step: StepAhead | None) -> Try:
+        """A try as it counts about this step's call, which it may have announced: the two are one, for so long."""
+        rule = person.known.guard.pack.announcement
+        if step is None or rule is None or one.at != step.announced_at or one.channel != Channel.sms:
+            return one
+        return replace(one, with_call=one.at > self.now - timedelta(hours=rule.within_hours))
+
+    def joined(self, person: Played, step: StepAhead) -> None:
+        """The step's call is made: with the text that announced it, it is one try from now on."""
+        person.tries[:] = [self._beside(person, one, step) for one in person.tries]
+
+    def _answers(self, guard: Snapshot) -> Mapping[str, Consulted]:
+        """A register that is asked number by number answers in time; of whom it has said nothing yet, that it does not
+        list him."""
+        unlisted = Consulted(self.now, False)
+        asked = [name for name, why in guard.asking.items() if why == "pending"]
+        return {**guard.registers, **{
+            name: replace(guard.registers.get(name, unlisted), as_of=self.now) for name in asked
+        }}
 
     def tried(self, person: Played, what: str, channel: str, *, seconds: int = 0,
-              purpose: Purpose = Purpose.commercial) -> None:
-        """Somebody is contacted now. `what` is what it counts as in the plan."""
-        person.tries.append(Try(self.now, purpose, channel))
+              purpose: Purpose = Purpose.commercial, busy: bool = False) -> None:
+        """Somebody is contacted now. `what` is what it counts as in the plan; `busy`: his line is engaged."""
+        person.tries.append(Try(self.now, purpose, channel, busy=busy))
         self.contacts.append(Contacted(self.now, what, person.id, seconds))
 
     def affordable(self, person: Played, lead_id: int, cents: int) -> bool:

@@ -10,7 +10,7 @@ be deferred: the rules that defer are named in the order in which they end, the 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from phonenumbers import PhoneNumberType
 
 from router.model.packs import Channel as Channel
-from router.model.packs import Pack, Register, Rule
+from router.model.packs import Expiry, Gap, Pack, Register, Rule
 from router.model.protection import kind_of, refused_number
 from router.model.windows import bound_by, closed_by
 from router.model.windows import next_open as next_open
@@ -44,11 +44,14 @@ MAYBE_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, Ph
 
 @dataclass(frozen=True)
 class Try:
-    """A try that was allowed and not refunded, at an aware moment."""
+    """A try that was allowed and not refunded, at an aware moment. `with_call`: a text that announced a call, which is
+    made by now, or is the one that is asked about. `busy`: a call that found the line engaged."""
 
     at: datetime
     purpose: Purpose
     channel: str
+    with_call: bool = False
+    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Snapshot:
     `consents` are the purposes agreed to, `consented_at` when; `taken_back` those agreed to with this very request and
     withdrawn since. `customer_until` is the end of his last contract with us, `refused_at` when he was last not
     interested. `countries` are those whose numbers are called at all (ISO 3166), none meaning any. `tries` are those of
-    the number in the last 30 days, and more if a pack counts longer. `caller_id` is the number shown. A `promised`
+    the number in the last 30 days, and more if a pack counts longer. `caller_id` is the number shown. `asking` are the
+    registers that are asked number by number, and why one has not answered: "pending", or "unreachable". A `promised`
     callback may exceed the caps that are our own, never those of the law.
     """
 
@@ -98,9 +102,16 @@ class Snapshot:
     countries: frozenset[str] = frozenset()
     tries: Sequence[Try] = ()
     registers: Mapping[str, Consulted] = field(default_factory=dict)
+    asking: Mapping[str, str] = field(default_factory=dict)
     caller_id: str = ""
     promised: bool = False
     business: bool = False
+
+
+def once_announced(snapshot: Snapshot, at: datetime) -> Snapshot:
+    """The same about a call, after a text that announces it at that moment (aware)."""
+    text = Try(at, Purpose.commercial, Channel.sms, with_call=True)
+    return replace(snapshot, tries=[*snapshot.tries, text])
 
 
 @dataclass(frozen=True)
@@ -198,13 +209,37 @@ def _about_number(snapshot: Snapshot) -> Found:
     return found
 
 
+def consent_ends(
+    pack: Pack, given_at: datetime | None, channel: Channel, subdivisions: Sequence[str] = ()
+) -> tuple[Expiry, datetime | None] | None:
+    """Until when a consent to offers given at that moment (aware; None: nobody knows when) counts, and which rule of
+    the pack says so; None when it counts until it is taken back."""
+    rules = [rule for rule in pack.expiries if rule.binds(channel, subdivisions)]
+    if not rules:
+        return None
+    first = min(rules, key=lambda rule: rule.days)
+    return first, given_at + timedelta(days=first.days) if given_at is not None else None
+
+
+def _lapsed(snapshot: Snapshot, pack: Pack, at: datetime) -> Found:
+    """The consent, if it is too old to count."""
+    found = consent_ends(pack, snapshot.consented_at.get("commercial"), snapshot.channel, snapshot.subdivisions)
+    if found is None or (found[1] is not None and at <= found[1]):
+        return {}
+    rule, ended = found
+    return {"consent.expired": _said(rule, **({"counted_until": ended.isoformat()} if ended is not None else {}))}
+
+
 def _basis(snapshot: Snapshot, pack: Pack, at: datetime) -> tuple[str, Found]:
-    """On what we may begin, or what is missing."""
+    """On what we may begin, or what is missing. A consent that is too old is none; something else may still permit."""
     rule = pack.consent
+    lapsed: Found = {}
     if "commercial" in snapshot.consents:
-        return "consent.commercial", {}
+        lapsed = _lapsed(snapshot, pack, at)
+        if not lapsed:
+            return "consent.commercial", {}
     if rule is None:
-        return "", {"consent.commercial": {}}
+        return "", lapsed or {"consent.commercial": {}}
     related = snapshot.customer_until is not None and rule.relation_days is not None and (
         at <= snapshot.customer_until + timedelta(days=rule.relation_days)
     )
@@ -216,7 +251,7 @@ def _basis(snapshot: Snapshot, pack: Pack, at: datetime) -> tuple[str, Found]:
     ) if rule.binds(snapshot.channel, ()) else ""
     if basis and "commercial" in snapshot.taken_back:
         return "", {"consent.withdrawn": _said(rule)}
-    return basis, {} if basis else {"consent.commercial": _said(rule)}
+    return basis, {} if basis else lapsed or {"consent.commercial": _said(rule)}
 
 
 def _about_register(snapshot: Snapshot, rule: Register, basis: str, at: datetime) -> Found:
@@ -224,18 +259,52 @@ def _about_register(snapshot: Snapshot, rule: Register, basis: str, at: datetime
     consent = basis == "consent.commercial"
     if not rule.binds(snapshot.channel, snapshot.subdivisions) or (consent and rule.consent_spares):
         return {}
-    consulted = snapshot.registers.get(rule.key)
+    consulted, waits = snapshot.registers.get(rule.key), snapshot.asking.get(rule.key)
     if consulted is None:
-        return {f"register.{rule.key}.missing": _said(rule, register=rule.key)}
+        return {f"register.{rule.key}.{waits or 'missing'}": _said(rule, register=rule.key)}
     asked = {"register": rule.key, "as_of": consulted.as_of.isoformat(), "max_age_days": rule.max_age_days}
     if consulted.as_of + timedelta(days=rule.max_age_days) < at:
-        return {f"register.{rule.key}.stale": _said(rule, **asked)}
+        return {f"register.{rule.key}.{waits or 'stale'}": _said(rule, **asked)}
     given = snapshot.consented_at.get("commercial")
     newer = consent and given is not None and given > consulted.as_of and "newer_consent" in rule.overruled_by
     related = basis == "basis.relation" and "relation" in rule.overruled_by
     if consulted.listed and not newer and not related:
         return {f"register.{rule.key}.listed": _said(rule, **asked)}
     return {}
+
+
+SOON = timedelta(days=1)
+"""So long before what a register said is too old it is asked again."""
+_OF_REGISTERS = ("register.", "pack.", "zone.", "caller.")
+"""Denials that say nothing of what the person wants: they may end any time."""
+
+
+def to_be_asked(snapshot: Snapshot, verdict: Verdict, at: datetime) -> list[str]:
+    """The registers among those asked number by number whose answer is needed for this contact, or will be too old
+    soon; none where something else forbids it for good."""
+    if snapshot.purpose is not Purpose.commercial or not snapshot.phone or (
+        verdict.word == "deny" and not all(rule.startswith(_OF_REGISTERS) for rule in verdict.rules)
+    ):
+        return []
+    found: list[str] = []
+    for pack in _bound_by(snapshot.pack, at):
+        basis, _ = _basis(snapshot, pack, at)
+        for rule in pack.registers:
+            if rule.key in snapshot.asking and any(
+                not name.endswith(".listed") for name in _about_register(snapshot, rule, basis, at + SOON)
+            ):
+                found.append(rule.key)
+    return found
+
+
+PENDING_REST = timedelta(minutes=1)
+"""What waits for a register's answer is looked at again after so long."""
+
+
+def is_pending(verdict: Verdict) -> bool:
+    """Whether nothing forbids it but that a register has not answered yet."""
+    rules = [rule for rule in verdict.rules if not rule.startswith("pack.")]
+    return verdict.word == "deny" and all(rule.startswith("register.") and rule.endswith(".pending") for rule in rules)
 
 
 def _about_caller(snapshot: Snapshot, pack: Pack) -> Found:
@@ -312,27 +381,44 @@ def _ours(snapshot: Snapshot, rule: Rule) -> bool:
     return snapshot.promised and not rule.hard
 
 
-def _tries(snapshot: Snapshot, rule: Rule) -> list[datetime]:
+def _counted(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[Try]:
+    """What the rule counts. Only where it is our own, and the pack says so, is an announcement one with its call."""
+    as_one = pack.announcement is not None and not rule.hard
     return [
-        one.at for one in snapshot.tries if one.purpose is Purpose.commercial and one.channel in rule.channels
+        one for one in snapshot.tries
+        if one.purpose is Purpose.commercial and one.channel in rule.channels and not (one.with_call and as_one)
     ]
+
+
+def _tries(snapshot: Snapshot, pack: Pack, rule: Rule) -> list[datetime]:
+    return [one.at for one in _counted(snapshot, pack, rule)]
+
+
+def _gap_minutes(snapshot: Snapshot, pack: Pack, gap: Gap) -> int:
+    """One call may follow a busy tone sooner, not a second one: whose line was engaged twice has the whole gap."""
+    minutes = gap.promised if _ours(snapshot, gap) else gap.minutes
+    if gap.busy is None or gap.hard or snapshot.channel is not Channel.call:
+        return minutes
+    in_order = sorted(_counted(snapshot, pack, gap), key=lambda one: one.at)
+    before, last = [False, *(one.busy for one in in_order)][-2:]
+    return min(minutes, gap.busy) if last and not before else minutes
 
 
 def _caps(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
     for rule in pack.caps:
         if not rule.binds(snapshot.channel, snapshot.subdivisions) or _ours(snapshot, rule):
             continue
-        if until := _capped(_tries(snapshot, rule), timedelta(days=rule.days), rule.most, at):
+        if until := _capped(_tries(snapshot, pack, rule), timedelta(days=rule.days), rule.most, at):
             detail = _said(rule, most=rule.most, days=rule.days)
             yield until, f"cap.{SPANS.get(rule.days, f'{rule.days}_days')}", detail
 
 
 def _rests(snapshot: Snapshot, pack: Pack, at: datetime) -> Iterator[Deferral]:
     for gap in pack.gaps:
-        tries = _tries(snapshot, gap)
-        minutes = gap.promised if _ours(snapshot, gap) else gap.minutes
+        tries = _tries(snapshot, pack, gap)
         if not tries or not gap.binds(snapshot.channel, snapshot.subdivisions):
             continue
+        minutes = _gap_minutes(snapshot, pack, gap)
         if (until := max(tries) + timedelta(minutes=minutes)) > at:
             yield until, "cap.gap", _said(gap, minutes=minutes)
     for quiet in pack.quiets:

@@ -16,6 +16,10 @@ CHUNK = 64
 """Rows a transaction: the journal's readers wait for every open writer."""
 
 
+BLANKS = " \t\r\n\u00a0"
+"""What is left out around a cell by which rows belong together."""
+
+
 class ImportKind(StrEnum):
     """What a list holds: persons to be called, or quotes that were made elsewhere."""
 
@@ -54,19 +58,22 @@ WORKING = (ImportState.checking, ImportState.running)
 
 class Outcome(StrEnum):
     """What became of a row, or would: a lead to be called, or a quote to be watched; a lead beside one that waits
-    already; a quote nothing is done about; one changed by it; known from a list before; not taken, for a reason."""
+    already; a quote nothing is done about; one changed by it; a further line of the quote of a row before; known from a
+    list before; not taken, for a reason."""
 
     taken = "taken"
     attached = "attached"
     kept = "kept"
     updated = "updated"
+    line = "line"
     duplicate = "duplicate"
     refused = "refused"
 
 
 OUTCOMES: Mapping[ImportKind, tuple[Outcome, ...]] = {
     ImportKind.leads: (Outcome.taken, Outcome.attached, Outcome.duplicate, Outcome.refused),
-    ImportKind.quotes: (Outcome.taken, Outcome.kept, Outcome.updated, Outcome.duplicate, Outcome.refused),
+    ImportKind.quotes: (Outcome.taken, Outcome.kept, Outcome.updated, Outcome.line, Outcome.duplicate,
+                         Outcome.refused),
 }
 """What may become of the rows of each kind."""
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from router.model.cadence_rules import OutcomePlan, Start
 from router.model.cadences import EnrolmentState, StepState
-from router.model.guard import Verdict
+from router.model.guard import PENDING_REST, Verdict, is_pending
 from router.model.hours import Opening
 from router.model.outcomes import FINAL, Sequel, after_outcome
 from router.model.staleness import Finding, Hold, Reason
@@ -39,7 +39,7 @@ _UNREACHED = frozenset({
 })  # fmt: skip
 """After these the quote is as quiet as before."""
 _TEXT_AFTER = frozenset({Disposition.no_answer, Disposition.voicemail_left})
-_NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
+NOT_HIS = frozenset({Disposition.wrong_number, Disposition.invalid_number})
 _LED_ON = frozenset({Disposition.callback, Disposition.quote_sent})
 
 
@@ -77,6 +77,8 @@ def kept_back(verdict: Verdict, now: datetime) -> datetime | None:
     """When a quote is looked at again whose person may not be contacted now; None when time alone changes nothing."""
     if verdict.until is not None:
         return verdict.until
+    if is_pending(verdict):
+        return now + PENDING_REST
     return now + PAUSED_REST if verdict.rules[0] == "campaign.paused" else None
 
 
@@ -165,7 +167,7 @@ class Watch:
 def watch_on(outcome: Disposition, stale_after: timedelta) -> Watch:
     """After a cadence's call about it. Who was reached begins another quiet; a final word is the last."""
     reached = outcome not in _UNREACHED
-    return Watch(reached, outcome in FINAL or outcome in _NOT_HIS,
+    return Watch(reached, outcome in FINAL or outcome in NOT_HIS,
                  stale_after if reached else min(stale_after, BUSY_REST))
 
 

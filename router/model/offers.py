@@ -40,7 +40,8 @@ class Offer:
     """What an offer says. `company` holds name, address, phone and email (tax_id and privacy_url where there are some);
     `phone` is the customer's. `answers` are those to the campaign's questions by language, each with its label, secret
     ones masked. `request` is the number of what the person asked for, `call` and `agent` those of the talk in which it
-    was made, if it was. Times aware. What is not known is left out; whether it may be is `router.model.fitness`."""
+    was made, if it was. `signed_with` is the third party that takes the signature; "" for the house itself. Times
+    aware. What is not known is left out; whether it may be is `router.model.fitness`."""
 
     number: str
     version: int
@@ -55,6 +56,7 @@ class Offer:
     request: int | None = None
     call: int | None = None
     agent: int | None = None
+    signed_with: str = ""
 
     @property
     def monthly(self) -> bool:
@@ -214,6 +216,8 @@ def _end(offer: Offer, speaker: Speaker) -> Found:
         )
     yield "term", "language", say("Language of the contract"), say("English")
     yield "term", "signature", say("Signature"), say(
+        "Electronic signature with %(provider)s, which keeps the proof of it.", provider=offer.signed_with
+    ) if offer.signed_with else say(
         "Simple electronic signature with reinforced evidence (one-time code by text message) and the company's seal."
     )
     yield "term", "reference", say("Reference"), f"{offer.number}/{offer.version}"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from router.model.best_time import Caller, Window, best, first, other_band
-from router.model.cadence_rules import MOST_CALLS, MOST_MESSAGES, Band, CadencePlan, Skip, StepPlan, Way
+from router.model.cadence_rules import LEAST_NOTICE, MOST_CALLS, MOST_MESSAGES, Band, CadencePlan, Skip, StepPlan, Way
 from router.model.calendars import Unit, add
 from router.model.hours import Opening
 
@@ -197,6 +197,14 @@ def in_window(step: StepPlan, calendar: Opening, at: datetime) -> datetime:
         return at
     day = local.date() + timedelta(days=local.time() >= closes)
     return datetime.combine(day, opens, zone).astimezone(at.tzinfo)
+
+
+def announced_at(step: StepPlan, due_at: datetime, now: datetime) -> datetime | None:
+    """When the text leaves that announces the step's call; None when it is not announced, or there is no time left for
+    somebody to read it."""
+    if step.announce_minutes is None or now + timedelta(minutes=LEAST_NOTICE) > due_at:
+        return None
+    return max(now, due_at - timedelta(minutes=step.announce_minutes))
 
 
 def spread(key: int) -> timedelta:

@@ -84,10 +84,12 @@ class Cap(Rule, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Gap(Rule, frozen=True, kw_only=True, cache_hash=True):
-    """Minutes between two commercial tries. `promised`: for a promised callback, which no cap of our own keeps back."""
+    """Minutes between two commercial tries. `promised`: for a promised callback, which no cap of our own keeps back;
+    `busy`: for the one call that follows a busy tone, if it may follow sooner. Neither shortens a gap of the law."""
 
     minutes: int
     promised: int = 0
+    busy: int | None = None
 
 
 class Quiet(Rule, frozen=True, kw_only=True, cache_hash=True):
@@ -103,6 +105,13 @@ class Consent(Rule, frozen=True, kw_only=True, cache_hash=True):
     relation_days: int | None = None
     business: bool = False
     unlisted: bool = False
+
+
+class Expiry(Rule, frozen=True, kw_only=True, cache_hash=True):
+    """For so many times 24 hours after it was given a consent to offers counts. One of which nobody knows when it was
+    given does not count at all."""
+
+    days: int
 
 
 class Register(Rule, frozen=True, kw_only=True, cache_hash=True):
@@ -128,6 +137,13 @@ class Fraud(Rule, frozen=True, kw_only=True, cache_hash=True):
     any_day: int
 
 
+class Announcement(Rule, frozen=True, kw_only=True, cache_hash=True):
+    """A text that announces a call made within so many hours is one try with that call, for what is not law: caps and
+    gaps of our own do not count it. The law's count as they are written. Without this rule every rule counts it."""
+
+    within_hours: int
+
+
 class Duty(Rule, frozen=True, kw_only=True, cache_hash=True):
     """What the guard does not decide: for the people who work with the country, and for the reviewer."""
 
@@ -150,18 +166,20 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     only_numbers: str = ""
     consent: Consent | None = None
     fraud: Fraud | None = None
+    announcement: Announcement | None = None
     hours: tuple[Hours, ...] = ()
     holidays: tuple[Holidays, ...] = ()
     caps: tuple[Cap, ...] = ()
     gaps: tuple[Gap, ...] = ()
     quiets: tuple[Quiet, ...] = ()
+    expiries: tuple[Expiry, ...] = ()
     registers: tuple[Register, ...] = ()
     callers: tuple[Callers, ...] = ()
     duties: tuple[Duty, ...] = ()
 
     def rules(self) -> Iterator[Rule]:
         """All of them, in the order of the file."""
-        yield from (one for one in (self.consent, self.fraud) if one is not None)
+        yield from (one for one in (self.consent, self.fraud, self.announcement) if one is not None)
         for name in LISTS:
             yield from getattr(self, name)
 
@@ -170,10 +188,10 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 LEAST = {
-    **dict.fromkeys(("days", "most", "codes_day", "any_day"), 1),
-    **dict.fromkeys(("minutes", "promised", "max_age_days", "relation_days"), 0),
+    **dict.fromkeys(("days", "most", "codes_day", "any_day", "within_hours"), 1),
+    **dict.fromkeys(("minutes", "promised", "busy", "max_age_days", "relation_days"), 0),
 }
-LISTS = ("hours", "holidays", "caps", "gaps", "quiets", "registers", "callers", "duties")
+LISTS = ("hours", "holidays", "caps", "gaps", "quiets", "expiries", "registers", "callers", "duties")
 
 
 def meet(left: Windows, right: Windows) -> Windows:
@@ -190,12 +208,6 @@ def shipped() -> Mapping[str, Pack]:
     """The packs that come with the program, by key: countries (ISO 3166), `standard` for all others, and `demo`."""
     found = read({path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml"))})
     return {key: pack for key, pack in found.items() if not pack.part}
-
-
-def pack_of(key: str, country: str = "") -> Pack:
-    """The pack a campaign names, or for "by_country" that of the country (ISO 3166), `standard` where there is none."""
-    packs = shipped()
-    return packs.get(country, packs["standard"]) if key == BY_COUNTRY else packs[key]
 
 
 def read(texts: Mapping[str, str]) -> dict[str, Pack]:
@@ -285,6 +297,8 @@ def _check_rule(name: str, pack: Pack, rule: Rule) -> None:
         f"{strangers[:1]} is no part of {pack.country!r}": bool(strangers),
         **{f"{number} is less than {least}": _number(rule, number, least) < least for number, least in LEAST.items()},
         "a promise does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.promised > 0,
+        "a busy tone does not shorten what the law says": isinstance(rule, Gap) and rule.hard and rule.busy is not None,
+        "the law counts as it is written": isinstance(rule, Announcement) and rule.hard,
     }
     for said, wrong in faults.items():
         if wrong:
@@ -297,7 +311,7 @@ def _number(rule: Rule, name: str, otherwise: int) -> int:
 
 
 def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tuple[str, ...]) -> Pack:
-    """The pack with the rules of those it extends; its own consent and fraud limits come before theirs."""
+    """The pack with the rules of those it extends; what there is one of, its own comes before theirs."""
     if key in way:
         raise WrongPack(f"{key}.toml: extends: a circle, {' → '.join((*way[way.index(key):], key))}")
     if key in whole:
@@ -309,6 +323,7 @@ def _extend(key: str, plain: Mapping[str, Pack], whole: dict[str, Pack], way: tu
         base = _extend(other, plain, whole, (*way, key))
         pack = msgspec.structs.replace(
             pack, consent=pack.consent or base.consent, fraud=pack.fraud or base.fraud,
+            announcement=pack.announcement or base.announcement,
             **{name: getattr(pack, name) + getattr(base, name) for name in LISTS},
         )
     whole[key] = pack

@@ -122,3 +122,12 @@ def international(phone: str) -> str:
 def unbroken(phone: str) -> str:
     """As `international`, for screens: its spaces do not break at a line's end."""
     return international(phone).replace(" ", "\u00a0")
+
+
+def parted(phone: str) -> tuple[str, str]:
+    """An E.164 number as its country calling code and the rest, digits only. Raises Invalid for what is no number."""
+    try:
+        number = phonenumbers.parse(phone, None)
+    except phonenumbers.NumberParseException as error:
+        raise Invalid("This is not a telephone number.", pointer="/phone") from error
+    return str(number.country_code), phonenumbers.national_significant_number(number)

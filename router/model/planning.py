@@ -117,7 +117,8 @@ class QuoteAhead:
 
 @dataclass
 class StepAhead:
-    """A step of an enrolment as it stands; a play works on a copy. `dialled`: its call is being made."""
+    """A step of an enrolment as it stands; a play works on a copy. `dialled`: its call is being made. Its call is to be
+    announced at `announce_at`, or was at `announced_at`."""
 
     n: int
     way: Way
@@ -132,6 +133,8 @@ class StepAhead:
     tries: int = 0
     hurried: bool = False
     dialled: bool = False
+    announce_at: datetime | None = None
+    announced_at: datetime | None = None
 
 
 @dataclass

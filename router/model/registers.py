@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -56,6 +57,48 @@ class RegisterNumber(Base):
     __tablename__ = "register_numbers"
     import_id: Mapped[int] = mapped_column(ForeignKey("register_imports.id"), primary_key=True)
     digest: Mapped[bytes] = mapped_column(primary_key=True)
+
+
+SEALED_FOR = "register"
+"""The vault's purpose of what a register knows us by."""
+UNREACHABLE_AFTER = 5
+"""So many failures in a row, over some minutes, and a register counts as out of reach until it answers."""
+
+
+class RegisterService(Numbered):
+    """A register that is asked number by number, by the `adapter` of this name. `sealed` is the secret it knows us by,
+    under the vault's purpose SEALED_FOR; `settings` are the adapter's own. Nobody asks a `closed` one."""
+
+    __tablename__ = "register_services"
+    register: Mapped[str] = mapped_column(unique=True)
+    adapter: Mapped[str]
+    url: Mapped[str]
+    sealed: Mapped[bytes]
+    settings: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
+    closed: Mapped[bool] = mapped_column(default=False)
+
+
+class Inquiry(Base):
+    """What a register is asked of one number, and what it said last: `listed`, as it was at `as_of`, until `until` if
+    it says so (aware; none before the first answer).
+
+    `due_at` is when it is asked, or asked again; none: nobody wants to know. `lease` rises with every claim. `phone`
+    (E.164) is there only while the question is open; `reason` is why there was no answer, `failures` how often in a
+    row."""
+
+    __tablename__ = "inquiries"
+    __table_args__ = (Index("ix_inquiries_due", "due_at", postgresql_where=text("due_at is not null")),)
+    register: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    phone: Mapped[str]
+    due_at: Mapped[datetime | None]
+    lease: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str] = mapped_column(default="")
+    answered_at: Mapped[datetime | None] = mapped_column(default=None)
+    as_of: Mapped[datetime | None] = mapped_column(default=None)
+    until: Mapped[datetime | None] = mapped_column(default=None)
+    listed: Mapped[bool] = mapped_column(default=False)
 
 
 def digest_of(phone: str) -> bytes:

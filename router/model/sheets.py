@@ -26,8 +26,9 @@ FIELDS: Mapping[ImportKind, tuple[str, ...]] = {
         "phone", "name", "surname", "email", "message", "locale", "consent", "consent_date", "consent_source",
     ),
     ImportKind.quotes: (
-        "phone", "name", "number", "once", "month", "tax", "currency", "sent", "last_contact", "valid_until", "state",
-        "owner", "locale", "consent", "consent_text", "consent_date", "consent_source", "consent_page",
+        "phone", "name", "number", "once", "month", "line", "quantity", "price", "period", "tax", "currency", "sent",
+        "last_contact", "valid_until", "state", "owner", "locale", "consent", "consent_text", "consent_date",
+        "consent_source", "consent_page",
     ),
 }
 """What a column may hold. Any other is left alone."""
@@ -60,6 +61,12 @@ _NAMES: Mapping[str, str] = {
             " стоимость price precio prezzo цена",
     "month": "month monthly totalmonth permonth mensual cuota cuotamensual totalmensual mensile canone canonemensile"
              " totalemensile вмесяц ежемесячно",
+    "line": "line lineitem item product concept description concepto descripcion articulo producto partida voce"
+            " descrizione articolo prodotto позиция наименование описание товар",
+    "quantity": "quantity qty units cantidad cant unidades quantita qta количество колво",
+    "price": "unitprice priceperunit lineprice preciounitario preciounidad punitario prezzounitario ценазаединицу"
+             " ценазаштуку",
+    "period": "period paid billing periodo periodicidad periodicita fatturazione период периодичность",
     "tax": "tax vat iva taxrate ндс налог impuesto imposta",
     "currency": "currency moneda divisa valuta валюта",
     "sent": "sent sentdate sentat sentondate date created createddate createdat fecha fechaenvio fechadeenvio enviado"
@@ -185,12 +192,15 @@ def _looks_like_a_number(cell: str) -> bool:
 def guess(
     headers: Sequence[str], rows: Sequence[Sequence[str]], kind: ImportKind = ImportKind.leads
 ) -> dict[str, int]:
-    """Which column (from 0) seems to hold which field: by its heading, the telephone also by its cells."""
+    """Which column (from 0) seems to hold which field: by its heading, the telephone also by its cells. Where there is
+    the price of one, each row is a line, and totals beside it are not looked at."""
     found: dict[str, int] = {}
     for place, header in enumerate(headers):
         field = _WORDS[kind].get(bare(header))
         if field in FIELDS[kind]:
             found.setdefault(field, place)
+    for field in ("once", "month") if "price" in found else ("line", "quantity", "period"):
+        found.pop(field, None)
     if "phone" not in found:
         sample = rows[:SAMPLE_ROWS]
         hits = [sum(_looks_like_a_number(row[place]) for row in sample) for place in range(len(headers))]

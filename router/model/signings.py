@@ -15,6 +15,12 @@ SIGN_WITHIN = timedelta(minutes=10)
 SESSION_LIFE = timedelta(hours=2)
 """How long a code is good, how long its holder may take to sign, and how long an opened offer stays open in a browser
 (opening the link again is always possible until the offer ends)."""
+GRACE = timedelta(seconds=60)
+"""A signature begun before the offer's end is honoured so long after it."""
+UNHEARD_AFTER = timedelta(seconds=120)
+"""So long after the link was sent its agent is told that no receipt has come: he can ask the person."""
+MAILED_COPY = "mailed_copy"
+"""Our word for the mail with the signed document."""
 TRIES_PER_CODE = 5
 TRIES_PER_SIGNING = 10
 CODES_PER_SIGNING = 4
@@ -50,12 +56,13 @@ class DeclineReason(StrEnum):
 
 class CodeAnswer(StrEnum):
     """What came of asking for a code. `wait`: too soon after the last one; `refused`: this number may not be texted
-    now."""
+    now; `held`: a supervisor looks at the offer first."""
 
     sent = "sent"
     wait = "wait"
     none_left = "none_left"
     refused = "refused"
+    held = "held"
     closed = "closed"
 
 
@@ -103,17 +110,18 @@ ALIVE = (*OPENABLE, SigningState.locked)
 
 _EXITS = "declined expired void"
 _SIGNING_MOVES = table(
-    # Callbacks come late and in any order: the customer may open before we hear that the text was sent.
-    (SigningState.created, f"sent delivered opened undeliverable {_EXITS}"),
-    (SigningState.sent, f"delivered opened undeliverable {_EXITS}"),
-    (SigningState.delivered, f"opened {_EXITS}"),
-    (SigningState.opened, f"code_sent {_EXITS}"),
+    # Callbacks come late and in any order: the customer may open before we hear that the text was sent. A third party
+    # may tell us of the signature first of all; in our own ceremony only what is verified can be signed.
+    (SigningState.created, f"sent delivered opened undeliverable signed {_EXITS}"),
+    (SigningState.sent, f"delivered opened undeliverable signed {_EXITS}"),
+    (SigningState.delivered, f"opened signed {_EXITS}"),
+    (SigningState.opened, f"code_sent signed {_EXITS}"),
     # Opened anew, perhaps on another device: the code proves possession only for the one who typed it.
     (SigningState.code_sent, f"opened code_sent verified locked {_EXITS}"),
     (SigningState.verified, f"opened code_sent signed {_EXITS}"),
     (SigningState.signed, "sealed"),
     (SigningState.sealed, "completed"),
-    (SigningState.undeliverable, f"delivered opened {_EXITS}"),
+    (SigningState.undeliverable, f"delivered opened signed {_EXITS}"),
     (SigningState.locked, "void expired"),
 )
 
@@ -124,7 +132,9 @@ class Signing(Numbered):
     when the signing is made. `code_expires_at` is when the code dies and, once it was given, until when it may be
     signed. `copy_hash` is of the token in the link to the signed copy. `chain_head` is the last hash of
     its evidence. `sealed_sha256` is the document as it was sealed; `archive_at` is when it is to get its next archive
-    timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached."""
+    timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached.
+    `account_id` is where a third party takes the signature (`router.model.entrusted`); our own ceremony is closed then.
+    `drawing_sha256` is the picture of a signature he drew besides typing his name."""
 
     __tablename__ = "signings"
     __table_args__ = (
@@ -163,6 +173,13 @@ class Signing(Numbered):
     chain_length: Mapped[int] = mapped_column(default=0)
     again_hash: Mapped[bytes | None] = mapped_column(default=None, unique=True)
     archive_at: Mapped[datetime | None] = mapped_column(default=None)
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("signing_accounts.id"), default=None)
+    drawing_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
+
+    @property
+    def is_entrusted(self) -> bool:
+        """Whether a third party takes the signature."""
+        return self.account_id is not None
 
     def next_code_at(self) -> datetime | None:
         """When the next code may be asked for; None when there is none left."""
@@ -177,3 +194,7 @@ class Signing(Numbered):
     def code_alive(self, now: datetime) -> bool:
         """Whether the code sent last may still be given (before), or signed upon (after it was given)."""
         return self.code_expires_at is not None and now < self.code_expires_at and self.tries_left() > 0
+
+    def unheard(self, now: datetime) -> bool:
+        """Whether nothing was heard of the link for too long at `now` (aware): neither a receipt nor its opening."""
+        return self.state in (SigningState.created, SigningState.sent) and now >= self.created_at + UNHEARD_AFTER

@@ -168,14 +168,28 @@ def _grid(spans: Iterable[Span], minutes: int) -> Iterator[tuple[datetime, datet
             at += step
 
 
+@dataclass(frozen=True)
+class OwnTime:
+    """One agent's own time: the shifts he works, and when he has promised calls (aware) of so many seconds each."""
+
+    shifts: tuple[Shift, ...]
+    promised: tuple[tuple[datetime, int], ...] = ()
+
+    def free(self, slot: Slot) -> bool:
+        """Whether he is there in this slot, and can make another call that begins with it."""
+        there = any(not away(shift, slot.starts_at, slot.ends_at) for shift in self.shifts)
+        return there and all(abs((at - slot.starts_at).total_seconds()) >= busy for at, busy in self.promised)
+
+
 def offered(
     rules: Rules, shifts: Mapping[Shift, int], taken: Mapping[datetime, int], now: datetime,
-    loads: Sequence[Load] = (),
+    loads: Sequence[Load] = (), *, own: OwnTime | None = None,
 ) -> list[Slot]:
-    """The free slots a visitor is shown at `now` (aware): at most MOST, from LEAD_TIME to LATEST ahead."""
+    """The free slots a visitor is shown at `now` (aware): at most MOST, from LEAD_TIME to LATEST ahead. With `own` only
+    those in which this agent is free."""
     found: list[Slot] = []
     for slot in slots(rules, shifts, taken, now + LEAD_TIME, now + LATEST, loads):
-        if slot.remaining:
+        if slot.remaining and (own is None or own.free(slot)):
             found.append(slot)
             if len(found) == MOST:
                 break

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from router.model.cadence_rules import MOST_MESSAGES, CadencePlan, Skip, StepPlan, Way
+from router.model.cadence_rules import LEAST_NOTICE, MOST_MESSAGES, CadencePlan, Skip, StepPlan, Way
 from router.model.cadences import EnrolmentState, StepState
 from router.model.calendars import Unit, add, next_business
 from router.model.guard import Verdict
@@ -221,6 +221,27 @@ def turn(plan: StepPlan, inside: Inside) -> Turn:
     why, way = left_out(plan, inside)
     stop = [one for one in plan.stop_on if one in inside.true]
     return Turn(stop=stop[0].value) if stop else Turn(way, why=why)
+
+
+# Announcements
+
+
+def may_announce(plan: StepPlan, tries: int, *, announced: bool) -> bool:
+    """Whether a step's call is to be announced at all: the first time it is made, once."""
+    return plan.announce_minutes is not None and tries == 0 and not announced
+
+
+def comes_to_nothing(plan: StepPlan, inside: Inside, due_at: datetime) -> bool:
+    """Whether a planned call will not be made anyway, as things stand."""
+    its = turn(plan, inside)
+    expired = inside.valid_until is not None and inside.valid_until <= due_at
+    return expired or bool(its.stop) or its.way is None
+
+
+def announced_later(verdict: Verdict, due_at: datetime) -> datetime | None:
+    """When the guard is asked again about the text that it defers; None when nobody would read it before the call."""
+    in_time = verdict.until is not None and verdict.until + timedelta(minutes=LEAST_NOTICE) <= due_at
+    return verdict.until if in_time else None
 
 
 # Calls that wait for an agent

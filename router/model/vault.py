@@ -1,6 +1,6 @@
 """The vault: what is secret at rest, and unguessable names.
 
-Tokens are 22 letters and digits (130 bits): nothing at their end that a telephone's link finder would cut off.
+Tokens are 22 letters and digits (131 bits): nothing at their end that a telephone's link finder would cut off.
 """
 
 import base64
@@ -18,6 +18,9 @@ _ALPHABET = string.ascii_letters + string.digits
 _PAIRS = [first + second for second in _ALPHABET for first in _ALPHABET]
 TOKEN_LENGTH = 22
 _NUMBERS = struct.Struct(f">{TOKEN_LENGTH // 2}H")
+_DRAWN = struct.Struct(">16H")
+_EVEN = 65_536 - 65_536 % len(_PAIRS)
+"""Of two bytes, so many values give every pair equally often."""
 
 
 class Unreadable(Exception):
@@ -25,11 +28,21 @@ class Unreadable(Exception):
 
 
 def new_token() -> str:
-    return _letters(secrets.token_bytes(32))
+    """A token, each equally likely: 62 to the power of 22 of them."""
+    while True:
+        if token := evenly(secrets.token_bytes(_DRAWN.size)):
+            return token
+
+
+def evenly(noise: bytes) -> str:
+    """A token out of 32 bytes, without those that would make some letters likelier; "" when too few are left."""
+    pairs = [_PAIRS[number % len(_PAIRS)] for number in _DRAWN.unpack(noise) if number < _EVEN]
+    return "".join(pairs[: TOKEN_LENGTH // 2]) if len(pairs) >= TOKEN_LENGTH // 2 else ""
 
 
 def _letters(noise: bytes) -> str:
-    """A token out of at least 22 bytes, two letters for two bytes; the remainder's bias costs less than one bit."""
+    """A derived token out of at least 22 bytes, two letters for two bytes; the remainder's bias costs less than one
+    bit."""
     return "".join([_PAIRS[number % len(_PAIRS)] for number in _NUMBERS.unpack_from(noise)])
 
 

@@ -214,3 +214,6 @@ class TrustProvider(Protocol):
 
     async def inspect_stamp(self, token: bytes, digest: bytes, root_certificate: bytes) -> Check:
         """What a timestamp (RFC 3161 token, DER) says of a SHA-256. Never raises."""
+
+    async def read(self, pdf: bytes) -> Sequence[str] | None:
+        """What a stranger's PDF says, page by page; None when it cannot be read. Never raises."""

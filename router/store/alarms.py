@@ -127,6 +127,21 @@ async def count_failure(session: WriteSession, alarm: Alarm, again_at: datetime)
     return state
 
 
+async def parked(session: ReadSession, most: int) -> Sequence[Alarm]:
+    """Those that failed five times and wait for a person, the oldest first."""
+    return await session.scalars(
+        select(Alarm).where(text("alarms.state = 'parked'")).order_by(Alarm.id).limit(most)
+    )
+
+
+async def is_pending(session: ReadSession, kind: str, subject_id: int) -> bool:
+    """Whether the same is to be done at some moment."""
+    found = await session.scalar(
+        select(Alarm.id).where(text("alarms.state = 'pending'"), Alarm.kind == kind, Alarm.subject_id == subject_id)
+    )
+    return found is not None
+
+
 async def oldest_due(session: ReadSession, now: datetime) -> datetime | None:
     """When the most overdue alarm was due."""
     return await session.scalar(

@@ -130,6 +130,22 @@ async def step_of_task(session: ReadSession, task_id: int) -> Step | None:
     return await session.scalar(select(Step).where(Step.task_id == task_id, text("task_id is not null")))
 
 
+async def announcement_of(session: ReadSession, task: Task) -> int | None:
+    """The attempt of the text that announced this call; of others than a cadence's nobody is asked."""
+    if task.kind is not TaskKind.nurture:
+        return None
+    return await session.scalar(
+        select(Step.announcement_id).where(Step.task_id == task.id, text("task_id is not null"))
+    )
+
+
+async def step_announced_by(session: ReadSession, attempt_id: int) -> int | None:
+    """The step whose call this text announces."""
+    return await session.scalar(
+        select(Step.id).where(Step.announcement_id == attempt_id, text("announcement_id is not null"))
+    )
+
+
 async def reached(session: ReadSession, quote_id: int) -> int:
     """How often a cadence of this quote has ended in a talk that led nowhere."""
     rows = await session.rows(

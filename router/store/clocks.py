@@ -29,7 +29,8 @@ _RANKS = text(
 )
 
 # A moment behind us moves when it is later than now, a due one when it was due after the newest thing that was told.
-# A browser may have answered after that, which is not told.
+# A browser may have answered after that, which is not told. A rest that was over by the old clock must not begin anew:
+# rests move whenever they are later than now, though one that has begun since the clock was set back is cut short.
 _MOMENTS = (
     """
     update agents set
@@ -37,20 +38,20 @@ _MOMENTS = (
       idle_since = case when idle_since > :now then least(idle_since - :back, :now) else idle_since end,
       busy_since = case when busy_since > :now then least(busy_since - :back, :now) else busy_since end,
       turn_kept_at = case when turn_kept_at > :now then least(turn_kept_at - :back, :now) else turn_kept_at end,
-      back_off_until = case when back_off_until >= :newest then back_off_until - :back else back_off_until end
+      back_off_until = case when back_off_until > :now then back_off_until - :back else back_off_until end
     where greatest(heartbeat_at, idle_since, busy_since, turn_kept_at, back_off_until) > :now
     """,
     """
     update tasks set
       held_until = case when held_until >= :newest then held_until - :back else held_until end,
-      prefers_until = case when prefers_until >= :newest and prefers_until < '9999-01-01 00:00+00'
+      prefers_until = case when prefers_until > :now and prefers_until < '9999-01-01 00:00+00'
         then prefers_until - :back else prefers_until end,
       engaged_at = case when engaged_at > :now then engaged_at - :back else engaged_at end
     where state in ('queued', 'reserved', 'connecting', 'engaged', 'wrapping')
-      and (held_until >= :newest or prefers_until >= :newest or engaged_at > :now)
+      and (held_until >= :newest or prefers_until > :now or engaged_at > :now)
     """,
     "update reservations set expires_at = expires_at - :back where state = 'pending' and expires_at >= :newest",
-    "update exclusions set until = until - :back where until >= :newest",
+    "update exclusions set until = until - :back where until > :now",
     """
     update alarms set due_at = due_at - :back where state = 'pending' and due_at >= :newest
       and kind in ('reservation.expire', 'call.connect', 'consultation.answer',

@@ -63,3 +63,14 @@ async def rung(session: ReadSession, call_id: int) -> Rung | None:
     order = await session.scalar(select(Delivery).where(Delivery.leg_id == leg.id).order_by(Delivery.id).limit(1))
     attempt = await session.get(Attempt, order.attempt_id) if order is not None and order.attempt_id else None
     return Rung(leg, str(order.order.get("caller_id", "")) if order is not None else "", attempt)
+
+
+async def proves_copy(session: ReadSession, signing_id: int) -> bool:
+    """Whether the signed copy is known to have arrived: the carrier's receipt of the text with its link, or somebody
+    has fetched it."""
+    events = await session.scalars(
+        select(EvidenceEvent).where(
+            EvidenceEvent.signing_id == signing_id, EvidenceEvent.kind.in_(("sms.delivered", "copy.downloaded"))
+        )
+    )
+    return any(event.kind == "copy.downloaded" or event.data.get("purpose") == "copy" for event in events)

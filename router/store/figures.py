@@ -9,17 +9,20 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Interval, TextClause, bindparam, select, text
+from sqlalchemy import BigInteger, DateTime, Interval, Text, TextClause, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.agents import HEARTBEAT_LEASE
 from router.model.campaigns import Campaign, Queue
 from router.model.figures import (
+    AGES,
     KEPT_WITHIN,
     SHORT_SECONDS,
+    SOLVED_DAYS,
+    Backlog,
     Counts,
     Handled,
     Offers,
@@ -30,7 +33,7 @@ from router.model.figures import (
     merged,
 )
 from router.model.hours import Opening, open_seconds, opening
-from router.model.tasks import TIER_NOW
+from router.model.tasks import NOT_REACHED, TIER_NOW, Disposition
 from router.store.db import ReadSession, Rows
 
 LONGEST_HELD = timedelta(hours=12)
@@ -56,7 +59,8 @@ def _statement(sql: str) -> TextClause:
     kinds: dict[str, Any] = {
         "edges": ARRAY(DateTime(timezone=True)), "campaign": BigInteger(), "queue": BigInteger(),
         **dict.fromkeys(("start", "end", "now", "until", "decided"), DateTime(timezone=True)),
-        **dict.fromkeys(("held", "same", "lease", "within", "latest"), Interval()),
+        **dict.fromkeys(("held", "same", "lease", "within", "latest", "again"), Interval()),
+        **dict.fromkeys(("owing", "nobody"), ARRAY(Text())),
     }
     names = {name for name in kinds if re.search(rf"(?<!:):{name}\b", sql)}
     return text(sql).bindparams(*(bindparam(name, type_=kinds[name]) for name in sorted(names)))
@@ -188,26 +192,90 @@ _RESPONSES = _statement(
     """  # noqa: S608  a constant
 )
 
-_PROMISES = _statement(
-    f"""
+# Promised calls by when they were due, as far as it is known what became of them.
+_DUE = f"""
     with due as materialized (
       select distinct f.subject_id as id from facts f
       where f.kind in ('promise.offered', 'promise.missed_by_us')
         and f.at >= :start - interval '2 minutes' and f.at < :end + :latest
-    )
-    select width_bucket(p.starts_at, :edges), count(*), count(*) filter (where exists (
+    ), decided as (
+      select width_bucket(p.starts_at, :edges) as n, p.starts_at, t.lead_id, t.ended_at
+      from due
+      join promises p on p.id = due.id
+      join tasks t on t.id = p.task_id
+      where p.starts_at >= :start and p.starts_at < :end and {_OF_TASK}
+        and (p.state in ('kept', 'no_answer', 'broken_by_customer', 'missed_by_us')
+          or p.state = 'offered' and p.starts_at < :decided)
+    )"""  # noqa: S608  a constant
+
+_PROMISES = _statement(
+    f"""{_DUE}
+    select n, count(*), count(*) filter (where exists (
       select from facts b
-      where b.lead_id = t.lead_id and b.kind = 'call.customer_leg'
-        and b.at between p.starts_at - :within and p.starts_at + :within and exists ({_RUNG.format(fact="b")})))
-    from due
-    join promises p on p.id = due.id
-    join tasks t on t.id = p.task_id
-    where p.starts_at >= :start and p.starts_at < :end and {_OF_TASK}
-      and (p.state in ('kept', 'no_answer', 'broken_by_customer', 'missed_by_us')
-        or p.state = 'offered' and p.starts_at < :decided)
+      where b.lead_id = decided.lead_id and b.kind = 'call.customer_leg'
+        and b.at between starts_at - :within and starts_at + :within and exists ({_RUNG.format(fact="b")})))
+    from decided group by 1
+    """  # noqa: S608  a constant
+)
+
+_SLIPS = _statement(
+    f"""{_DUE}
+    select n, greatest(extract(epoch from coalesce(ring.at, ended_at, :now) - starts_at), 0)::float8
+    from decided
+    cross join lateral (
+      select min(b.at) as at from facts b
+      where b.lead_id = decided.lead_id and b.kind = 'call.customer_leg' and b.at >= starts_at - :within
+        and exists ({_RUNG.format(fact="b")})) ring
+    """  # noqa: S608  a constant
+)
+
+# A talk that ended a moment ago may be asked about tomorrow: it is counted when the days are over.
+_TALKS = _statement(
+    f"""{_facts("task.closed")}
+    select {_SLOT}, count(*), count(*) filter (
+      where t.disposition <> all(:owing) and not exists (
+        select from leads l where l.contact_id = t.contact_id and l.created_at > f.at and l.created_at <= f.at + :again)
+      and not exists (
+        select from leads l join facts b on b.lead_id = l.id
+        where l.contact_id = t.contact_id and b.kind = 'task.engaged' and b.at > f.at and b.at <= f.at + :again))
+    from f
+    join tasks t on t.id = f.subject_id
+    where {_OF_TASK} and f.at + :again <= :now and t.disposition <> all(:nobody) and exists (
+      select from facts b where b.lead_id = f.lead_id and b.subject_id = f.subject_id and b.kind = 'task.engaged')
     group by 1
     """  # noqa: S608  a constant
 )
+
+# Lane by lane, from the index of what waits; the lane's key says its queue, its class and what there is to do.
+_BACKLOG = text(
+    f"""
+    with recursive lanes as (
+      (select pool, lane from tasks where state = 'queued' order by pool, lane limit 1)
+      union all
+      select next.* from lanes cross join lateral (
+        select t.pool, t.lane from tasks t where t.state = 'queued' and (t.pool, t.lane) > (lanes.pool, lanes.lane)
+        order by t.pool, t.lane limit 1) next
+    ), told as (
+      select pool, lane, split_part(lane, '/', 2)::bigint as queue_id,
+        split_part(lane, '/', 3) = '{TIER_NOW}' and split_part(lane, '/', 5) <> 'nurture' as due
+      from lanes
+    )
+    select c.name, q.name, {", ".join(f"sum(waits.age{n})::bigint" for n in range(len(AGES) + 1))},
+      min(waits.oldest), coalesce(sum(waits.n) filter (where told.due), 0)::bigint,
+      coalesce(sum(waits.late) filter (where told.due), 0)::bigint
+    from told join queues q on q.id = told.queue_id join campaigns c on c.id = q.campaign_id
+    cross join lateral (
+      select count(*) as n, min(abs(rank)) as oldest, count(*) filter (where :now_ms - abs(rank) > q.target_seconds
+        * 1000) as late, {", ".join(
+            f"count(*) filter (where width_bucket(:now_ms - abs(rank), cast(:ages as bigint[])) = {n}) as age{n}"
+            for n in range(len(AGES) + 1))}
+      from tasks t where t.state = 'queued' and t.pool = told.pool and t.lane = told.lane
+    ) waits
+    where (:queue is null or q.id = :queue) and (:campaign is null or c.id = :campaign)
+    group by c.name, q.name, q.id order by c.name, q.name, q.id
+    """  # noqa: S608  constants
+).bindparams(bindparam("queue", type_=BigInteger), bindparam("campaign", type_=BigInteger),
+             bindparam("now_ms", type_=BigInteger), bindparam("ages", type_=ARRAY(BigInteger)))
 
 _COHORTS = _statement(
     f"""{_facts("lead.created")}
@@ -315,10 +383,12 @@ async def tallies(
     times = await _by_slot(session, _TIME, span)
     counts = await _counts(session, span)
     responses = await _responses(session, span)
+    slips = await _slips(session, span)
     return [
         Tally(
             start, end, _waits(waits.get(n), moved.get(n)), Handled(*handled.get(n, ())), Offers(*offers.get(n, ())),
             Time(*times.get(n, ())), counts.get(n, Counts()), responses.get(n, ()),
+            tuple(slips.get(n, ())),
         )
         for n, (start, end) in enumerate(pairwise(edges), start=1)
     ]
@@ -347,7 +417,9 @@ def _span(edges: Sequence[datetime], now: datetime, scope: Scope) -> dict[str, A
         "edges": list(edges), "start": edges[0], "end": edges[-1], "campaign": scope.campaign_id,
         "queue": scope.queue_id, "now": now, "until": min(edges[-1], now), "decided": now - KEPT_WITHIN,
         "held": LONGEST_HELD, "same": LONGEST_SAME, "lease": HEARTBEAT_LEASE, "within": KEPT_WITHIN,
-        "latest": _LATEST_OFFER,
+        "latest": _LATEST_OFFER, "again": timedelta(days=SOLVED_DAYS),
+        "owing": [Disposition.callback.value, Disposition.needs_information.value],
+        "nobody": [one.value for one in NOT_REACHED],
     }
 
 
@@ -365,10 +437,25 @@ async def _counts(session: ReadSession, span: Mapping[str, Any]) -> dict[int, Co
     rung = await _by_slot(session, _CONTACTS, span)
     due = await _by_slot(session, _PROMISES, span)
     leads = await _by_slot(session, _COHORTS, span)
-    none = (0, 0)
-    return {
-        n: Counts(*rung.get(n, none), *due.get(n, none), *leads.get(n, none)) for n in {*rung, *due, *leads}
-    }
+    talks = await _by_slot(session, _TALKS, span)
+    pairs = (rung, due, leads, talks)
+    return {n: Counts(*(count for pair in pairs for count in pair.get(n, (0, 0)))) for n in {*chain(*pairs)}}
+
+
+async def _slips(session: ReadSession, span: Mapping[str, Any]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for n, seconds in await session.rows(_SLIPS, dict(span)):
+        found.setdefault(n, []).append(seconds)
+    return found
+
+
+async def backlog(session: ReadSession, now: datetime, scope: Scope = EVERYBODY) -> list[Backlog]:
+    """What waits at `now` (aware), by campaign and queue; queues in which nothing waits are left out."""
+    rows = await session.rows(_BACKLOG, {
+        "campaign": scope.campaign_id, "queue": scope.queue_id, "now_ms": int(now.timestamp() * 1000),
+        "ages": [round(age.total_seconds() * 1000) for age in AGES],
+    })
+    return [Backlog(row[0], row[1], tuple(row[2:-3]), *row[-3:]) for row in rows]
 
 
 async def _responses(session: ReadSession, span: Mapping[str, Any]) -> dict[int, list[Response]]:

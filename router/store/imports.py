@@ -1,14 +1,14 @@
 """Imports as queries: rows in bulk, the next ones to be done, what is known of their persons."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, delete, select, text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, delete, func, select, text
 
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
-from router.model.imports import CHUNK, WORKING, Import, ImportRow, ImportState
+from router.model.imports import BLANKS, CHUNK, WORKING, Import, ImportRow, ImportState
 from router.model.tasks import Task
 from router.store.db import ReadSession, WriteSession, as_json
 
@@ -205,6 +205,22 @@ async def next_rows(session: ReadSession, import_id: int, after: int, limit: int
         .where(ImportRow.import_id == import_id, ImportRow.number > after)
         .order_by(ImportRow.number)
         .limit(limit)
+    )
+
+
+async def rows_of_quotes(
+    session: ReadSession, import_id: int, column: int, keys: Collection[str], most: int
+) -> Sequence[ImportRow]:
+    """The rows that have one of these in the column (from 0), wherever they stand in the file: of each the first ones,
+    at most so many, in the order of the file."""
+    key = func.btrim(ImportRow.cells[column + 1], BLANKS)
+    ranked = (
+        select(ImportRow.number, func.row_number().over(partition_by=key, order_by=ImportRow.number).label("place"))
+        .where(ImportRow.import_id == import_id, key.in_(keys)).subquery()
+    )
+    return await session.scalars(
+        select(ImportRow).join(ranked, ranked.c.number == ImportRow.number)
+        .where(ImportRow.import_id == import_id, ranked.c.place <= most).order_by(ImportRow.number)
     )
 
 

@@ -1,6 +1,7 @@
 """Published packs as queries: the rules in force, read once for each state of the table."""
 
 import hashlib
+import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -35,6 +36,13 @@ async def in_force(session: ReadSession) -> Mapping[str, Pack]:
 async def bodies(session: ReadSession) -> dict[str, str]:
     """The text of each pack that is in force, by key: what was published, else what came with the program."""
     return {**of_program(), **{row[0]: row[1] for row in await session.rows(_BODIES)}}
+
+
+async def names(session: ReadSession) -> frozenset[str]:
+    """The packs in force that a campaign may name. Their rules are not read: that takes longer than a transaction that
+    writes may."""
+    texts = await bodies(session)
+    return frozenset(key for key, body in texts.items() if not tomllib.loads(body).get("part", False))
 
 
 def of_program() -> dict[str, str]:

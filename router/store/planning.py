@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, or_, select
 
 from router.model.agents import Agent, Role
 from router.model.alarms import Alarm, AlarmState
-from router.model.cadences import Cadence, CadenceVersion, Enrolment, EnrolmentState, Step
+from router.model.cadences import Attempt, Cadence, CadenceVersion, Enrolment, EnrolmentState, Step
 from router.model.campaigns import Campaign, Queue, Switch
 from router.model.contacts import Contact
 from router.model.promises import OPEN as OPEN_PROMISE
@@ -51,13 +51,15 @@ async def watched(session: ReadSession, campaign_ids: Sequence[int], checked: Se
 
 
 class Inside(NamedTuple):
-    """Somebody inside a cadence, with its key, his steps by their number, and whether an agent is at his call."""
+    """Somebody inside a cadence, with its key, his steps by their number, whether an agent is at his call, and when the
+    texts left that announced calls, by step."""
 
     enrolment: Enrolment
     key: str
     version: CadenceVersion
     steps: Sequence[Step]
     held: bool
+    announced: Mapping[int, datetime]
 
 
 async def inside(session: ReadSession, campaign_ids: Sequence[int]) -> Sequence[Inside]:
@@ -72,14 +74,18 @@ async def inside(session: ReadSession, campaign_ids: Sequence[int]) -> Sequence[
     ids = [row[0].id for row in rows]
     found: dict[int, list[Step]] = defaultdict(list)
     held: set[int] = set()
-    for step, state in await session.rows(
-        select(Step, Task.state).outerjoin(Task, Task.id == Step.task_id)
+    announced: dict[int, dict[int, datetime]] = defaultdict(dict)
+    for step, state, at in await session.rows(
+        select(Step, Task.state, Attempt.at).outerjoin(Task, Task.id == Step.task_id)
+        .outerjoin(Attempt, Attempt.id == Step.announcement_id)
         .where(Step.enrolment_id.in_(ids)).order_by(Step.n)
     ):
         found[step.enrolment_id].append(step)
+        if at is not None:
+            announced[step.enrolment_id][step.id] = at
         if state in (TaskState.connecting, TaskState.engaged, TaskState.wrapping):
             held.add(step.enrolment_id)
-    return [Inside(row[0], row[1], row[2], found[row[0].id], row[0].id in held) for row in rows]
+    return [Inside(row[0], row[1], row[2], found[row[0].id], row[0].id in held, announced[row[0].id]) for row in rows]
 
 
 _BEGAN = text(

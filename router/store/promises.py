@@ -164,6 +164,19 @@ async def owes_near(
 ) -> Promise | None:
     """Another call this agent has promised for so near a time that he cannot make both, reckoned with the time calls
     take in its queue. `without` is the promise that is asked about."""
+    found = await _personal(session, agent_id, without)
+    return next((one for one, busy in found if abs((one.starts_at - at).total_seconds()) < busy), None)
+
+
+async def busy_with(
+    session: ReadSession, agent_id: int, *, without: int | None = None
+) -> Sequence[tuple[datetime, int]]:
+    """When the calls begin that this agent has promised (aware), and how many seconds they take, the next one first.
+    `without` is the promise that is asked about."""
+    return [(one.starts_at, busy) for one, busy in await _personal(session, agent_id, without)]
+
+
+async def _personal(session: ReadSession, agent_id: int, without: int | None) -> Sequence[tuple[Promise, int]]:
     rows = await session.rows(
         select(Promise, Queue.handle_seconds).join(Queue, Queue.id == Promise.queue_id)
         .where(
@@ -172,7 +185,7 @@ async def owes_near(
         )
         .order_by(Promise.starts_at)
     )
-    return next((row[0] for row in rows if abs((row[0].starts_at - at).total_seconds()) < row[1]), None)
+    return [(row[0], row[1]) for row in rows]
 
 
 async def locked_with_task(session: WriteSession, promise_id: int) -> Promise | None:

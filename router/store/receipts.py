@@ -122,6 +122,20 @@ async def in_force(session: ReadSession, lead: Lead, purpose: str) -> bool:
     return bool(await session.rows(_IN_FORCE, {"lead_ids": list(requests_of(lead)), "purpose": purpose}))
 
 
+_AGREED = text(
+    """
+    select distinct given.purpose from receipts r cross join unnest(r.purposes) as given(purpose)
+    where r.contact_id = :contact_id
+      and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
+    """
+)
+
+
+async def agreed(session: ReadSession, contact_id: int) -> frozenset[str]:
+    """The purposes the person has agreed to in any request and not taken back."""
+    return frozenset(row[0] for row in await session.rows(_AGREED, {"contact_id": contact_id}))
+
+
 async def withdraw(session: WriteSession, lead: Lead, purpose: str, **how: Any) -> int:
     """Takes a purpose back from the receipts it concerns; how many had it until now. `how`: method, now, agent_id."""
     concerned = await session.execute(

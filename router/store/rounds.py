@@ -56,8 +56,9 @@ _IS_FREE = """
 _ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
-# What decides who may take a task is the same for all of a lane. `stopped` names the switch by which a supervisor keeps
-# it from being handed out, as `router.model.giving.stopped_by` has it, or "pull" where agents pick for themselves.
+# What decides who may take a task is the same for all of a lane. `stopped` names what keeps it from being handed out, a
+# supervisor's switch or a line that pauses, as `router.model.giving.stopped_by` has it, or "pull" where agents pick for
+# themselves.
 LANES = """
     with recursive every_lane as (
       (select lane, skills, kind, tier, rules_id, row, campaign_id, queue_id from tasks
@@ -72,6 +73,9 @@ LANES = """
         when kind = 'nurture' and exists (select from switches where name = 'nurture') then 'nurture'
         when kind in ('call', 'nurture') and tier > 0
           and campaign_id = any(array(select id from campaigns where paused)) then 'campaign'
+        when kind in ('call', 'nurture') and tier > 0 and campaign_id = any(array(
+          select k.id from trunks t join campaigns k on k.caller_id = t.caller_id
+          where t.failing_since is not null and greatest(t.paused_until, t.trying_until) > :now)) then 'trunk'
         when queue_id = any(array(select id from queues where pull)) then 'pull'
         else '' end as stopped
       from every_lane

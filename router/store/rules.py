@@ -1,8 +1,8 @@
 """What the rules of calling keep back, as figures: answers of the guard by rule, and answered calls nobody met."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import DateTime, bindparam, text
 
@@ -10,17 +10,20 @@ from router.store.db import ReadSession
 
 
 class Kept(NamedTuple):
-    """How often a rule denied or put off a contact, and how many numbers it concerned."""
+    """How often a rule denied or put off a contact, and how many numbers it concerned. `detail` is what a sentence
+    about it needs, of its newest answer."""
 
     rule: str
     word: str
     answers: int
     numbers: int
+    detail: Mapping[str, Any]
 
 
 _COUNTS = text(
     """
-    select rule, verdict, count(*), count(distinct phone)
+    select rule, verdict, count(*), count(distinct phone),
+      coalesce((array_agg(detail -> rule order by at desc))[1], '{}')
     from attempts, unnest(rules) as rule
     where at > :since and verdict <> 'allow' and rule not like 'pack.%' group by 1, 2 order by 3 desc, 1 limit 40
     """

@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, or_, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
 from router.model.calls import Call, CallState
 from router.model.campaigns import Campaign, Queue, Site
-from router.model.consent import Receipt
+from router.model.consent import Receipt, Withdrawal
 from router.model.consultations import LIVE, Consultation
 from router.model.contacts import Contact
 from router.model.conversations import Room
 from router.model.facts import Fact
 from router.model.figures import BY_KEY, SERVICE, Figure, Tally
+from router.model.holds import Hold
 from router.model.leads import Lead
 from router.model.promises import Promise
 from router.model.quotes import UNSENT, Quote
@@ -34,10 +35,22 @@ from router.model.tasks import (
     kinds_in,
     occupies,
 )
-from router.store import consultations, conversations, figures, occasions, promises, rooms, stations, targets, why
+from router.store import (
+    consultations,
+    conversations,
+    figures,
+    number_searches,
+    occasions,
+    promises,
+    rooms,
+    stations,
+    targets,
+    why,
+)
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.number_searches import Sought
 from router.store.occasions import Occasion
 from router.store.promises import OwedTo
 from router.store.rounds import Pickable, to_pick
@@ -54,10 +67,13 @@ TOLD = frozenset({
     "lead.created", "lead.attached", "task.queued", "call.talking", "call.ended", "task.closed", "task.abandoned",
     "quote.sent", "quote.declined", "quote.expired", "quote.superseded", "quote.withdrawn", "message.failed",
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
-    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken",
+    "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
+    "quote.resent", "contact.renumbered", "numbersearch.open",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
-    "signing.undeliverable", "signing.locked", "enrolment.awaiting_agent", "contact.suppressed", "guard.deny",
-    "guard.defer", "conversation.opened", "conversation.closed",
+    "signing.undeliverable", "signing.unheard", "signing.locked", "signing.unfit", "signing.copy_unproven",
+    "quote.asked_about", "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent",
+    "contact.suppressed",
+    "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
     "merge.proposed", "merge.merged", "merge.undone", "consultation.completed",
 })
 """The facts a timeline tells; the others are the house's own business."""
@@ -110,14 +126,18 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class QuoteView:
+    """A quote and its latest signing. `held`: a supervisor looks at it before it can be signed."""
+
     quote: Quote
     signing: Signing | None
+    held: bool = False
 
 
 @dataclass(frozen=True)
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
-    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it."""
+    was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it. `purposes`
+    are what the person has agreed to be contacted for, and not taken back."""
 
     task: Task
     lead: Lead
@@ -130,6 +150,7 @@ class Work:
     receipts: Sequence[Receipt]
     quotes: Sequence[QuoteView]
     timeline: Sequence[Told]
+    purposes: frozenset[str]
     threads: Sequence[ThreadView] = ()
     earlier: Sequence[ThreadView] = ()
     room: Room | None = None
@@ -143,11 +164,6 @@ class Work:
     @property
     def about(self) -> Quote | None:
         return next((view.quote for view in self.quotes if view.quote.id == self.task.quote_id), None)
-
-    @property
-    def purposes(self) -> frozenset[str]:
-        """What the person has agreed to be contacted for."""
-        return frozenset(purpose for receipt in self.receipts for purpose in receipt.purposes)
 
     @property
     def page(self) -> str:
@@ -196,9 +212,10 @@ class DeskView:
     says, while he is free, why what waits does not come to him; `names` are those of
     the agents they speak of. `helper` is the name of the supervisor who has said he comes to help.
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
-    `zone` (IANA) the one times are agreed on with that person in. `asked` is whom he asks about his call, or has asked
-    last; `asking` is who asks him, about the work `about`. `station` is his staying on the line, or the last there
-    was."""
+    `zone` (IANA) the one times are agreed on with that person in: the door fills it in, it is no query. `asked` is whom
+    he asks about his call, or has asked last; `asking` is who asks him, about the work `about`. `station` is his
+    staying on the line, or the last there was. `sought` are offers whose link did not arrive, and whose number he is to
+    find."""
 
     agent: Agent
     doing: Doing
@@ -217,6 +234,7 @@ class DeskView:
     asking: ConsultationView | None = None
     about: Work | None = None
     station: Station | None = None
+    sought: Sequence[Sought] = ()
 
     @property
     def person(self) -> Work | None:
@@ -258,10 +276,16 @@ _QUEUED = (
 )
 _WAITING = select(func.count()).select_from(_QUEUED)
 _CALL = select(Call).where(Call.task_id == bindparam("task")).order_by(Call.id.desc()).limit(1)
-_RECEIPTS = select(Receipt).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
+_TAKEN_BACK = (
+    select(func.array_agg(Withdrawal.purpose)).where(Withdrawal.receipt_id == Receipt.id).correlate(Receipt)
+    .scalar_subquery()
+)
+_RECEIPTS = (
+    select(Receipt, _TAKEN_BACK).where(Receipt.contact_id == bindparam("contact")).order_by(Receipt.id.desc()).limit(10)
+)
 _LATEST_SIGNING = select(func.max(Signing.id)).where(Signing.quote_id == Quote.id).correlate(Quote).scalar_subquery()
 _QUOTES = (
-    select(Quote, Signing)
+    select(Quote, Signing, exists().where(Hold.quote_id == Quote.id, Hold.ended_at.is_(None)))
     .outerjoin(Signing, Signing.id == _LATEST_SIGNING)
     .where(or_(Quote.contact_id == bindparam("contact"), Quote.contact_id == bindparam("person")))
     .order_by(Quote.id.desc())
@@ -306,19 +330,18 @@ async def desk(session: ReadSession, agent_id: int, now: datetime) -> DeskView:
     helper = await session.scalar(select(Agent.name).where(Agent.id == agent.help_by)) if agent.help_by else None
     pickable = await to_pick(session, agent, now, kinds_in(takes(agent.candidate(now)))) if what is Doing.free else []
     owed = await promises.owed_to(session, agent_id)
-    promised, zone = await _agreed(session, work) if work and what in (Doing.talking, Doing.wrapping) else (None, "")
+    promised = (
+        await promises.open_of_contact(session, work.contact.id) if work and what in (Doing.talking, Doing.wrapping)
+        else None
+    )
     in_call = work.call if work and what is Doing.talking else None
     asked = await consultations.latest_of_call(session, in_call.id) if in_call else None
     station = await stations.latest_of(session, agent_id)
     return DeskView(
-        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised, zone,
-        asked, asking, about, station,
+        agent, what, waiting, work, reasons, names, others, targets, pickable, helper or "", owed, promised,
+        asked=asked, asking=asking, about=about, station=station,
+        sought=await number_searches.sought_by(session, agent),
     )
-
-
-async def _agreed(session: ReadSession, work: Work) -> tuple[Promise | None, str]:
-    promised = await promises.open_of_contact(session, work.contact.id)
-    return promised, await promises.last_zone(session, work.contact.id) or work.campaign.timezone
 
 
 async def _asked_about(session: ReadSession, asking: ConsultationView) -> Work | None:
@@ -357,12 +380,14 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     # Who was merged into another is one person with him: his history is theirs, his number and consent his own.
     of_person = {**of_contact, "person": contact.merged_into or contact.id}
     call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
-    receipts = await session.scalars(_RECEIPTS, of_contact)
-    quotes = [QuoteView(row[0], row[1]) for row in await session.rows(_QUOTES, of_person)]
+    receipts = await session.rows(_RECEIPTS, of_contact)
+    agreed = frozenset(one for receipt, taken in receipts for one in receipt.purposes if one not in (taken or ()))
+    quotes = [QuoteView(row[0], row[1], row[2]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
     occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None
     work = Work(
-        task, lead, contact, campaign, queue, site, reservation, call, receipts, quotes, timeline, occasion=occasion
+        task, lead, contact, campaign, queue, site, reservation, call, [row[0] for row in receipts], quotes, timeline,
+        agreed, occasion=occasion,
     )
     # A ringing call is not to wait for what is only read when it is answered.
     if task.state is TaskState.reserved and task.kind not in WITHOUT_TELEPHONE:
@@ -396,13 +421,14 @@ def reached(signing: Signing) -> int:
 @dataclass(frozen=True)
 class AgentLine:
     """One agent on the wallboard. `since` is when the call or the task began, or when he became idle; `tasks` are those
-    he holds, what he is most busy with first."""
+    he holds, what he is most busy with first. `station` is there while he stays on the line, or is called to."""
 
     name: str
     doing: Doing
     since: datetime | None
     agent: Agent
     tasks: Sequence[Task] = ()
+    station: Station | None = None
 
 
 @dataclass(frozen=True)
@@ -447,7 +473,9 @@ async def board(session: ReadSession, now: datetime) -> BoardView:
 
 async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
     rows = await session.rows(
-        select(Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at, Consultation.created_at)
+        select(
+            Agent, Task, Call.talking_at, Call.created_at, Reservation.created_at, Consultation.created_at, Station
+        )
         .select_from(Agent)
         .outerjoin(Task, and_(Task.agent_id == Agent.id, Task.state.in_(HELD)))
         .outerjoin(Call, and_(Call.agent_id == Agent.id, Call.ended_at.is_(None)))
@@ -455,6 +483,7 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
             Reservation.agent_id == Agent.id, Reservation.state == ReservationState.pending
         ))
         .outerjoin(Consultation, and_(Consultation.agent_id == Agent.id, Consultation.state.in_(LIVE)))
+        .outerjoin(Station, and_(Station.agent_id == Agent.id, Station.ended_at.is_(None)))
         .where(Agent.disabled_at.is_(None))
         .order_by(Agent.name, Agent.id)
     )
@@ -469,10 +498,10 @@ async def _agents(session: ReadSession, now: datetime) -> list[AgentLine]:
 def _line(rows: Sequence[Any], now: datetime) -> AgentLine:
     """One agent, of a row for each task he holds."""
     held = sorted((row[1] for row in rows if row[1] is not None), key=lambda task: (_WEIGHT[task.state], task.id))
-    agent, _, talking, began, rang, consulted = rows[0]
+    agent, _, talking, began, rang, consulted, station = rows[0]
     word = doing(agent, held[0].state if held else None, now, consulted=consulted is not None)
     since = {
         Doing.talking: talking or (held[0].engaged_at if held else None), Doing.connecting: began, Doing.ringing: rang,
         Doing.free: agent.idle_since, Doing.consulted: consulted,
     }
-    return AgentLine(agent.name, word, since.get(word), agent, held)
+    return AgentLine(agent.name, word, since.get(word), agent, held, station)

@@ -9,18 +9,20 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, bindparam, select, text
 
 from router.model.agents import Agent, Wish
+from router.model.alarms import Alarm
 from router.model.campaigns import Queue
 from router.model.giving import free, hindrance, stopped_by
 from router.model.levels import levels_of
 from router.model.quotes import Quote, QuoteState
 from router.model.tasks import Task, TaskState
-from router.store import switches
+from router.store import alarms, switches
 from router.store.db import ReadSession
 from router.store.promises import Troubled, troubled
 from router.store.screens import AgentLine
 from router.store.switches import HouseView
 
 MOST_WAITING = 20
+MOST_PARKED = 12
 MOST_CHOICES = 30
 """So many agents a task can be given to are named; they are in the order of their names."""
 
@@ -71,7 +73,7 @@ class Supervision:
     """`asking` call for help, the first one first. `stuck` are wrap-ups past their time. `paused` are agents whom the
     house has paused. `moving` are, by task, the agents to whom what rings could be given instead. `promises`
     are in danger, or were not kept. `quotes` go further below the catalogue than their agents may, the first one
-    first."""
+    first. `parked` is what was due, failed five times, and waits for a person."""
 
     asking: Sequence[AgentLine]
     stuck: Sequence[tuple[AgentLine, Task]]
@@ -81,6 +83,7 @@ class Supervision:
     house: HouseView
     promises: Sequence[Troubled] = ()
     quotes: Sequence[Awaiting] = ()
+    parked: Sequence[Alarm] = ()
 
 
 async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: datetime) -> Supervision:
@@ -100,7 +103,8 @@ async def supervision(session: ReadSession, lines: Sequence[AgentLine], now: dat
     waiting = await _longest(session, others, house, now)
     moving = {task.id: able(others, task, now) for task in ringing}
     in_danger = await troubled(session, now, MOST_WAITING)
-    return Supervision(asking, stuck, paused, waiting, moving, house, in_danger, await _awaiting(session))
+    failed = await alarms.parked(session, MOST_PARKED)
+    return Supervision(asking, stuck, paused, waiting, moving, house, in_danger, await _awaiting(session), failed)
 
 
 async def _awaiting(session: ReadSession) -> list[Awaiting]:
@@ -124,9 +128,12 @@ async def _longest(session: ReadSession, others: Sequence[Agent], house: HouseVi
     )
     paused = {one.id for one in house.campaigns if one.paused}
     off = house.nurture_off is not None
+    closed = {one.caller_id for one in house.failing if one.closed_until(now) is not None}
+    waits = {one.id for one in house.campaigns if one.caller_id in closed}
     made = []
     for task, queue in found:
-        stopped = stopped_by(task, nurture_off=off, campaign_paused=task.campaign_id in paused)
+        stopped = stopped_by(task, nurture_off=off, campaign_paused=task.campaign_id in paused,
+                             trunk_paused=task.campaign_id in waits)
         choices = () if stopped else able(others, task, now)
         made.append(Waiting(task, queue, levels_of(task.skills), stopped, choices))
     return made

@@ -11,16 +11,20 @@ from router.model.agents import Agent
 from router.model.campaigns import NURTURE, Campaign, Switch
 from router.model.giving import stopped_by
 from router.model.tasks import Task
+from router.model.trunks import Trunk
+from router.store import trunks
 from router.store.db import ReadSession, WriteSession
 
 
 @dataclass(frozen=True)
 class HouseView:
-    """`nurture_off` is since when no nurture is handed out, and `nurture_by` the name of who turned it off."""
+    """`nurture_off` is since when no nurture is handed out, and `nurture_by` the name of who turned it off; `failing`
+    are the lines on which calls fail at the carrier."""
 
     nurture_off: datetime | None
     nurture_by: str
     campaigns: Sequence[Campaign]
+    failing: Sequence[Trunk] = ()
 
 
 async def turn_off(session: WriteSession, name: str, agent_id: int, now: datetime) -> bool:
@@ -53,11 +57,16 @@ async def house(session: ReadSession) -> HouseView:
     )
     since, by = tuple(off[0]) if off else (None, "")
     campaigns = await session.scalars(select(Campaign).order_by(Campaign.paused.desc(), Campaign.name, Campaign.id))
-    return HouseView(since, by, campaigns)
+    return HouseView(since, by, campaigns, await trunks.failing(session))
 
 
-async def stops(session: ReadSession, task: Task) -> str:
-    """What keeps this task from being handed out, see `router.model.giving.stopped_by`."""
+async def stops(session: ReadSession, task: Task, now: datetime) -> str:
+    """What keeps this task from being handed out at `now` (aware), see `router.model.giving.stopped_by`."""
     off = exists().where(Switch.name == NURTURE)
-    rows = await session.rows(select(off, Campaign.paused).where(Campaign.id == task.campaign_id))
-    return stopped_by(task, nurture_off=rows[0][0], campaign_paused=rows[0][1])
+    rows = await session.rows(
+        select(off, Campaign.paused, Trunk).outerjoin(Trunk, Trunk.caller_id == Campaign.caller_id)
+        .where(Campaign.id == task.campaign_id)
+    )
+    nurture_off, paused, trunk = rows[0]
+    closed = trunk is not None and trunk.closed_until(now) is not None
+    return stopped_by(task, nurture_off=nurture_off, campaign_paused=paused, trunk_paused=closed)

@@ -1,9 +1,10 @@
 """Watching quotes as queries: what keeps one from being stale, and what else is known of it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, bindparam, text
 
 from router.model.quotes import Quote
 from router.store.db import ReadSession
@@ -44,6 +45,30 @@ async def around(session: ReadSession, quote: Quote) -> Around:
     })
     row = rows[0]
     return Around(row[0], row[1], row[2], row[3] or [], row[4])
+
+
+# A turn given by a list is kept, and so is a rest asked for. An alarm may stand for later: it knew of no consent.
+_UNWATCHED = text(
+    """
+    select q.id from quotes q
+    where q.contact_id = any(:contacts) and q.state in ('sent', 'opened') and q.idle_base is not null
+      and (q.paced_at is null or q.paced_at <= :now) and (q.snoozed_until is null or q.snoozed_until <= :now)
+      and not exists (select from enrolments e where e.quote_id = q.id and e.state <> 'exited')
+      and not exists (select from steps s join enrolments e on e.id = s.enrolment_id
+        where e.quote_id = q.id and s.outcome = any(:final))
+    order by q.id
+    """
+).bindparams(bindparam("contacts", type_=ARRAY(BigInteger)), bindparam("final", type_=ARRAY(Text)),
+             bindparam("now", type_=DateTime(timezone=True)))
+
+
+async def unwatched(
+    session: ReadSession, contacts: Sequence[int], final: Sequence[str], now: datetime
+) -> list[int]:
+    """The open quotes of these persons that nobody is at, rising; not those about which a call has ended in one of
+    these."""
+    values = {"contacts": list(contacts), "final": list(final), "now": now}
+    return [row[0] for row in await session.rows(_UNWATCHED, values)]
 
 
 _PROMISED = text(

@@ -78,7 +78,8 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
     owes = await owing(session, [agent.id], now)
     candidate = replace(agent.candidate(now), owes=owes.get(agent.id))
     reasons = why_nothing(heads, candidate, now.timestamp() * 1000, excluded=excluded, many=many)
-    codes = {"pull": "pull", "nurture": "nurture_paused", "campaign": "campaign_paused"}
+    codes = {"pull": "pull", "nurture": "nurture_paused", "campaign": "campaign_paused",
+             "trunk": "trunk_paused"}
     reasons += [{"code": codes[switch], "tasks": times} for switch, times in stopped.items()]
     return sorted(reasons, key=lambda one: -one["tasks"])
 
@@ -138,7 +139,7 @@ async def _standings(session: ReadSession, task: Task, rules: Ruleset | None, no
     place = Place(task.tier, task.rank, task.skills, task.kind, task.row, queue.handle_seconds)
     head = head_of(task.id, place, rules.version if rules else None, body, Kept(task.prefers, task.prefers_until, here))
     without = await _excluded(session, task.id, now)
-    stopped = await switches.stops(session, task)
+    stopped = await switches.stops(session, task, now)
     owes = await owing(session, list(agents), now)
     standings = [
         Standing(agent, _reason(agent, states, head, without, now, owes.get(agent.id)))

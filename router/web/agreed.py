@@ -13,6 +13,7 @@ from router.book import Reading, Writing
 from router.model.agents import Role
 from router.model.base import vouched
 from router.model.campaigns import Campaign
+from router.model.contacts import Contact
 from router.model.errors import Invalid, NotFound
 from router.model.hours import known_zone
 from router.model.promises import PromiseMode
@@ -65,8 +66,9 @@ async def read_back(request: web.Request) -> web.Response:
     wanted = asked(request.query)
     async with house.book.reading() as r:
         task, campaign = await _held(r, request, signed)
-        zone = wanted.zone or await agreeing.zone_of(r.session, campaign, task.contact_id)
-        moment = agreeing.understood(campaign, Asked(wanted.wall, zone), r.now, signed.agent.locale)
+        contact = vouched(await r.session.get(Contact, task.contact_id))
+        zone = wanted.zone or await agreeing.zone_of(r.session, campaign, contact.id)
+        moment = await agreeing.understood(r, campaign, contact, Asked(wanted.wall, zone), signed.agent.locale)
     there = moment.at.astimezone(ZoneInfo(zone))
     html = house.wording.page(
         "desk/readback.html", signed.agent.locale, moment=moment, zone=zone, city=city(zone, signed.agent.locale),
@@ -83,7 +85,10 @@ async def free_times(request: web.Request) -> web.Response:
     async with house.book.reading() as r:
         task, campaign = await _held(r, request, signed)
         zone = await agreeing.zone_of(r.session, campaign, task.contact_id)
-        free = await promising.offered(r.session, campaign, await tasks.queue_of(r.session, task), r.now, zone)
+        contact = await r.session.get(Contact, task.contact_id)
+        free = await promising.offered(
+            r.session, campaign, await tasks.queue_of(r.session, task), r.now, promising.Asking(zone, contact)
+        )
     html = house.wording.page(
         "desk/free.html", signed.agent.locale, days=by_day(free, zone, signed.agent.locale),
         city=city(zone, signed.agent.locale),

@@ -59,11 +59,13 @@ def zone_of(given: str | None) -> str:
 async def look(house: Doors, landing: Landing, zone: str = "") -> Availability:
     """What a visitor in `zone` ("": the campaign's) is told."""
     campaign, queue = landing.campaign, landing.queue
-    opening = promising.rules_of(campaign, queue).opening
+    opening = promising.opening_of(campaign, queue)
     async with house.book.reading() as r:
         people = await staffing(r.session, queue.pool, list(queue.skills), r.now)
         eta = await estimate(r.session, queue, people, r.now)
-        slots = [] if landing.site.closed else await promising.offered(r.session, campaign, queue, r.now, zone)
+        slots = [] if landing.site.closed else await promising.offered(
+            r.session, campaign, queue, r.now, promising.Asking(zone)
+        )
         now = r.now
     open_now = is_open(opening, now) and not landing.site.closed
     return Availability(

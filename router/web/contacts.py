@@ -1,21 +1,23 @@
 """`/contacts/{id}`: may he be contacted now, if not, why not and from when on; and by which clock he lives."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from aiohttp import web
 
-from router.actions import guarding, suppressing
+from router.actions import erasing, guarding, suppressing
 from router.book import Reading, Writing
 from router.model.agents import Role
 from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.errors import Forbidden, Invalid, NotFound
-from router.model.guard import Channel, Purpose, may_contact
+from router.model.guard import Channel, Purpose, Snapshot, consent_ends, may_contact
+from router.model.packs import Expiry
 from router.model.phone import country_of, unbroken
 from router.model.zones import ZoneSource, of_address
-from router.store import attempts, signings, suppressions
+from router.store import attempts, credits, signings, suppressions
 from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
@@ -48,27 +50,46 @@ async def person_page(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         contact, campaign = await _person(r, signed, row_id(request, MISSING))
         values = await _values(r, contact, campaign, signed.agent.locale)
+        supervisor = signed.agent.role.covers(Role.supervisor)
+        sales = await credits.sales_of(r.session, contact.id) if supervisor else []
     return page(
         request, "contacts/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf,
-        contact=contact, campaign=campaign, unbroken=unbroken, reasons=suppressing.BY_HAND, **values,
+        contact=contact, campaign=campaign, sales=sales, unbroken=unbroken, reasons=suppressing.BY_HAND, **values,
     )
 
 
 async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str) -> Mapping[str, Any]:
     lives = guarding.lives_in(contact)
     zone = lives.zones[0] if lives.zones else campaign.timezone
-    answers = []
+    answers, agreed = [], None
     for channel in SHOWN:
         snapshot, _ = await guarding.look(r.session, campaign, contact, Purpose.commercial, r.now, channel=channel)
         verdict = may_contact(snapshot, r.now)
         answers.append((channel.value, verdict, explain(verdict, locale, zone)))
+        agreed = agreed or _agreed(snapshot)
     persons = await suppressions.persons(r.session, contact.id)
     return {
-        "lives": lives, "zone": zone, "answers": answers, "likely": _likely(contact, lives.zones),
+        "lives": lives, "zone": zone, "answers": answers, "agreed": agreed, "likely": _likely(contact, lives.zones),
         "all_zones": _all_zones(), "given": await attempts.answers(r.session, contact.id, contact.phone),
         "signed": await signings.sealed_of_contact(r.session, contact.id),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
     }
+
+
+class _Agreed(NamedTuple):
+    """When the person agreed to offers, and until when that counts by which rule; none: until he takes it back."""
+
+    at: datetime
+    until: datetime | None
+    rule: Expiry | None
+
+
+def _agreed(seen: Snapshot) -> _Agreed | None:
+    given = seen.consented_at.get(Purpose.commercial)
+    if given is None:
+        return None
+    rule, until = consent_ends(seen.pack, given, seen.channel, seen.subdivisions) or (None, None)
+    return _Agreed(given, until, rule)
 
 
 def _likely(contact: Contact, zones: Sequence[str]) -> Sequence[str]:
@@ -127,4 +148,16 @@ async def lift(request: web.Request) -> web.Response:
         if not (given.isascii() and given.isdecimal()) or int(given) not in his:
             raise NotFound("There is no such thing.")
         await suppressing.lift(w, int(given), signed.agent.id)
+    raise web.HTTPSeeOther(f"/contacts/{number}")
+
+
+@routes.post(r"/contacts/{id:\d{1,19}}/erase")
+async def erase(request: web.Request) -> web.Response:
+    """A supervisor has the person forgotten; `sure` must say so."""
+    signed = await require(request, Role.supervisor)
+    number = row_id(request, MISSING)
+    if signed.form.get("sure") != "yes":
+        raise Invalid("Tick that you are sure: this cannot be undone.", pointer="/sure")
+    async with doors(request).book.writing() as w:
+        await erasing.erase(w, number, agent_id=signed.agent.id)
     raise web.HTTPSeeOther(f"/contacts/{number}")

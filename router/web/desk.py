@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -11,12 +11,15 @@ from aiohttp import web
 from markupsafe import Markup
 
 from router.actions import (
+    agreeing,
     barring,
     calling,
+    consenting,
     consulting,
     dispatch,
     presence,
     replying,
+    resending,
     snoozing,
     stationing,
     supervising,
@@ -27,19 +30,23 @@ from router.actions.guarding import lives_in
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.agents import Role, Wish
+from router.model.base import vouched
+from router.model.campaigns import Campaign
+from router.model.contacts import Contact
 from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
 from router.model.phone import international
 from router.model.promises import PromiseMode
 from router.model.quotes import OPEN, QuoteState
-from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState
+from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
 from router.model.terms import MOST_DAYS, MOST_MONTHS, RETURN_COSTS, read_terms
 from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
 from router.web.middleware import CONTENT_POLICY
 from router.web.parsing import row_id
+from router.web.receipts import as_read, offers_text
 
 routes = web.RouteTableDef()
 T = TypeVar("T")
@@ -90,7 +97,7 @@ def _region(house: Doors, folder: str, name: str, locale: str, values: Mapping[s
 
 async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
     """The whole desk of this agent, region by region. Nothing in it is secret, relative or a reader's own."""
-    view = await screens.desk(r.session, agent_id, r.now)
+    view = await _with_zone(r, await screens.desk(r.session, agent_id, r.now))
     return regions(
         house, "desk", REGIONS, view.agent.locale, view=view, agent=view.agent, work=view.work, wishes=WISHES,
         outcomes=OUTCOMES, open_quotes=OPEN, revisable=REVISABLE,
@@ -99,8 +106,16 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
         lives_in=lives_in, modes=list(PromiseMode),
+        offers=offers_text(house, view.person.campaign, view.person.contact.locale) if view.person else None,
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
+
+
+async def _with_zone(r: Reading, view: screens.DeskView) -> screens.DeskView:
+    """The desk with the zone in which a call can be promised to the person in the agent's hands."""
+    if view.work is None or view.doing not in (screens.Doing.talking, screens.Doing.wrapping):
+        return view
+    return replace(view, zone=await agreeing.zone_of(r.session, view.work.campaign, view.work.contact.id))
 
 
 def partials(parts: Iterable[Partial]) -> str:
@@ -263,6 +278,23 @@ async def never_again(request: web.Request) -> web.Response:
     return await act(request, lambda w, signed: barring.never_again(w, row_id(request), signed.agent.id))
 
 
+@routes.post(r"/desk/tasks/{id:\d{1,19}}/consent")
+async def consent(request: web.Request) -> web.Response:
+    """The person has agreed to the text about offers (`text` is its SHA-256) that the agent read to him."""
+    house = doors(request)
+
+    async def action(w: Writing, signed: Signed) -> None:
+        task = await w.session.get(Task, row_id(request))
+        if task is None:
+            raise NotFound("There is no such task.")
+        campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+        contact = vouched(await w.session.get(Contact, task.contact_id))
+        agreed = as_read(offers_text(house, campaign, contact.locale), signed.form.get("text", ""))
+        await consenting.spoken(w, task.id, signed.agent.id, agreed, contact.locale)
+
+    return await act(request, action)
+
+
 @routes.post(r"/desk/quotes/{id:\d{1,19}}/snooze")
 async def snooze(request: web.Request) -> web.Response:
     """A quote of the person in the agent's hands is left alone for `days` business days."""
@@ -273,6 +305,18 @@ async def snooze(request: web.Request) -> web.Response:
 @routes.post(r"/desk/quotes/{id:\d{1,19}}/wake")
 async def wake(request: web.Request) -> web.Response:
     return await act(request, lambda w, signed: snoozing.wake(w, row_id(request), signed.agent.id))
+
+
+@routes.post(r"/desk/numbers/{id:\d{1,19}}/found")
+async def number_found(request: web.Request) -> web.Response:
+    """The right number (`phone`) of somebody whom an offer's link did not reach: it is sent there."""
+    return await act(request, lambda w, signed: resending.found(
+        w, row_id(request), signed.agent.id, signed.form.get("phone", "")))
+
+
+@routes.post(r"/desk/numbers/{id:\d{1,19}}/drop")
+async def number_dropped(request: web.Request) -> web.Response:
+    return await act(request, lambda w, signed: resending.dropped(w, row_id(request), signed.agent.id))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/finish")

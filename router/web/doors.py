@@ -14,7 +14,7 @@ from router.model.errors import NotFound
 from router.model.intake import Brought, Taken
 from router.model.protection import Asked, Verdict
 from router.model.rates import STRICT, Limits
-from router.ports import Carrier, Party, TrustProvider
+from router.ports import Carrier, Party, SignatureProvider, TrustProvider
 from router.store.sites import Landing
 from router.web.landings import Landings
 from router.web.sources import Sources
@@ -62,6 +62,7 @@ class Doors:
     behind_proxy: bool = False
     demo: bool = False
     parties: Mapping[str, Party] = field(default_factory=dict)
+    signers: Mapping[str, SignatureProvider] = field(default_factory=dict)
     turn: Turn | None = None
     limits: Limits = STRICT
     gatekeeper: Batcher[Asked, Verdict] | None = None

@@ -12,7 +12,7 @@ from router.book import Reading
 from router.model.agents import Role
 from router.model.campaigns import Campaign, Queue
 from router.model.errors import Invalid
-from router.model.figures import FIGURES, HALF_HOUR, SHOWN, Tally, half_hours
+from router.model.figures import FIGURES, HALF_HOUR, SHOWN, Backlog, Tally, half_hours
 from router.model.sheets import written
 from router.store import figures
 from router.store.figures import EVERYBODY, Scope
@@ -80,10 +80,11 @@ def _day(given: str) -> date:
 
 @dataclass(frozen=True)
 class Live:
-    """The last half-hour, and the day so far; `zone` is that of the day."""
+    """The last half-hour, the day so far, and what waits."""
 
     recent: Tally
     today: Tally
+    backlog: Sequence[Backlog]
 
 
 async def _live(r: Reading, choice: Choice, whole: Tally | None = None) -> Live:
@@ -91,7 +92,7 @@ async def _live(r: Reading, choice: Choice, whole: Tally | None = None) -> Live:
     midnight = half_hours(r.now.astimezone(ZoneInfo(choice.zone)).date(), choice.zone)[0]
     recent = await _until_now(r, choice, r.now - HALF_HOUR)
     today = whole if whole is not None and whole.start == midnight else await _until_now(r, choice, midnight)
-    return Live(recent, today)
+    return Live(recent, today, await figures.backlog(r.session, r.now, choice.scope))
 
 
 async def _until_now(r: Reading, choice: Choice, start: datetime) -> Tally:

@@ -23,6 +23,7 @@ from router.model.imports import (
     ImportKind,
     ImportRow,
     ImportState,
+    Outcome,
 )
 from router.model.sheets import FIELDS, NEEDED, Sheet, read_sheet, written
 from router.store import imports, merges
@@ -118,7 +119,8 @@ async def _values(request: web.Request, number: int) -> dict[str, Any]:
     return {
         "one": found, "campaign": campaign, "queue": queue, "problems": problems, "sample": sample,
         "again": again if again is not None and again.id != found.id else None, "working": found.state in WORKING,
-        "outcomes": OUTCOMES[found.kind], "faults": FAULTS,
+        "outcomes": [one for one in OUTCOMES[found.kind] if one is not Outcome.line or "price" in found.mapping],
+        "faults": FAULTS,
     }
 
 

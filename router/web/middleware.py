@@ -51,6 +51,10 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "geolocation=(), camera=(), microphone=()",
 }
+PRIVATE = (
+    "/desk", "/wallboard", "/q/", "/withdraw/", "/sales/", "/s/", "/login", "/setup", "/imports", "/merges", "/why/",
+)  # fmt: skip
+"""Of what begins so no browser keeps a copy."""
 REQUEST_ID = web.RequestKey("request id", str)
 UNROUTED = {404: "There is no such page.", 405: "This address does not take such requests."}
 RETRY_AFTER = {429: "60", 503: "2"}
@@ -161,6 +165,6 @@ async def set_headers(request: web.Request, response: web.StreamResponse) -> Non
         allow_origin(request, response)  # errors too: the page has to read them
     if path.startswith("/static/"):
         response.headers.setdefault("Cache-Control", "public, max-age=300")
-    elif path.startswith(("/desk", "/wallboard", "/q/", "/s/", "/login", "/setup", "/imports", "/merges", "/why/")):
+    elif path.startswith(PRIVATE):
         response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("X-Request-Id", request.get(REQUEST_ID, "-"))

@@ -24,11 +24,12 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Opened:
-    """An offer open in somebody's browser."""
+    """An offer open in somebody's browser. `held`: a supervisor looks at it before it can be signed."""
 
     signing: Signing
     quote: Quote
     campaign: Campaign
+    held: bool = False
 
 
 def company_of(campaign: Campaign | None) -> dict[str, str]:
@@ -80,6 +81,7 @@ def page(
         quote=canonical_of(quote), number=quote.number, amount=amount(quote), phone=masked(signing.phone),
         errors={at: wording.say(error.sentence, locale, **error.values) for at, error in (errors or {}).items()},
         typed=(form or {}).get("name", ""), consents=_consents(wording, opened, form or {}), note=note,
+        held=opened.held,
         reasons=[(reason.value, wording.say(text, locale)) for reason, text in REASONS.items()],
         why="superseded" if quote.state is QuoteState.superseded else signing.state.value,
         sealed=signing.sealed_sha256 is not None, name=signing.name_typed,

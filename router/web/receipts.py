@@ -3,17 +3,23 @@
 import msgspec
 from aiohttp import web
 
+from router.actions import consenting
 from router.actions.withdrawing import PURPOSES, withdraw
 from router.model.agents import Role
 from router.model.api_keys import Scope
-from router.model.errors import Invalid, NotFound
+from router.model.campaigns import Campaign
+from router.model.elsewhere import COMMERCIAL
+from router.model.errors import Conflict, Invalid, NotFound
+from router.model.forms import consents
+from router.model.intake import Agreed
 from router.model.phone import unbroken
 from router.model.vault import hash_token
 from router.store import receipts
 from router.store.receipts import Agreements, Kept
 from router.web.api import authorised
-from router.web.doors import doors
-from router.web.gate import page, require, same_origin
+from router.web.doors import Doors, doors
+from router.web.gate import page, peer, require, same_origin
+from router.web.lead_body import kept, user_agent
 from router.web.parsing import read_form
 
 routes = web.RouteTableDef()
@@ -81,12 +87,28 @@ async def _of_visitor(request: web.Request) -> Agreements:
 async def consent_page(request: web.Request) -> web.Response:
     """What the visitor agreed to with this request. Looking changes nothing."""
     found = await _of_visitor(request)
+    async with doors(request).book.reading() as r:
+        has_agreed = COMMERCIAL in await receipts.agreed(r.session, found.lead.contact_id)
     return page(
         request, "receipts/mine.html", found.lead.locale, headers=PRIVATE, found=found, zone=found.campaign.timezone,
         address=request.path, token=request.match_info["token"], brand=found.campaign.name,
         company=found.campaign.company_name, where=str(found.campaign.company.get("address", "")),
         phone=found.phone, phone_shown=unbroken(found.phone),
+        offers=None if has_agreed else offers_text(doors(request), found.campaign, found.lead.locale),
     )
+
+
+def offers_text(house: Doors, campaign: Campaign, locale: str) -> Agreed | None:
+    """What is to be agreed to for offers, if this campaign asks for it at all."""
+    texts = consents(campaign, locale, house.wording.say)
+    return next((Agreed((one.purpose,), one.text, one.version) for one in texts if one.purpose == COMMERCIAL), None)
+
+
+def as_read(text: Agreed | None, digest: str) -> Agreed:
+    """The text if it is the one that was read, by its SHA-256 (hex). Raises Conflict when there is another by now."""
+    if text is None or text.sha256 != digest:
+        raise Conflict("This text has changed meanwhile. Load the page and read it again.")
+    return text
 
 
 @routes.post("/s/{token}/consent")
@@ -101,3 +123,19 @@ async def take_back(request: web.Request) -> web.Response:
     async with doors(request).book.writing() as w:
         await withdraw(w, found.lead.id, purpose, method="link")
     raise web.HTTPSeeOther(request.path)
+
+
+@routes.post("/s/{token}/consent/give")
+async def agree(request: web.Request) -> web.Response:
+    """The visitor agrees to offers, later than with his request. Pressing twice is pressing once."""
+    same_origin(request)
+    form = await read_form(request)
+    found = await _of_visitor(request)
+    agreed = as_read(offers_text(doors(request), found.campaign, found.lead.locale), form.get("text", ""))
+    way = consenting.Way(
+        "link", address=kept(peer(request), found.campaign.keep_address), user_agent=user_agent(request),
+        page="/s/consent", locale=found.lead.locale,
+    )
+    async with doors(request).book.writing() as w:
+        await consenting.give(w, found.lead.id, agreed, way)
+    raise web.HTTPSeeOther(request.path.removesuffix("/give"))

@@ -35,8 +35,11 @@ from router.web import (
     promised,
     quoted,
     receipts,
+    revoking,
     rules,
+    sales,
     short_links,
+    signers,
     signing,
     status,
     streams,
@@ -52,11 +55,11 @@ from router.web.parsing import WEBHOOK_BYTES
 
 _MODULES = (
     leads, widget, availability, forms, status, promised, chat, video, login, desk, quoted, wallboard, streams,
-    signing, evidence, verify, pki, hooks,
-    attachments, parties, health,
+    signing, evidence, revoking, verify, pki, hooks,
+    attachments, parties, signers, health,
     short_links, offline, partials, receipts, unsubscribing,
-    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, rules,
-    plan,
+    api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, sales,
+    rules, plan,
 )
 
 

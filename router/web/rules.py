@@ -9,11 +9,12 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from router.actions import registering
 from router.model.agents import Role
 from router.model.errors import HouseError, Invalid, TooLarge, TooSlow, UnknownType
-from router.store import packs, registers
+from router.store import inquiries, packs, registers
 from router.store import rules as blocked
 from router.web.doors import doors
 from router.web.gate import Signed, asker, confirmed, page, require
 from router.web.middleware import STATUS
+from router.wording import why
 
 routes = web.RouteTableDef()
 
@@ -37,8 +38,10 @@ async def _rules(request: web.Request, signed: Signed, fault: HouseError | None 
         newest = await registers.newest(r.session, 12)
         counts = await blocked.counts(r.session, r.now - timedelta(days=1))
         countries = await blocked.countries(r.session)
+        asked = await inquiries.doors(r.session)
         silence = await blocked.silence(r.session, r.now)
         now = r.now
+    kept = [(one, why(one.rule, one.detail, signed.agent.locale)) for one in counts]
     used = {key: pack for key, pack in known.items() if key in countries or pack.country in countries}
     needed = sorted({(rule.key, rule.max_age_days) for pack in used.values() for rule in pack.registers})
     fresh = [
@@ -47,9 +50,9 @@ async def _rules(request: web.Request, signed: Signed, fault: HouseError | None 
     ]
     return page(
         request, "rules/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf, now=now,
-        packs=[pack for _, pack in sorted(known.items())], used=used, fresh=fresh, newest=newest, counts=counts,
+        packs=[pack for _, pack in sorted(known.items())], used=used, fresh=fresh, newest=newest, kept=kept,
         soon=SOON, names=sorted({rule.key for pack in known.values() for rule in pack.registers}), silence=silence,
-        fault=fault, form=signed.form, status=200 if fault is None else STATUS[type(fault)],
+        asked=asked, fault=fault, form=signed.form, status=200 if fault is None else STATUS[type(fault)],
     )
 
 

@@ -1,17 +1,22 @@
 """The customer's door: the offer and its signature, at /q. A GET never changes anything: scanners open links."""
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from router.actions import inviting, signing
-from router.actions.signing import NOT_TICKED, Visitor
+from router.actions import asking_back, entrusted, holding, inviting, signing
+from router.actions.resuming import Coming
+from router.actions.signing import NOT_TICKED
 from router.book import Reading, Writing
 from router.failpoints import fail_here
 from router.model.campaigns import Campaign
 from router.model.errors import Conflict, Forbidden, Invalid
+from router.model.holds import DEVICE_MEMORY
 from router.model.quotes import Quote
 from router.model.signings import (
     CONSENTS,
@@ -21,18 +26,24 @@ from router.model.signings import (
     Signing,
     SigningState,
 )
-from router.model.vault import hash_token
-from router.store import attestations, blobs, signings
+from router.model.vault import hash_token, new_token
+from router.model.visitors import Visitor
+from router.store import attestations, blobs, holds, signings
 from router.web import evidence, offered
 from router.web.doors import doors
 from router.web.gate import peer, secure
+from router.web.lead_body import kept, user_agent
 from router.web.offered import Opened
-from router.web.parsing import read_form
+from router.web.parsing import PUBLIC_BYTES, read_form
 from router.wording import negotiate
 
 routes = web.RouteTableDef()
 
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+SIGNATURE_BYTES = 96 * 1024
+"""A drawing of 50 KB as text in a form, and the rest of it."""
+CALL_ME = "Call me about this offer"
+KNOWN_FOR = int(DEVICE_MEMORY.total_seconds())
 Verb = Callable[[Writing, Signing, Mapping[str, str], Visitor], Awaitable[str]]
 
 
@@ -65,13 +76,15 @@ async def certificate_pdf(request: web.Request) -> web.Response:
         kept = None if opened is None else await attestations.of_signing(r.session, opened.signing.id)
         content = None if kept is None else await blobs.content(r.session, kept.sha256)
     if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}-certificate.pdf", "attachment")
+        return await gone(request)
+    return pdf_answer(content, f"{opened.quote.number}-certificate.pdf", "attachment")
 
 
 @routes.post("/q/-/code")
 async def ask_code(request: web.Request) -> web.Response:
     async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        if await holding.examine(w, held, visitor):
+            return f"?note={CodeAnswer.held.value}"
         answer = await inviting.send_code(w, held)
         return "" if answer in (CodeAnswer.sent, CodeAnswer.closed) else f"?note={answer.value}"
 
@@ -92,11 +105,13 @@ async def give_code(request: web.Request) -> web.Response:
 async def sign(request: web.Request) -> web.Response:
     async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
         ticked = [consent.id for consent in CONSENTS if f"consent_{consent.id}" in form]
-        await signing.sign(w, held, form.get("name", ""), ticked, visitor)
+        if await holding.examine(w, held, visitor):
+            return f"?note={CodeAnswer.held.value}"
+        await signing.sign(w, held, form.get("name", ""), ticked, visitor, form.get("drawing", ""))
         fail_here("signed.before_commit")
         return ""
 
-    answer = await _act(request, verb)
+    answer = await _act(request, verb, SIGNATURE_BYTES)
     if answer.status == web.HTTPSeeOther.status_code:
         fail_here("signed")
     return answer
@@ -113,15 +128,32 @@ async def decline(request: web.Request) -> web.Response:
     return await _act(request, verb)
 
 
+@routes.post("/q/-/call")
+async def call_me(request: web.Request) -> web.Response:
+    """A call about this offer, by whoever made it."""
+
+    async def verb(w: Writing, held: Signing, form: Mapping[str, str], visitor: Visitor) -> str:
+        opened = await opened_of(w, held)
+        if opened is None:
+            return ""
+        locale, keep = opened.quote.locale, opened.campaign.keep_address
+        text = doors(request).wording.say(CALL_ME, locale)
+        coming = Coming(text, locale, kept(visitor.ip, keep), user_agent(request), page="/q")
+        asked = await asking_back.ask(w, held, visitor, coming)
+        return "?note=called" if asked else "?note=calling"
+
+    return await _act(request, verb)
+
+
 @routes.get("/q/copy/{token}")
 async def copy_landing(request: web.Request) -> web.Response:
     token = request.match_info["token"]
     async with doors(request).book.reading() as r:
         found = await signings.by_copy(r.session, hash_token(token))
-        opened = await _whole(r, found)
+        opened = await opened_of(r, found)
         certified = found is not None and await attestations.of_signing(r.session, found.id) is not None
     if opened is None:
-        return await _gone(request)
+        return await gone(request)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
     page = doors(request).wording.page("sign/copy.html", locale, company=company, token=token, certified=certified)
     return _html(page)
@@ -129,34 +161,34 @@ async def copy_landing(request: web.Request) -> web.Response:
 
 @routes.post("/q/copy/{token}")
 async def copy(request: web.Request) -> web.Response:
-    _from_here(request)
+    check_origin(request)
     async with doors(request).book.writing() as w:
         found = await signings.by_copy(w.session, hash_token(request.match_info["token"]))
-        opened = await _whole(w, found)
-        content = None if opened is None else await signing.fetch_copy(w, opened.signing, _visitor(request))
+        opened = await opened_of(w, found)
+        content = None if opened is None else await signing.fetch_copy(w, opened.signing, visitor_of(request))
     if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}-signed.pdf", "attachment")
+        return await gone(request)
+    return pdf_answer(content, f"{opened.quote.number}-signed.pdf", "attachment")
 
 
 @routes.post("/q/copy/{token}/certificate")
 async def copy_of_certificate(request: web.Request) -> web.Response:
-    _from_here(request)
+    check_origin(request)
     async with doors(request).book.reading() as r:
         found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
-        opened = await _whole(r, found)
+        opened = await opened_of(r, found)
         content = None if found is None else await evidence.certificate_of(r, found.id)
     if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}-certificate.pdf", "attachment")
+        return await gone(request)
+    return pdf_answer(content, f"{opened.quote.number}-certificate.pdf", "attachment")
 
 
 @routes.post("/q/copy/{token}/evidence")
 async def copy_of_evidence(request: web.Request) -> web.Response:
-    _from_here(request)
+    check_origin(request)
     async with doors(request).book.reading() as r:
         found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
-    return await _gone(request) if found is None else await evidence.bundle(request, found, by="customer")
+    return await gone(request) if found is None else await evidence.bundle(request, found, by="customer")
 
 
 @routes.get("/q/{token}")
@@ -164,26 +196,37 @@ async def landing(request: web.Request) -> web.Response:
     """Inert: who wrote, and a button. Nothing personal, so that a preview shows nothing."""
     token = request.match_info["token"]
     async with doors(request).book.reading() as r:
-        opened = await _whole(r, await signings.by_link(r.session, hash_token(token), r.now))
+        opened = await opened_of(r, await signings.by_link(r.session, hash_token(token), r.now))
     if opened is None:
         return await _not_opened(request, token)
-    company, locale = offered.company_of(opened.campaign), opened.quote.locale
-    return _html(doors(request).wording.page("sign/landing.html", locale, company=company, token=token))
+    company, locale, elsewhere = offered.company_of(opened.campaign), opened.quote.locale, opened.signing.is_entrusted
+    page = doors(request).wording.page("sign/landing.html", locale, company=company, token=token, elsewhere=elsewhere)
+    return _html(page)
 
 
 @routes.post("/q/{token}")
 async def open_offer(request: web.Request) -> web.Response:
     """Opens the offer in this browser: the link's secret is exchanged for a cookie and leaves the address bar."""
-    _from_here(request)
+    check_origin(request)
+    token, device = request.match_info["token"], request.cookies.get(_device_name(request), "")[:64] or new_token()
+    visitor = replace(visitor_of(request), device=device)
     async with doors(request).book.writing() as w:
-        result = await signing.open_link(w, request.match_info["token"], _visitor(request))
+        elsewhere = await entrusted.opened_here(w, token, visitor)
+        result = None if elsewhere else await signing.open_link(w, token, visitor)
+        opened = await opened_of(w, elsewhere.signing) if elsewhere else None
+    if elsewhere is not None and opened is not None:
+        company, locale = offered.company_of(opened.campaign), opened.quote.locale
+        return _html(doors(request).wording.page("sign/elsewhere.html", locale, company=company, offer=elsewhere))
     if result is None:
         return await _not_opened(request, request.match_info["token"])
     response = _see_other("/q/-")
-    response.set_cookie(
-        _cookie_name(request), result[1], max_age=int(SESSION_LIFE.total_seconds()), path="/", httponly=True,
-        secure=secure(request), samesite="Lax",
-    )  # fmt: skip
+    for name, secret, life in (
+        (_cookie_name(request), result[1], int(SESSION_LIFE.total_seconds())),
+        (_device_name(request), device, KNOWN_FOR),
+    ):
+        response.set_cookie(
+            name, secret, max_age=life, path="/", httponly=True, secure=secure(request), samesite="Lax"
+        )
     return response
 
 
@@ -191,7 +234,7 @@ async def _page(request: web.Request, template: str = "") -> web.Response:
     async with doors(request).book.reading() as r:
         opened = await _opened(request, r)
     if opened is None:
-        return await _gone(request)
+        return await gone(request)
     note = request.query.get("note", "")
     csrf = _csrf(request, opened.quote)
     return _html(offered.page(doors(request).wording, opened, r.now, csrf, template=template, note=note))
@@ -204,23 +247,26 @@ async def _document(
         opened = await _opened(request, r)
         content = None if opened is None else await blobs.content(r.session, which(opened))
     if opened is None or content is None:
-        return await _gone(request)
-    return _pdf(content, f"{opened.quote.number}{ending}", disposition)
+        return await gone(request)
+    return pdf_answer(content, f"{opened.quote.number}{ending}", disposition)
 
 
-async def _act(request: web.Request, verb: Verb) -> web.Response:
-    """One act of the customer: from our own page, with the form's secret; then back to the page of the step."""
-    _from_here(request)
-    form = await read_form(request)
+async def _act(request: web.Request, verb: Verb, most_bytes: int = PUBLIC_BYTES) -> web.Response:
+    """One act of the customer: from our own page, with the form's secret; then back to the page of the step. It counts
+    from the moment at which the request began to arrive."""
+    check_origin(request)
+    began = asyncio.get_running_loop().time()
+    form = await read_form(request, most_bytes)
     opened: Opened | None = None
     try:
         async with doors(request).book.writing() as w:
-            opened = await _opened(request, w)
+            since = timedelta(seconds=asyncio.get_running_loop().time() - began)
+            opened = await _opened(request, w, since)
             if opened is None:
-                return await _gone(request)
+                return await gone(request)
             if not hmac.compare_digest(_csrf(request, opened.quote).encode(), form.get("csrf", "").encode()):
                 raise Forbidden("This form is too old. Please open the link in your text message again.")
-            query = await verb(w, opened.signing, form, _visitor(request))
+            query = await verb(w, opened.signing, form, replace(visitor_of(request), since=since))
     except Invalid as error:
         assert opened is not None  # noqa: S101  only the verb looks at the fields
         return await _marked(request, form, error)
@@ -243,30 +289,33 @@ async def _marked(request: web.Request, form: Mapping[str, str], error: Invalid)
     return _html(offered.page(doors(request).wording, opened, r.now, csrf, form=form, errors=faults), status=422)
 
 
-async def _opened(request: web.Request, r: Reading | Writing) -> Opened | None:
-    cookie = request.cookies.get(_cookie_name(request), "")
-    return await _whole(r, await signings.by_cookie(r.session, hash_token(cookie), r.now))
+async def _opened(request: web.Request, r: Reading | Writing, since: timedelta = timedelta(0)) -> Opened | None:
+    """What is open in this browser, or was when the request began so long ago."""
+    cookie = cookie_of(request)
+    return await opened_of(r, await signings.by_cookie(r.session, hash_token(cookie), r.now - since))
 
 
-async def _whole(r: Reading | Writing, found: Signing | None) -> Opened | None:
+async def opened_of(r: Reading | Writing, found: Signing | None) -> Opened | None:
     if found is None:
         return None
     quote = await r.session.get(Quote, found.quote_id)
     campaign = await r.session.get(Campaign, found.campaign_id)
-    return None if quote is None or campaign is None else Opened(found, quote, campaign)
+    if quote is None or campaign is None:
+        return None
+    return Opened(found, quote, campaign, held=bool(await holds.open_of(r.session, quote.id)))
 
 
 async def _not_opened(request: web.Request, token: str) -> web.Response:
     """Who holds the link of an offer that was replaced is told so; to everybody else all links look alike."""
     async with doors(request).book.reading() as r:
-        opened = await _whole(r, await signings.replaced(r.session, hash_token(token)))
+        opened = await opened_of(r, await signings.replaced(r.session, hash_token(token)))
     if opened is None:
-        return await _gone(request)
+        return await gone(request)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
     return _html(doors(request).wording.page("sign/replaced.html", locale, company=company), status=410)
 
 
-async def _gone(request: web.Request) -> web.Response:
+async def gone(request: web.Request) -> web.Response:
     """One page for every link that opens nothing: unknown, guessed, used, expired, cut off. It tells nothing apart."""
     async with doors(request).book.reading() as r:
         only = await signings.only_campaign(r.session)
@@ -275,7 +324,7 @@ async def _gone(request: web.Request) -> web.Response:
     return _html(page, status=404)
 
 
-def _from_here(request: web.Request) -> None:
+def check_origin(request: web.Request) -> None:
     """Refuses what another site's page sends. Our pages send no referrer, for which browsers say `Origin: null`; so the
     origin alone is no proof here, and a form's secret or a link's is asked for as well. Raises Forbidden."""
     public = urlsplit(doors(request).public_url)
@@ -288,16 +337,26 @@ def _from_here(request: web.Request) -> None:
 
 def _csrf(request: web.Request, quote: Quote) -> str:
     """A form's secret: bound to this browser's cookie and to the very words of the offer it was shown beside."""
-    cookie = request.cookies.get(_cookie_name(request), "")
+    cookie = cookie_of(request)
     return doors(request).book.vault.mac("sign-form", cookie, (quote.canonical_sha256 or b"").hex()).hex()
+
+
+def cookie_of(request: web.Request) -> str:
+    """The secret of the offer that is open in this browser, "" where none is."""
+    return request.cookies.get(_cookie_name(request), "")
 
 
 def _cookie_name(request: web.Request) -> str:
     return "__Host-signing" if secure(request) else "signing"
 
 
-def _visitor(request: web.Request) -> Visitor:
-    return Visitor(peer(request), request.headers.get("User-Agent", ""))
+def _device_name(request: web.Request) -> str:
+    return "__Host-device" if secure(request) else "device"
+
+
+def visitor_of(request: web.Request) -> Visitor:
+    device = request.cookies.get(_device_name(request), "")[:64]
+    return Visitor(peer(request), request.headers.get("User-Agent", ""), device)
 
 
 def _see_other(path: str) -> web.Response:
@@ -308,6 +367,6 @@ def _html(text: str, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", headers=PRIVATE)
 
 
-def _pdf(content: bytes, name: str, disposition: str) -> web.Response:
+def pdf_answer(content: bytes, name: str, disposition: str) -> web.Response:
     headers = {**PRIVATE, "Content-Disposition": f'{disposition}; filename="{name}"'}
     return web.Response(body=content, content_type="application/pdf", headers=headers)

@@ -15,7 +15,8 @@ from router.actions import promising, waiting
 from router.book import Reading
 from router.live import Closing, Watcher
 from router.model.base import vouched
-from router.model.campaigns import Campaign
+from router.model.campaigns import Campaign, Queue
+from router.model.contacts import Contact
 from router.model.errors import NotAllowedNow, NotFound
 from router.model.leads import Lead
 from router.model.phone import unbroken
@@ -150,14 +151,19 @@ async def page(request: web.Request, notice: str = "", status_code: int = 200) -
 
 
 async def _other_times(r: Reading, status: LeadStatus, promise: Promise | None) -> tuple[list[Slot], str]:
-    """The free slots of this lead's line, and the zone they are shown in."""
+    """The free slots of this lead's line, or of whoever has promised him a call, and the zone they are shown in."""
     lead = vouched(await r.session.get(Lead, status.waits_as))
     queue = await queue_of(r.session, lead)
     campaign = await r.session.get(Campaign, lead.campaign_id)
     if queue is None or campaign is None:
         return [], ""
-    zone = promise.zone if promise is not None else campaign.timezone
-    return await promising.offered(r.session, campaign, queue, r.now, zone), zone
+    if promise is None:
+        asking = promising.Asking(contact=await r.session.get(Contact, lead.contact_id))
+        return await promising.offered(r.session, campaign, queue, r.now, asking), campaign.timezone
+    # A promise is kept in its own line, wherever its person has waited since.
+    line = vouched(await r.session.get(Queue, promise.queue_id))
+    asking = await promising.asking_anew(r.session, promise, r.now)
+    return await promising.offered(r.session, campaign, line, r.now, asking), promise.zone
 
 
 @routes.get("/s/{token}/stream")

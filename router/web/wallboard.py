@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 
-from router.actions import presence, protecting, quoting, supervising, wrapping
+from router.actions import inviting, presence, protecting, quoting, revoking, supervising, wrapping
 from router.book import Reading, Writing
 from router.model.agents import Role, Wish
 from router.model.budgets import LEG_COST
 from router.model.errors import HouseError, Invalid, NotFound
 from router.model.phone import unbroken
 from router.model.protection import PREFIX_DIGITS
-from router.store import protection, screens, supervision
+from router.store import contract_withdrawals, holds, protection, screens, supervision
 from router.web.desk import Partial, partials, regions
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -33,9 +33,10 @@ async def look(house: Doors, r: Reading, locale: str) -> Iterator[Partial]:
     view = await screens.board(r.session, r.now)
     watch = await protection.watch(r.session, r.now)
     needed = await supervision.supervision(r.session, view.agents, r.now)
+    held, late = await holds.waiting(r.session), await contract_withdrawals.late(r.session)
     return regions(
         house, "wallboard", REGIONS, locale, view=view, watch=watch, doings=list(screens.Doing)[::-1], shown=shown,
-        leg=LEG_COST, needed=needed, wishes=WISHES, most_named=MOST_NAMED,
+        leg=LEG_COST, needed=needed, held=held, late=late, wishes=WISHES, most_named=MOST_NAMED, unbroken=unbroken,
     )
 
 
@@ -142,6 +143,34 @@ async def approve(request: web.Request) -> web.Response:
 async def refuse(request: web.Request) -> web.Response:
     quote_id = row_id(request, NotFound(NO_QUOTE))
     return await _act(request, lambda w, signed: quoting.refuse(w, quote_id=quote_id, agent_id=signed.agent.id))
+
+
+@routes.post(r"/wallboard/alarms/{id:\d{1,19}}/wake")
+async def wake_alarm(request: web.Request) -> web.Response:
+    alarm_id = row_id(request, NotFound("There is no such alarm."))
+    return await _act(request, lambda w, signed: supervising.wake_alarm(w, alarm_id, signed.agent.id))
+
+
+@routes.post(r"/wallboard/quotes/{id:\d{1,19}}/release")
+async def release(request: web.Request) -> web.Response:
+    """Lets an offer be signed that was held."""
+    quote_id = row_id(request, NotFound(NO_QUOTE))
+    return await _act(request, lambda w, signed: inviting.release(w, quote_id, signed.agent.id))
+
+
+@routes.post(r"/wallboard/quotes/{id:\d{1,19}}/void")
+async def void(request: web.Request) -> web.Response:
+    """Takes an offer back that was held."""
+    quote_id = row_id(request, NotFound(NO_QUOTE))
+    return await _act(request, lambda w, signed: quoting.void(w, quote_id=quote_id, agent_id=signed.agent.id))
+
+
+@routes.post(r"/wallboard/withdrawals/{id:\d{1,19}}/{to:accept|refuse}")
+async def decide_withdrawal(request: web.Request) -> web.Response:
+    """A withdrawal that came after the law's time is for a person to decide."""
+    number = row_id(request, NotFound("There is no such withdrawal."))
+    accepted = request.match_info["to"] == "accept"
+    return await _act(request, lambda w, signed: revoking.decide(w, number, accepted, signed.agent.id))
 
 
 def _agent(given: str) -> int:

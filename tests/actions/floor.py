@@ -6,24 +6,37 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
-from router.actions import aging, calling, clocks, configuring, conversing, dispatch, presence, replying, wrapping
+from router.actions import (
+    aging,
+    calling,
+    clocks,
+    configuring,
+    conversing,
+    dispatch,
+    presence,
+    replying,
+    stationing,
+    wrapping,
+)
 from router.actions.conversing import Heard
 from router.actions.intake import take_in
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
 from router.model.agents import Wish
+from router.model.calls import Leg
 from router.model.campaigns import Line, Queue
 from router.model.configuration import read
 from router.model.conversations import Channel
-from router.model.deliveries import Delivery, DeliveryState
+from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import HouseError
 from router.model.intake import Agreed, Wanted, Work
 from router.model.leads import Intent
-from router.model.tasks import Disposition, TaskKind
-from router.ports import LegMoved, LegOutcome, LegStage
+from router.model.tasks import TIER_LIST, Disposition, TaskKind
+from router.outcomes import HOUSE, Performed, performed
+from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
 from router.store.db import contended
 from tests.conftest import MONDAY_NOON, Clock, emptied
 from tests.invariants import check, check_quiet
@@ -175,6 +188,18 @@ class CallRow(msgspec.Struct):
     legs: list[LegRow]
 
 
+class StationRow(msgspec.Struct):
+    """An agent who stays on the line, or is called to; `delivery` is the call to him that has not left."""
+
+    id: int
+    agent_id: int
+    state: str
+    ref: str
+    room: str
+    room_ref: str
+    delivery: int | None
+
+
 class Told(msgspec.Struct):
     """A fact."""
 
@@ -200,6 +225,7 @@ class Seen(msgspec.Struct):
     agents: list[AgentRow]
     rings: list[Ring]
     calls: list[CallRow]
+    stations: list[StationRow]
     threads: list[Thread]
     facts: list[Told]
     failed: int
@@ -216,6 +242,9 @@ _SEEN = text(
           select coalesce(json_agg(l order by l.id), '[]') from (select *, (
             select min(id) from deliveries d where d.leg_id = legs.id and d.kind = 'leg' and d.state = 'pending'
           ) as delivery from legs where call_id = calls.id) l) as legs from calls where ended_at is null) c),
+      'stations', (select coalesce(json_agg(s order by s.id), '[]') from (select *, (
+          select min(id) from deliveries d where d.station_id = stations.id and d.call_id is null and d.kind = 'leg'
+            and d.state = 'pending') as delivery from stations where ended_at is null) s),
       'threads', (select coalesce(json_agg(c order by c.id), '[]') from conversations c where state = 'open'),
       'facts', (select coalesce(json_agg(f order by f.id), '[]') from facts f where id > :after),
       'failed', (select count(*) from alarms where failures > 0)
@@ -331,6 +360,61 @@ class Floor:
         await asyncio.gather(*(Alarms(self.books[book], ALARMS).sweep() for book in books))
         await asyncio.gather(*(self.do(aging.age, book) for book in books))
         await self.do(dispatch.take_back_absent, books[0])
+        await self.do(stationing.close_unwanted, books[-1])
+
+    async def stand(self, agent: int, outcome: LegOutcome = LegOutcome.none) -> None:
+        """The agent is called to stay on the line, and picks up, or does not. The carrier says so twice."""
+        await self.do(lambda w: stationing.open_line(w, agent))
+        for station in (await self.look()).stations:
+            if station.agent_id == agent and station.delivery is not None:
+                await self._carry(station.delivery, f"id-{station.ref}")
+                stage = LegStage.answered if outcome is LegOutcome.none else LegStage.ended
+                await self.tell_station(station, stage, outcome, times=2)
+
+    async def tell_station(
+        self, station: StationRow, stage: LegStage, outcome: LegOutcome = LegOutcome.none, *, times: int = 1
+    ) -> None:
+        """The carrier's word on the telephone of an agent who stays on the line."""
+        moved = LegMoved(station.ref, f"id-{station.ref}", stage, outcome)
+        for _ in range(times):
+            await self.do(lambda w: calling.on_event(w, moved), 1)
+
+    async def tell_room(self, station: StationRow, change: RoomChange, role: LegRole | None = None) -> None:
+        """The carrier's word on his room: that it is over, or that he has left it."""
+        carrier_id = f"id-{station.ref}" if role is LegRole.agent else ""
+        moved = RoomMoved(station.room_ref, station.room, change, role, carrier_id)
+        await self.do(lambda w: calling.on_event(w, moved), 1)
+
+    async def hang_ups(self) -> None:
+        """The carrier hangs up whom it was asked to in stations' rooms, and says so."""
+        for delivery in await self._to_hang_up():
+            await self._carry(delivery.id, "")
+            async with self.books[0].reading() as r:
+                legs = list(await r.session.scalars(
+                    select(Leg).where(Leg.carrier_id == str(delivery.order.get("carrier_id")), Leg.ended_at.is_(None))
+                ))
+            for leg in legs:
+                moved = LegMoved(leg.ref, leg.carrier_id, LegStage.ended, LegOutcome.completed)
+                await self.do(lambda w, moved=moved: calling.on_event(w, moved), 1)
+
+    async def _to_hang_up(self) -> list[Delivery]:
+        async with self.books[0].reading() as r:
+            return list(await r.session.scalars(
+                select(Delivery).where(
+                    Delivery.station_id.is_not(None), Delivery.state == DeliveryState.pending,
+                    Delivery.kind.in_((DeliveryKind.end_leg, DeliveryKind.end_room)),
+                ).order_by(Delivery.id)
+            ))
+
+    async def _carry(self, delivery_id: int, carrier_id: str) -> None:
+        """The courier's work: the order is started, the carrier does it."""
+        async with self.books[0].writing() as w:
+            await w.session.execute(
+                update(Delivery).where(Delivery.id == delivery_id).values(state=DeliveryState.started)
+            )
+            started = await w.session.get(Delivery, delivery_id)
+            assert started is not None
+            await performed(w, HOUSE, started, Performed(carrier_id))
 
     async def place(self, leg: LegRow) -> None:
         """The courier's work: the order is started, the carrier takes it."""
@@ -369,11 +453,40 @@ class Floor:
         for ring in self.now_seen.rings if not self.now_seen.calls else []:
             await self.do(lambda w, ring=ring: dispatch.accept(w, ring.id, ring.agent_id))
         for _ in range(2):  # the agent's leg, then the customer's
+            await self.hang_ups()
+            await self.sweep(0)  # a customer is called to who stays on the line by an alarm
             for call in (await self.look()).calls:
                 for leg in call.legs if call.state != "talking" else []:
                     await self.answer(leg)
         talking = [call for call in (await self.look()).calls if call.state == "talking"]
         return talking[place % len(talking)] if talking else None
+
+    async def join(self, place: int, *, listed: bool, answers: bool) -> CallRow | None:
+        """Somebody free stays on the line, and the next call is given to whoever does: shown and dialled, or accepted.
+        The customer's telephone is called into the room, and taken if `answers`."""
+        await self.beat()
+        free = [one.id for one in self.now_seen.agents if not one.call_load and not one.video_load and one.pool == 1]
+        if free:
+            await self.do(lambda w: presence.set_wish(w, free[place % len(free)], Wish.ready))
+            await self.stand(free[place % len(free)])
+        await self.arrive(place % 8, 0, TIER_LIST if listed else 0)
+        await self.look()
+        await self.round()
+        on_the_line = {one.agent_id for one in self.now_seen.stations if one.state == "standing"}
+        rings = [one for one in self.now_seen.rings if one.agent_id in on_the_line]
+        if listed:
+            await self.pass_time(6)
+        for ring in rings if not listed else []:
+            await self.do(lambda w, ring=ring: dispatch.accept(w, ring.id, ring.agent_id))
+        for _ in range(2):  # the end of the preview, then the call into the room
+            await self.hang_ups()
+            await self.sweep(1)
+        joined = [call for call in (await self.look()).calls if call.agent_id in on_the_line and call.legs]
+        for call in joined if answers else []:
+            for leg in call.legs if call.state == "customer_leg" else []:
+                await self.answer(leg)
+        joined = [call for call in (await self.look()).calls if call.agent_id in on_the_line and call.legs]
+        return joined[place % len(joined)] if joined else None
 
     async def write(self, thread: Thread) -> None:
         """The visitor writes."""
@@ -406,6 +519,7 @@ class Floor:
                     await self.tell(leg, LegStage.answered)
         for call in (await self.look()).calls:
             await self.do(lambda w, call=call: calling.hang_up(w, call.id, call.agent_id))
+        await self.hang_ups()
         for thread in self.now_seen.threads:
             if thread.agent_id is not None:
                 await self.do(lambda w, one=thread: replying.say(w, one.id, one.agent_id, "Adiós"))

@@ -48,7 +48,7 @@ class Bystander:
     def _set_back(self, now: datetime, back: timedelta) -> None:
         """Whatever counts from a moment that is now to come counts from so much earlier."""
         self.since = {task: at - back if at > now else at for task, at in self.since.items()}
-        self.no_until = {pair: at - back if at >= now + back else at for pair, at in self.no_until.items()}
+        self.no_until = {pair: at - back if at > now else at for pair, at in self.no_until.items()}
 
     def _age_of(self, task: TaskRow | None, at: datetime) -> datetime:
         return self.since[task.continues] if task is not None and task.continues else at

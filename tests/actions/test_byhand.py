@@ -5,20 +5,23 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from router.actions import byhand
+from router.actions import byhand, configuring, publishing
 from router.actions.byhand import Told
 from router.book import Book
 from router.model.agents import Agent
 from router.model.cadences import Attempt
 from router.model.campaigns import Campaign, Queue
+from router.model.configuration import read
 from router.model.consent import Receipt
 from router.model.errors import Conflict, Forbidden, HouseError, NotAllowedNow
 from router.model.intake import Agreed, Taken
 from router.model.leads import Lead
 from router.model.suppressions import Suppression
 from router.model.tasks import Task, TaskState
+from router.store import packs
 from tests import making
 from tests.actions.telephones import PHONE, Line
+from tests.actions.test_cadences import REGISTER, SERVICE
 from tests.conftest import Clock
 from tests.invariants import check
 
@@ -86,6 +89,17 @@ async def test_hours_bind_what_nobody_asked_for(book: Book, queue: Queue, clock:
     assert await count(book, Lead) == 0
     await by_hand(book, queue, byhand.keep, COMMERCIAL)
     assert (await count(book, Lead), await count(book, Task)) == (1, 0)
+
+
+async def test_where_a_register_has_to_be_asked_first_the_agent_is_told_to_leave_it_to_the_line(
+    book: Book, queue: Queue
+) -> None:
+    async with book.writing() as w:
+        await publishing.publish(w, packs.of_program()["demo"].replace("version = 1", "version = 2", 1) + REGISTER)
+        await configuring.apply(w, read(SERVICE), {})
+    with pytest.raises(NotAllowedNow, match="as soon as the register has answered"):
+        await by_hand(book, queue, byhand.dial, COMMERCIAL)
+    assert await count(book, Lead) == 0
 
 
 async def test_a_suppressed_number_is_not_dialled_whatever_is_ticked(book: Book, queue: Queue) -> None:

@@ -7,26 +7,29 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from router.actions import cadencing, enrolling, hearing, nurturing, stepping, wrapping
+from router.actions import cadencing, configuring, enrolling, hearing, nurturing, publishing, stepping, wrapping
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
+from router.inquirer import Inquirer
 from router.model.alarms import Alarm, AlarmState
 from router.model.cadences import AnswerRate, CadenceVersion, Enrolment, EnrolmentState, Step
 from router.model.campaigns import Campaign
+from router.model.configuration import read
 from router.model.consent import Receipt
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid
 from router.model.leads import Intent, Lead
 from router.model.quotes import Quote, QuoteState
+from router.model.registers import Inquiry
 from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
 from router.model.tasks import TIER_HOT, Disposition, Task, TaskKind, TaskState
 from router.model.vault import hash_token
 from router.model.zones import ZoneSource
-from router.ports import Channel, MessageArrived
-from router.store import addresses, cadences, facts
+from router.ports import Channel, MessageArrived, RegisterAnswer, RegisterDoor
+from router.store import addresses, cadences, facts, packs
 from tests import making
 from tests.actions.test_nurturing import another_quote
 from tests.conftest import Clock
@@ -273,6 +276,59 @@ async def test_a_paused_campaign_rests_and_goes_on(book: Book, clock: Clock) -> 
     clock.forward(15 * 60)
     await ring(book)
     assert len(await texts(book)) == 2
+
+
+REGISTER = """
+[[registers]]
+id = "demo-register"
+words = "A register is consulted before calls."
+source = "a test"
+verified = true
+channels = ["call"]
+key = "tps"
+max_age_days = 28
+"""
+SERVICE = """
+[[registers]]
+name = "tps"
+url = "https://register.example/check"
+secret = "known by this"
+"""
+
+
+class Unlisted:
+    """A register that lists nobody."""
+
+    async def ask(self, door: RegisterDoor, phone: str) -> RegisterAnswer:
+        return RegisterAnswer(False)
+
+
+async def test_what_waits_for_a_registers_answer_is_neither_lost_nor_early(book: Book, clock: Clock) -> None:
+    inquirer = Inquirer(book, {"http": Unlisted()})
+    async with book.writing() as w:
+        await publishing.publish(w, packs.of_program()["demo"].replace("version = 1", "version = 2", 1) + REGISTER)
+        await configuring.apply(w, read(SERVICE), {})
+        quote = await quiet(w, SMS, {**CALL, "delay": 3}, {**CALL, "delay": 1})
+    clock.forward(STALE)
+    async with book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    assert await all_of(book, Enrolment) == [], "the register has not answered"
+    await inquirer.sweep()
+    clock.forward(60)
+    async with book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+        await w.session.execute(update(Inquiry).values(until=w.now - timedelta(seconds=1)))
+    await ring(book)
+    assert (len(await texts(book)), await steps(book)) == (1, [(1, "done"), (2, "planned")])
+    due = (await all_of(book, Step))[1].due_at
+    assert due >= clock.now + timedelta(hours=3), "a call planned for later is not brought forward"
+    clock.now = due
+    await ring(book)
+    assert (await calls(book), (await all_of(book, Step))[1].due_at) == ([], due + timedelta(minutes=1))
+    clock.forward(60)
+    await inquirer.sweep()
+    await ring(book)
+    assert len(await calls(book)) == 1
 
 
 # Calls and what follows from them

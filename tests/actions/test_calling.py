@@ -8,16 +8,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from router.actions import calling, presence, wrapping
+from router.actions import calling, guarding, presence, wrapping
 from router.book import Book
 from router.model.agents import Wish
 from router.model.base import vouched
 from router.model.budgets import Budget
 from router.model.cadences import Attempt
 from router.model.calls import CallState
-from router.model.campaigns import Queue, WrapMode
+from router.model.campaigns import Campaign, Queue, WrapMode
+from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import Conflict
+from router.model.guard import Purpose
 from router.model.suppressions import Suppression
 from router.model.tasks import BY_AGENT, Disposition, Exclusion, Task, TaskState
 from router.ports import LegMoved, LegOutcome, LegRole, LegStage, RoomChange, RoomMoved
@@ -107,6 +109,12 @@ async def test_a_customer_not_reached_closes_the_task_and_frees_the_agent(
     assert (await line.agent()).load == 0
     assert len(await line.deliveries(DeliveryKind.end_room)) == 1
     assert await line.alarms() == set()
+    async with book.reading() as r:
+        contact = vouched(await r.session.get(Contact, task.contact_id))
+        campaign = vouched(await r.session.get(Campaign, task.campaign_id))
+        seen, _ = await guarding.look(r.session, campaign, contact, Purpose.commercial, r.now)
+    busy = outcome is LegOutcome.busy
+    assert [(one.channel, one.busy) for one in seen.tries] == [("call", busy)], "the guard knows a busy tone"
 
 
 @pytest.mark.parametrize("outcome", [one for one in LegOutcome if one is not LegOutcome.none])

@@ -77,6 +77,22 @@ async def test_what_rings_and_who_rests_do_so_for_no_longer_than_before(
     assert {task for task, _ in await pending(book)} == {first, second}
 
 
+async def test_a_rest_that_was_over_does_not_begin_anew(book: Book, clock: Clock, queue: Queue) -> None:
+    async with book.writing() as w:
+        ana = await making.agent(w)
+    task = await arrives(book, queue, 1)
+    async with book.writing() as w:
+        assert await dispatch.run_round(w, 1) == 1
+        await dispatch.reject(w, 1, ana.id)
+    clock.forward(queue.exclude_seconds + presence.BACK_OFF.total_seconds())
+    await arrives(book, queue, 2)
+    await set_back(book, clock)
+    async with book.writing() as w:
+        await presence.beat(w, [ana.id])
+        assert await dispatch.run_round(w, 1) == 1
+    assert await pending(book) == [(task, ana.id)]
+
+
 async def test_a_browser_that_is_closed_counts_as_open_for_no_longer(book: Book, clock: Clock, queue: Queue) -> None:
     await arrives(book, queue, 1)
     clock.forward(600)

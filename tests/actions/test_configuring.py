@@ -3,12 +3,14 @@
 import pytest
 from sqlalchemy import select, update
 
+from router.actions import publishing
 from router.actions.configuring import apply
 from router.book import Book
 from router.model.agents import Agent
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import WrongFile, read
 from router.model.levels import levels_of
+from router.store import packs
 
 FILE = """
 [[campaigns]]
@@ -257,3 +259,25 @@ async def test_a_file_does_not_disable_who_holds_work(book: Book) -> None:
         await w.session.execute(update(Agent).values(call_load=1, busy_since=w.now))
     with pytest.raises(WrongFile, match=r"agent ana: disabled: .* holds work just now"):
         await put(book, FILE.replace('login = "ana"', 'login = "ana"\ndisabled = true'))
+
+
+async def test_a_campaign_may_name_any_pack_in_force_be_it_shipped_or_published(book: Book) -> None:
+    pinned = FILE.replace('key = "luz"\n', 'key = "luz"\nrule_pack = "PT-azores"\n', 1)
+    with pytest.raises(WrongFile, match="the rule packs are by_country, BR, DE"):
+        await put(book, pinned)
+    azores = packs.of_program()["standard"].replace('key = "standard"', 'key = "PT-azores"')
+    async with book.writing() as w:
+        await publishing.publish(w, azores)
+    await put(book, pinned)
+    await put(book, pinned.replace("PT-azores", "ES"))
+    with pytest.raises(WrongFile, match="the rule packs are"):
+        await put(book, pinned.replace("PT-azores", "house"))
+
+
+async def test_a_campaign_that_names_no_pack_is_bound_by_that_of_the_country_however_it_is_made(book: Book) -> None:
+    await put(book, FILE)
+    async with book.writing() as w:
+        w.session.add(Campaign(key="sol", name="Sol", caller_id="+34910000000", sender="+34910000000"))
+        await w.session.flush()
+    async with book.reading() as r:
+        assert {one.rule_pack for one in await r.session.scalars(select(Campaign))} == {"by_country"}

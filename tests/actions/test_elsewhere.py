@@ -362,3 +362,118 @@ async def test_a_call_that_was_declined_by_its_person_ends_the_nurturing(
     async with book.writing() as w:
         await nurturing.task_closed(w, task, Disposition.not_interested)
     assert await due(book, QUOTE_CHECK) == []
+
+
+LINES_HEAD = "number;phone;name;sent;concept;quantity;unit price;tax;period;consent;consent text;consent date\n"
+
+
+def line_row(n: int, concept: str, price: str, *, head: bool = True, quantity: str = "", period: str = "") -> str:
+    person = f"+1202555{n:04d};Ana Ruiz;2026-05-03" if head else ";;"
+    agreed = "commercial;Sí, quiero ofertas;2026-05-01" if head else ";;"
+    return f"P-{n};{person};{concept};{quantity};{price};21;{period};{agreed}\n"
+
+
+async def lines_checked(book: Book, queue: Queue, *rows: str) -> int:
+    number = await uploaded(book, queue, LINES_HEAD + "".join(rows))
+    async with book.writing() as w:
+        found = await w.session.get(Import, number)
+        assert found is not None
+        await importing.check(w, number, found.mapping, {})
+    await Importer(book).sweep()
+    return number
+
+
+async def test_rows_with_the_same_number_are_lines_of_one_quote_wherever_they_stand(book: Book, queue: Queue) -> None:
+    number = await lines_checked(
+        book, queue, line_row(101, "Panel", "100", quantity="2"), line_row(102, "Panel", "50"),
+        line_row(101, "Cuota", "10", head=False, period="month"), line_row(103, "Panel", "banana"),
+        line_row(103, "Montaje", "5", head=False), line_row(102, "Descuento", "-5"),
+    )
+    expected = [
+        ("taken", "", ""), ("taken", "", ""), ("line", "", ""), ("refused", "amount", "price"),
+        ("refused", "lines_other", ""), ("line", "", ""),
+    ]
+    assert await outcomes(book, number) == expected
+    assert await count(book, Quote) == 0
+    async with book.writing() as w:
+        await importing.start(w, number)
+    await Importer(book).sweep()
+    assert await outcomes(book, number) == expected
+    first, second = await all_of(book, Quote)
+    assert [(one["label"], one["quantity"], one["unit_minor"], one["period"]) for one in first.lines] == [
+        ("Panel", 2, 10_000, "once"), ("Cuota", 1, 1_000, "month")]
+    assert (first.total_once, first.total_month, second.total_once) == (24_200, 1_210, 5_445)
+    assert [one.quote_id for one in await rows_of(book, number)] == [1, 2, 1, None, None, 2]
+    (made,) = await all_of(book, Import)
+    assert (made.counts["taken"], made.counts["line"], made.counts["refused"]) == (2, 2, 2)
+
+
+async def rows_of(book: Book, number: int) -> list[ImportRow]:
+    async with book.reading() as r:
+        return list(await r.session.scalars(
+            select(ImportRow).where(ImportRow.import_id == number).order_by(ImportRow.number)))
+
+
+async def row_by_row(book: Book) -> None:
+    """Works at the list, a row a transaction."""
+    going = True
+    while going:
+        async with book.writing() as w:
+            claimed = await imports.claim(w.session)
+            assert claimed is not None
+            going = await importing.step(w, claimed, 1)
+
+
+async def test_lines_of_a_quote_belong_together_also_when_its_rows_come_in_different_transactions(
+    book: Book, queue: Queue
+) -> None:
+    number = await uploaded(book, queue, LINES_HEAD + "".join([
+        line_row(101, "Panel", "100"), line_row(102, "Panel", "50"), line_row(101, "Cuota", "10", head=False),
+        line_row(102, "Montaje", "x", head=False), line_row(101, "Porte", "1", head=False),
+    ]))
+    async with book.writing() as w:
+        found = await w.session.get(Import, number)
+        assert found is not None
+        await importing.check(w, number, found.mapping, {})
+    expected = [
+        ("taken", "", ""), ("refused", "lines_other", ""), ("line", "", ""), ("refused", "amount", "price"),
+        ("line", "", ""),
+    ]
+    await row_by_row(book)
+    assert await outcomes(book, number) == expected
+    async with book.writing() as w:
+        await importing.start(w, number)
+    await row_by_row(book)
+    assert await outcomes(book, number) == expected
+    (quote,) = await all_of(book, Quote)
+    assert [one["label"] for one in quote.lines] == ["Panel", "Cuota", "Porte"]
+    assert [one.quote_id for one in await rows_of(book, number)] == [1, None, 1, None, 1]
+
+
+async def test_a_quote_of_too_many_lines_is_refused_with_all_its_rows(book: Book, queue: Queue) -> None:
+    number = await lines_checked(book, queue, *(line_row(101, f"Pieza {n}", "1") for n in range(70)))
+    assert await outcomes(book, number) == [("refused", "lines", "lines"), *[("refused", "lines_other", "")] * 69]
+
+
+async def test_a_list_of_lines_twice_makes_no_quote_twice(book: Book, queue: Queue) -> None:
+    for expected in (["taken", "line"], ["duplicate", "line"]):
+        number = await lines_checked(book, queue, line_row(101, "Panel", "100"), line_row(101, "Cuota", "10"))
+        async with book.writing() as w:
+            await importing.start(w, number)
+        await Importer(book).sweep()
+        assert [row[0] for row in await outcomes(book, number)] == expected
+    assert await count(book, Quote) == 1
+
+
+@pytest.mark.parametrize(
+    ("mapping", "pointer"),
+    [({"price": 4, "once": 5}, "/price"), ({"once": 5, "quantity": 6}, "/price"), ({"line": 4}, "/once")],
+)
+async def test_a_list_holds_prices_of_lines_or_totals(
+    book: Book, queue: Queue, mapping: dict[str, int], pointer: str
+) -> None:
+    number = await uploaded(book, queue, HEAD + row(101))
+    with pytest.raises(Invalid) as refused:
+        async with book.writing() as w:
+            await importing.check(w, number, {"number": 0, "phone": 1, "name": 2, "sent": 3, **mapping}, {})
+    assert refused.value.pointer == pointer

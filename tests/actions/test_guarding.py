@@ -23,6 +23,7 @@ from router.model.errors import Invalid
 from router.model.guard import Purpose, Verdict
 from router.model.intake import Wanted
 from router.model.leads import Intent
+from router.model.packs import shipped
 from router.model.vault import new_token
 from router.model.zones import ZoneSource
 from router.ports import MessageArrived
@@ -49,6 +50,15 @@ async def person(book: Book, phone: str = SPANISH, **campaign: object) -> int:
     async with book.writing() as w:
         made = await making.campaign(w, **{"rule_pack": "standard", **campaign})
         return (await making.lead(w, await making.queue(w, made), phone)).id
+
+
+@pytest.mark.parametrize(("names", "country", "found"), [
+    ("by_country", "ES", "ES"), ("by_country", "PT", "standard"), ("by_country", "", "standard"),
+    ("demo", "ES", "demo"), ("IT", "ES", "IT"),
+])
+def test_a_campaign_names_a_pack_or_leaves_it_to_the_country(names: str, country: str, found: str) -> None:
+    campaign = Campaign(key="luz", name="Luz", caller_id="", sender="", rule_pack=names)
+    assert guarding.pack_for(shipped(), campaign, country) is shipped()[found]
 
 
 async def ask(book: Book, contact_id: int = 1, channel: str = "call", purpose: Purpose = COMMERCIAL) -> Verdict:
@@ -133,6 +143,45 @@ async def test_each_contact_names_the_receipt_it_relied_on_and_the_receipt_when_
             receipt.id, None]
         (kept,) = vouched(await receipts.of_lead(r.session, lead_id)).receipts
     assert kept.used_at == used
+
+
+@pytest.mark.parametrize(("days", "rules", "relied_on"), [
+    ([], ("consent.expired",), None), ([1_000], ("DE.hours", "DE.caps", "consent.commercial"), 2),
+    ([1_826.1], ("consent.expired",), None), ([1_000, 1_200], ("DE.hours", "DE.caps", "consent.commercial"), 2),
+])
+async def test_a_newer_consent_is_relied_on_where_that_of_the_request_is_too_old(
+    book: Book, clock: Clock, days: list[float], rules: tuple[str, ...], relied_on: int | None
+) -> None:
+    now = clock.now
+    clock.now -= timedelta(days=1_826, seconds=1)
+    await person(book, "+4930123456", rule_pack="by_country", countries=["DE"])
+    clock.now = now
+    await agreed(book, *days)
+    assert (await ask(book)).rules == rules
+    async with book.reading() as r:
+        assert await r.session.scalar(select(Attempt.receipt_id)) == relied_on
+
+
+async def agreed(book: Book, *days: float) -> None:
+    """To offers, without a request, so many days ago."""
+    async with book.writing() as w:
+        for ago in days:
+            w.session.add(Receipt(
+                campaign_id=1, contact_id=1, lead_id=None, purposes=["commercial"], text="Ja", text_sha256="00",
+                version="1", method="checkbox", address="", user_agent="", page="",
+                given_at=w.now - timedelta(days=ago),
+            ))
+            await w.session.flush()
+
+
+async def test_that_of_the_request_comes_first_while_it_counts(book: Book, clock: Clock) -> None:
+    clock.now -= timedelta(days=9)
+    await person(book, "+4930123456", rule_pack="by_country", countries=["DE"])
+    clock.now += timedelta(days=9)
+    await agreed(book, 3)
+    assert (await ask(book)).allowed
+    async with book.reading() as r:
+        assert await r.session.scalar(select(Attempt.receipt_id)) == 1
 
 
 @pytest.mark.parametrize("asked", ["stop", "withdraw", "late"])

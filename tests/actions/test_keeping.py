@@ -17,10 +17,12 @@ from router.actions import (
     leaving,
     presence,
     promising,
+    publishing,
     telling,
     wrapping,
 )
 from router.actions.agreeing import Asked
+from router.actions.promising import Asking
 from router.alarms import Alarms
 from router.book import Book
 from router.model.agents import Agent, Role, Wish
@@ -37,7 +39,7 @@ from router.model.suppressions import Suppression
 from router.model.tasks import Disposition, Reservation, ReservationState, Task, TaskKind, TaskState
 from router.model.zones import ZoneSource
 from router.ports import LegMoved, LegOutcome, LegStage
-from router.store import calls
+from router.store import calls, packs
 from tests import making
 from tests.conftest import Clock
 from tests.invariants import check, check_quiet
@@ -215,10 +217,12 @@ async def test_what_is_promised_in_a_talk_outlives_its_end_and_ends_with_the_nex
 async def test_a_time_the_clock_jumps_over_is_read_back_as_the_next_one_and_of_two_it_is_the_first(
     floor: Floor, day: date, hour: str, zone: str, utc: str, moved: bool, twice: bool
 ) -> None:
+    task, at = await floor.talk(), datetime.fromisoformat(utc).replace(tzinfo=UTC)
+    floor.clock.now = at - timedelta(days=1)
     async with floor.book.reading() as r:
         campaign = vouched(await r.session.scalar(select(Campaign)))
-    at = datetime.fromisoformat(utc).replace(tzinfo=UTC)
-    moment = agreeing.understood(campaign, Asked(wall(hour, day), zone), at - timedelta(days=1), "en")
+        contact = vouched(await r.session.get(Contact, task.contact_id))
+        moment = await agreeing.understood(r, campaign, contact, Asked(wall(hour, day), zone), "en")
     assert (moment.at, moment.moved, moment.twice) == (at, moved, twice)
 
 
@@ -247,6 +251,93 @@ async def test_outside_the_hours_of_the_law_the_next_possible_moment_is_named(fl
             await agreeing.agree(w, task.id, floor.ana, Asked(wall("20:30")))
         made = await agreeing.agree(w, task.id, floor.ana, Asked(wall("19:30")))
     assert made.wall == "2026-11-26T19:30"
+
+
+async def test_the_rules_where_the_person_lives_bind_a_promise_not_those_of_the_brand(floor: Floor) -> None:
+    """The brand is Spanish and he lives in Bavaria; on the sixth of January only Spain, and Bavaria, rest."""
+    async with floor.book.writing() as w:
+        await w.session.execute(update(Campaign).values(rule_pack="by_country"))
+    task, epiphany = await floor.talk(), date(2027, 1, 6)
+    await lives(floor, "DE", "DE-BE")
+    async with floor.book.writing() as w:
+        made = await agreeing.agree(w, task.id, floor.ana, Asked(wall("19:30", epiphany)))
+        with pytest.raises(Conflict, match="7 ene, 08:00"):
+            await agreeing.move(w, made.id, floor.ana, Asked(wall("20:30", epiphany)))
+    await lives(floor, "DE", "DE-BY")
+    async with floor.book.writing() as w:
+        with pytest.raises(Conflict, match="7 ene, 08:00"):
+            await agreeing.move(w, made.id, floor.ana, Asked(wall("12:00", epiphany)))
+
+
+async def lives(floor: Floor, country: str, part: str) -> None:
+    async with floor.book.writing() as w:
+        await w.session.execute(update(Contact).values(country=country, subdivision=part))
+
+
+async def test_what_was_published_binds_promises_and_free_times_at_once(floor: Floor) -> None:
+    """The standard rules' morning begins two hours later from one commit on."""
+    later = packs.of_program()["standard"].replace("version = 1", "version = 9", 1).replace("10:00", "12:30")
+    async with floor.book.writing() as w:
+        await w.session.execute(update(Campaign).values(rule_pack="standard"))
+    task = await floor.talk()
+
+    async def first() -> datetime:
+        async with floor.book.reading() as r:
+            campaign = vouched(await r.session.scalar(select(Campaign)))
+            contact = vouched(await r.session.get(Contact, task.contact_id))
+            stranger = await promising.offered(r.session, campaign, floor.queue, r.now)
+            person = await promising.offered(r.session, campaign, floor.queue, r.now, Asking(contact=contact))
+            assert stranger == person
+            return person[0].starts_at
+
+    assert await first() == THURSDAY + timedelta(minutes=15)
+    async with floor.book.writing() as w:
+        await publishing.publish(w, later)
+    assert await first() == NOON + timedelta(minutes=30)
+    async with floor.book.writing() as w:
+        with pytest.raises(Conflict, match="26 nov, 12:30"):
+            await agreeing.agree(w, task.id, floor.ana, Asked(wall("12:00")))
+
+
+async def other_times(floor: Floor, promise: Promise) -> list[datetime]:
+    async with floor.book.reading() as r:
+        campaign = vouched(await r.session.get(Campaign, promise.campaign_id))
+        asking = await promising.asking_anew(r.session, promise, r.now)
+        return [slot.starts_at for slot in await promising.offered(r.session, campaign, floor.queue, r.now, asking)]
+
+
+async def absent(floor: Floor, agent_id: int, until: datetime) -> None:
+    async with floor.book.writing() as w:
+        await covering.absent(w, agent_id, floor.clock.now, until, by=agent_id)
+
+
+@pytest.mark.parametrize("mode", [STRICT, PREFERRED])
+async def test_who_moves_a_personal_promise_chooses_from_its_owners_own_time(floor: Floor, mode: PromiseMode) -> None:
+    made = await floor.agreed("12:00", mode)
+    other = await floor.agreed("13:00", PREFERRED, "+12025550102")
+    await absent(floor, floor.ana, NOON + timedelta(minutes=30))
+    times = await other_times(floor, made)
+    assert times[0] == NOON + timedelta(minutes=30), "before that she is away, and bea is not asked"
+    assert other.starts_at not in times
+    assert other.starts_at + timedelta(minutes=15) in times
+    for gone in (NOON + timedelta(minutes=15), other.starts_at):
+        async with floor.book.writing() as w:
+            with pytest.raises(Conflict, match="no longer free"):
+                await promising.move(w, vouched(made.lead_id), gone)
+    async with floor.book.writing() as w:
+        moved = await promising.move(w, vouched(made.lead_id), times[0])
+    assert (moved.agent_id, moved.mode, moved.starts_at) == (floor.ana, mode, times[0])
+
+
+async def test_an_owner_without_any_time_leaves_it_to_his_team_unless_only_he_may_call(floor: Floor) -> None:
+    preferred = await floor.agreed("12:00", PREFERRED)
+    strict = await floor.agreed("13:00", STRICT, "+12025550102")
+    await absent(floor, floor.ana, NOON + timedelta(days=20))
+    assert await other_times(floor, strict) == []
+    free = await other_times(floor, preferred)
+    assert free[0] == THURSDAY + timedelta(minutes=15)
+    async with floor.book.writing() as w:
+        assert (await promising.move(w, vouched(preferred.lead_id), free[0])).at_risk == "absence"
 
 
 async def test_a_stranger_to_the_task_promises_nothing(floor: Floor) -> None:
@@ -636,7 +727,7 @@ async def test_queues_that_share_an_agent_do_not_sell_his_time_twice(floor: Floo
     for line in (queue, other, queue):
         async with floor.book.writing() as w:
             try:
-                await promising.take_place(w, campaign, line, NOON, "")
+                await promising.take_place(w, campaign, line, NOON)
                 made.append(line.key)
             except Conflict:
                 pass
@@ -654,7 +745,7 @@ async def test_of_many_who_want_the_last_place_of_two_queues_at_once_one_gets_it
     async def take(line: Queue) -> bool:
         try:
             async with floor.book.writing() as w:
-                await promising.take_place(w, campaign, line, NOON, "")
+                await promising.take_place(w, campaign, line, NOON)
         except Conflict:
             return False
         return True

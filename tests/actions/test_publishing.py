@@ -91,6 +91,15 @@ async def test_a_version_is_published_once_and_never_goes_back(book: Book) -> No
     assert facts[0][0] == len(packs.of_program()) + 1
 
 
+async def test_a_pack_that_campaigns_may_name_never_becomes_a_part_of_others(book: Book) -> None:
+    part = LATER.replace("reviewer =", "part = true\nreviewer =")
+    with pytest.raises(WrongPack, match="cannot become a part"):
+        await publish(book, part)
+    async with book.reading() as r:
+        with pytest.raises(WrongPack, match="cannot become a part"):
+            await publishing.propose(r.session, part, r.now)
+
+
 async def test_the_history_of_packs_is_a_chain(book: Book) -> None:
     for body in (STANDARD, LATER):
         await publish(book, body)

@@ -64,7 +64,7 @@ async def test_alarms_are_set_for_the_quiet_and_for_the_end(book: Book, clock: C
     async with book.reading() as r:
         alarms = await r.session.scalars(select(Alarm).where(Alarm.state == AlarmState.pending))
     subjects = {alarm.kind: alarm.subject_id for alarm in alarms}
-    assert subjects == {"quote.check": held.quote_id, "signing.expire": held.id}
+    assert subjects == {"quote.check": held.quote_id, "signing.expire": held.id, "signing.unheard": held.id}
     assert (await closing.quote_of(book, held)).idle_base == clock.now
 
 

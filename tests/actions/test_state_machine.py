@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from router.actions import calling, consulting, dispatch, presence, replying, transferring, wrapping
+from router.actions import calling, consulting, dispatch, presence, replying, stationing, transferring, wrapping
 from router.book import Book, Writing
 from router.live import Hub
 from router.model.agents import Wish
 from router.model.tasks import BY_AGENT
 from router.model.vault import Vault
-from router.ports import LegStage
+from router.ports import LegOutcome, LegRole, LegStage, RoomChange
 from router.store import consultations
 from router.store.db import make_engine
 from tests.actions.floor import AGENTS, OUTCOMES, Floor, Ring, TaskRow
@@ -165,6 +165,48 @@ class Day(RuleBasedStateMachine):
         call = self.floor.now_seen.calls[place % len(self.floor.now_seen.calls)]
         self.step(self.floor.do(lambda w: calling.hang_up(w, call.id, call.agent_id)))
 
+    @rule(agent=AGENT, picks_up=st.sampled_from([LegOutcome.none, LegOutcome.none, LegOutcome.no_answer]))
+    def an_agent_stays_on_the_line(self, agent: int, picks_up: LegOutcome) -> None:
+        self.step(self.floor.stand(agent, picks_up))
+
+    @precondition(lambda self: self.floor.now_seen.stations)
+    @rule(place=ANY, how=st.sampled_from(["leaves", "hung up", "out of the room", "room over", "time", "twice"]))
+    def who_stays_on_the_line_does_not_any_more(self, place: int, how: str) -> None:
+        """By his own button, or by the carrier's word, which comes once or in two ways."""
+        station = self.floor.now_seen.stations[place % len(self.floor.now_seen.stations)]
+        if how == "leaves":
+            self.step(self.floor.do(lambda w: stationing.close_line(w, station.agent_id)))
+        elif how == "time":
+            self.step(self.floor.do(lambda w: stationing.time_is_up(w, station.id)))
+        if how in ("out of the room", "twice"):
+            self.step(self.floor.tell_room(station, RoomChange.left, LegRole.agent))
+        if how in ("hung up", "twice"):
+            self.step(self.floor.tell_station(station, LegStage.ended, LegOutcome.completed))
+        if how == "room over":
+            self.step(self.floor.tell_room(station, RoomChange.ended))
+
+    @rule(place=ANY, listed=st.booleans(), answers=st.sampled_from([True, True, False]), then=st.sampled_from([
+        "hang up", "agent gone", "room over", "customer gone", "nothing"]))
+    def a_call_joins_who_stays_on_the_line(self, place: int, listed: bool, answers: bool, then: str) -> None:
+        """One whom somebody of a list is shown, and who is dialled without a press, or who accepts a fresh lead."""
+        call = self._run(self.floor.join(place, listed=listed, answers=answers))
+        station = next((one for one in self.floor.now_seen.stations if call and one.agent_id == call.agent_id), None)
+        if call is None or station is None:
+            return
+        if then == "hang up":
+            self.step(self.floor.do(lambda w: calling.hang_up(w, call.id, call.agent_id)))
+        elif then == "agent gone":
+            self.step(self.floor.tell_station(station, LegStage.ended, LegOutcome.completed, times=2))
+        elif then == "room over":
+            self.step(self.floor.tell_room(station, RoomChange.ended))
+        elif then == "customer gone" and call.legs:
+            self.step(self.floor.tell(call.legs[-1], LegStage.ended, LegOutcome.completed, times=2))
+
+    @precondition(lambda self: self.floor.now_seen.stations)
+    @rule()
+    def the_carrier_hangs_up_whom_it_was_asked_to(self) -> None:
+        self.step(self.floor.hang_ups())
+
     @rule(place=ANY, answers=st.booleans(), both=st.booleans(), then=st.sampled_from([
         "complete", "take back", "together", "leave", "hang up", "hand on", "nothing"]))
     def a_colleague_is_asked(self, place: int, answers: bool, both: bool, then: str) -> None:
@@ -266,7 +308,7 @@ def test_whatever_happens_in_whatever_order_the_rules_hold(floor: Floor, loop: a
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Played,
         settings=settings(
-            max_examples=EXAMPLES or 8, stateful_step_count=50, deadline=None, derandomize=not EXAMPLES, database=None,
+            max_examples=EXAMPLES or 6, stateful_step_count=50, deadline=None, derandomize=not EXAMPLES, database=None,
             suppress_health_check=list(HealthCheck), phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
         ),
     )

@@ -9,16 +9,18 @@ import pytest
 from sqlalchemy import select
 
 from router.actions import dispatch, presence, supervising, wrapping
+from router.alarms import Alarms
 from router.book import Book
 from router.live import Hub
 from router.model.agents import Agent, Role, Wish
+from router.model.alarms import Alarm, AlarmState
 from router.model.base import vouched
 from router.model.campaigns import Queue, WrapMode
 from router.model.errors import Conflict, NotFound
 from router.model.facts import Fact
 from router.model.tasks import Disposition, Exclusion, Task, TaskKind, TaskState
 from router.model.vault import Vault
-from router.store import screens, supervision
+from router.store import alarms, screens, supervision
 from router.store.db import make_engine
 from router.store.supervision import Supervision
 from tests import making
@@ -578,3 +580,66 @@ async def test_agents_whom_the_house_has_paused_are_named_and_others_are_not(
         await presence.set_wish(w, back.id, Wish.paused, reason="missed")
         await presence.set_wish(w, back.id, Wish.ready)
     assert [line.name for line in (await needed(book)).paused] == ["Missed", "Once", "Wrap"]
+
+
+async def parked(book: Book, kind: str, clock: Clock) -> Alarm:
+    """An alarm whose handler failed five times."""
+    async with book.writing() as w:
+        await alarms.set_alarm(w.session, kind, 1, w.now)
+    for _ in range(5):
+        await Alarms(book, {kind: _fails}).sweep()
+        clock.forward(3600)
+    (found,) = await parked_now(book)
+    assert found.failures == 5
+    return found
+
+
+async def _fails(w: object, subject_id: int) -> None:
+    raise RuntimeError("it always does")
+
+
+async def parked_now(book: Book) -> list[Alarm]:
+    async with book.reading() as r:
+        return list(await alarms.parked(r.session, 10))
+
+
+async def test_a_parked_alarm_rings_once_more_when_it_is_woken(book: Book, clock: Clock) -> None:
+    found, rung = await parked(book, "quote.check", clock), list[int]()
+
+    async def rings(w: object, subject_id: int) -> None:
+        rung.append(subject_id)
+
+    async with book.writing() as w:
+        assert await supervising.wake_alarm(w, found.id, by=7)
+        assert "alarms" in w.audiences
+    await Alarms(book, {"quote.check": rings}).sweep()
+    assert (rung, await parked_now(book)) == ([1], [])
+    async with book.reading() as r:
+        (told,) = await r.session.scalars(select(Fact).where(Fact.kind == "alarm.woken"))
+    assert (told.agent_id, told.data) == (7, {"what": "quote.check", "of": 1, "again": True})
+    for number, error in ((found.id, Conflict), (999, NotFound)):
+        with pytest.raises(error):
+            async with book.writing() as w:
+                await supervising.wake_alarm(w, number, by=7)
+
+
+async def test_what_was_set_anew_meanwhile_is_not_rung_twice(book: Book, clock: Clock) -> None:
+    found = await parked(book, "quote.check", clock)
+    async with book.writing() as w:
+        await alarms.set_alarm(w.session, "quote.check", 1, w.now + timedelta(days=1))
+    async with book.writing() as w:
+        assert not await supervising.wake_alarm(w, found.id)
+    async with book.reading() as r:
+        states = [one.state for one in await r.session.scalars(select(Alarm).order_by(Alarm.id))]
+    assert states == [AlarmState.canceled, AlarmState.pending]
+
+
+async def test_two_supervisors_wake_one_alarm_once(book: Book, clock: Clock) -> None:
+    found = await parked(book, "quote.check", clock)
+
+    async def wake() -> bool:
+        async with book.writing() as w:
+            return await supervising.wake_alarm(w, found.id, by=7)
+
+    done = await asyncio.gather(wake(), wake(), return_exceptions=True)
+    assert {type(one) for one in done} == {bool, Conflict}

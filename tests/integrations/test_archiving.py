@@ -27,7 +27,8 @@ from router.model.signings import Signing
 from router.ports import Refused, Stamps
 from router.store import archives, blobs
 from router.store import evidence as chain
-from tests import closing
+from tests import closing, making
+from tests.benchmarks.sealing import ready_to_sign as ready
 from tests.conftest import Clock
 from tests.integrations.timestamping import outside
 from tests.outside import RecordingCarrier
@@ -96,7 +97,7 @@ class House:
         async with self.book.writing() as w:
             locked = await w.session.locked(Signing, held.id)
             assert locked is not None
-            await archiving._order(w, locked, stamps)
+            await archiving._order(w, locked, stamps, w.now)
         return (await self.deliveries())[-1]
 
     async def content(self, sha256: bytes | None) -> bytes:
@@ -137,6 +138,25 @@ async def test_the_next_nights_add_nothing(house: House) -> None:
         await house.courier.sweep()
     assert len(await house.versions(held)) == 1
     assert len(await house.deliveries()) == 1
+
+
+async def test_a_nights_documents_fall_due_one_after_the_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "AT_ONCE", 2)
+    async with house.book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w))
+    for number in range(3):
+        await ready(house.book, queue, number)
+    async with house.book.writing() as w:
+        await w.session.execute(text("update signings set archive_at = :now"), {"now": w.now})
+    async with house.book.writing() as w:
+        await archiving.order_due(w, 7, outside=False)
+        began = w.now
+    assert [one.due_at - began for one in await house.deliveries()] == [timedelta(0), archiving.SPACING]
+    async with house.book.reading() as r:
+        (again,) = await r.session.scalars(
+            select(Alarm).where(Alarm.kind == archiving.ARCHIVE, Alarm.subject_id == 7)
+        )
+    assert again.due_at == began + 2 * archiving.SPACING
 
 
 async def test_two_workers_archiving_at_once_keep_one_version(house: House) -> None:

@@ -44,6 +44,7 @@ CALL: dict[str, Any] = {"channel": "call_task"}
         ([{"window": ["12:00", "10:00"]}], {}, "window"),
         ([{"otherwise": ["call_task"]}], {}, "way"),
         ([{**CALL, "otherwise": ["sms"]}], {}, "way"),
+        ([{"announce_minutes": 60}], {}, "announce"),
         ([{"skip_if": ["opened"], "stop_on": ["opened"]}], {}, "stop"),
         ([{}], {"outcomes": {"lost": {"then": "exit"}}}, "outcome"),
         ([{}], {"outcomes": {"busy": {"then": "again"}}}, "loop"),
@@ -56,7 +57,8 @@ def test_what_contradicts_itself_is_refused_by_name(steps: Sequence[dict[str, An
 
 
 @pytest.mark.parametrize(
-    "step", [{"delay": -1}, {"unit": "weeks"}, {"channel": "pigeon"}, {"needs": "fun"}, {"then": 2}, {"n": 0}]
+    "step", [{"delay": -1}, {"unit": "weeks"}, {"channel": "pigeon"}, {"needs": "fun"}, {"then": 2}, {"n": 0},
+             {**CALL, "announce_minutes": 4}, {**CALL, "announce_minutes": 1441}, {**CALL, "announce_minutes": 0}]
 )
 def test_what_is_no_step_is_not_read(step: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):

@@ -10,18 +10,20 @@ from router.model.elsewhere import (
     Fault,
     Faulty,
     Ground,
+    Misread,
     Proof,
     Standing,
     Told,
     currencies,
     faults,
     read_amount,
+    read_lines,
     read_rate,
     read_told,
 )
 from router.model.errors import Invalid
 from router.model.imports import ImportKind
-from router.model.money import Line
+from router.model.money import Line, Period
 from router.model.sheets import FIELDS, guess, read_sheet
 
 GROUND = Ground("ES", "EUR")
@@ -198,3 +200,60 @@ def test_a_spreadsheets_own_file_is_refused_by_its_name(content: bytes) -> None:
 def test_a_file_with_nul_or_nothing_is_refused(content: bytes) -> None:
     with pytest.raises(Invalid):
         read_sheet(content)
+
+
+HEADS = {"phone": "600 123 456", "name": "Ana Ruiz", "number": "P-17", "sent": "03/05/2026"}
+
+
+def of_line(**cells: str) -> dict[str, str]:
+    blank = dict.fromkeys(("phone", "name", "sent", "line", "quantity", "price", "tax", "period"), "")
+    return {**blank, "number": "P-17", **cells}
+
+
+def test_rows_of_one_quote_are_its_lines() -> None:
+    told = read_lines([
+        of_line(**HEADS, line="Panel", quantity="2", price="1.234,50 €", tax="21 %"),
+        of_line(line="Mantenimiento", price="10", period="Mensual", tax="10"),
+        of_line(name="ana ruiz", line="Descuento", quantity="1,0", price="-100,00"),
+    ], GROUND)
+    assert isinstance(told, Told)
+    assert told.lines == (
+        Line("Panel", 2, 123_450, 2_100), Line("Mantenimiento", 1, 1_000, 1_000, Period.month),
+        Line("Descuento", 1, -10_000, 0),
+    )
+    assert (told.number, told.name, told.once, told.month) == ("P-17", "Ana Ruiz", 298_749 - 10_000, 1_100)
+    assert list(faults(told, TODAY, lambda _: True)) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "place", "fault"),
+    [
+        ([HEADS, {"price": "x"}], 1, ("price", "amount")), ([HEADS, {"price": ""}], 1, ("price", "price_missing")),
+        ([HEADS, {"price": "1", "quantity": "1.000"}], 1, ("quantity", "quantity")),
+        ([HEADS, {"price": "1", "quantity": "0"}], 1, ("quantity", "quantity")),
+        ([HEADS, {"price": "1", "period": "weekly"}], 1, ("period", "period")),
+        ([HEADS, {"price": "1", "tax": "101"}], 1, ("tax", "tax")),
+        ([HEADS, {"price": "99999999"}], 1, ("price", "amount_large")),
+        ([HEADS, {}, {"name": "Eva"}], 2, ("name", "lines_differ")),
+        ([{**HEADS, "phone": ""}, {"phone": "12"}], 1, ("phone", "phone_unknown")),
+        ([{**HEADS, "phone": ""}, {}], 0, ("phone", "phone_missing")),
+        ([{**HEADS, "sent": ""}, {"sent": "yesterday"}], 1, ("sent", "date")),
+    ],
+)
+def test_of_several_rows_the_one_is_named_whose_fault_it_is(
+    rows: list[dict[str, str]], place: int, fault: tuple[str, str]
+) -> None:
+    assert read_lines([of_line(**{"price": "5", **row}) for row in rows], GROUND) == Misread(place, Fault(*fault))
+    assert fault[1] in FAULTS
+
+
+def test_lines_that_come_to_less_than_nothing_are_no_quote() -> None:
+    told = read_lines([of_line(**HEADS, price="5"), of_line(price="-6")], GROUND)
+    assert isinstance(told, Told)
+    assert Fault("lines", "lines") in faults(told, TODAY, lambda _: True)
+
+
+def test_where_there_is_the_price_of_one_totals_beside_it_are_not_guessed() -> None:
+    heads = ["Número", "Concepto", "Cantidad", "Precio unitario", "IVA", "Importe"]
+    assert guess(heads, [], ImportKind.quotes) == {"number": 0, "line": 1, "quantity": 2, "price": 3, "tax": 4}
+    assert guess(["Número", "Concepto", "Importe"], [], ImportKind.quotes) == {"number": 0, "once": 2}

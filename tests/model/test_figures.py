@@ -50,8 +50,8 @@ def test_of_nothing_there_is_no_figure_rather_than_a_perfect_one() -> None:
 def test_each_figure_is_what_its_definition_says() -> None:
     tally = Tally(
         NOON, NOON + timedelta(minutes=30), WORKED, Handled(4, 800_000, 120_000), Offers(6, 1, 2, 1, 5),
-        Time(busy=600, ready=800, handling=540, signed_in=1000), Counts(10, 4, 5, 3, 20, 1),
-        [Response(float(10 * n), float(n), reached=True) for n in range(1, 11)],
+        Time(busy=600, ready=800, handling=540, signed_in=1000), Counts(10, 4, 5, 3, 20, 1, 8, 6),
+        [Response(float(10 * n), float(n), reached=True) for n in range(1, 11)], [0.0, 20.0, 300.0],
     )
     found = {key: BY_KEY[key].of(tally) for key in BY_KEY}
     assert found["offered"] == 1067
@@ -64,6 +64,7 @@ def test_each_figure_is_what_its_definition_says() -> None:
     assert (found["speed_p50"], found["speed_p90"], found["open_p50"], found["open_p90"]) == (50, 90, 5, 9)
     assert (found["speed_1"], found["speed_5"], found["open_1"]) == (0.6, 1.0, 1.0)
     assert (found["contact"], found["kept"], found["conversion"]) == (0.4, 0.6, 0.05)
+    assert (found["slippage"], found["fcr"]) == (300.0, 0.75)
 
 
 def test_a_quantile_is_a_value_that_occurred() -> None:

@@ -1,6 +1,7 @@
 """The guard: who may be contacted now, by which rule."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -310,6 +311,66 @@ def test_an_entry_in_italys_register_wipes_the_consent_before_it() -> None:
     assert not ask("IT", consents=frozenset(), customer_until=WEDNESDAY - timedelta(days=31), **known).allowed
 
 
+GERMAN = {"phone": "+4930123456", "zones": ("Europe/Berlin",), "caller_id": "+4930123400"}
+FIVE_YEARS = timedelta(days=1826)
+
+
+@pytest.mark.parametrize(("ago", "word"), [(FIVE_YEARS, "allow"), (FIVE_YEARS + timedelta(seconds=1), "deny")])
+def test_a_consent_counts_as_long_as_the_pack_says_and_is_named_when_it_has_ended(ago: timedelta, word: str) -> None:
+    verdict = ask("DE", consented_at={"commercial": WEDNESDAY - ago}, **GERMAN)
+    assert verdict.word == word
+    french = {"phone": "+33123456789", "zones": ("Europe/Paris",)}
+    assert ask("FR", consented_at={"commercial": WEDNESDAY - ago}, **french).allowed, "where the pack says nothing"
+    if word == "deny":
+        assert verdict.rules == ("consent.expired",)
+        assert verdict.detail["consent.expired"]["rule"] == "DE-UWG-7a-age"
+        assert verdict.detail["consent.expired"]["counted_until"] == (WEDNESDAY - timedelta(seconds=1)).isoformat()
+
+
+def test_a_consent_nobody_knows_the_age_of_does_not_count_where_its_age_counts() -> None:
+    assert ask("DE", **GERMAN).rules == ("consent.expired",)
+    assert ask("DE", business=True, **GERMAN).allowed, "another basis does not grow old"
+    assert ask("DE", purpose=Purpose.requested, **GERMAN).allowed
+
+
+def busy_then(*waits: int, calls: str = "busy") -> list[Try]:
+    """Calls up to now, so many minutes apart; each met a busy tone, or as `calls` says."""
+    at, found = WEDNESDAY, list[Try]()
+    for wait, how in zip(reversed(waits), reversed(calls.split()), strict=True):
+        at -= timedelta(minutes=wait)
+        found.append(Try(at, Purpose.commercial, "call", busy=how == "busy"))
+    return found
+
+
+OWN_GAP = rule("gaps", "own-gap", "minutes = 120\nhard = false\nbusy = 10")
+AGREED: dict[str, Any] = {
+    "phone": "+34910000001", "purpose": Purpose.commercial, "consents": frozenset({"commercial"}),
+}
+
+
+@pytest.mark.parametrize(("tries", "allowed"), [
+    (busy_then(10), True), (busy_then(9), False), (busy_then(10, calls="missed"), False),
+    (busy_then(10, 10, calls="busy busy"), False), (busy_then(10, 10, calls="busy missed"), False),
+    (busy_then(130, 10, calls="missed busy"), True), (busy_then(10, 120, calls="busy missed"), True),
+    ([*busy_then(20), Try(WEDNESDAY - timedelta(minutes=12), Purpose.commercial, "sms")], False),
+])
+def test_one_call_follows_a_busy_tone_after_ten_minutes_and_no_second(tries: list[Try], allowed: bool) -> None:
+    verdict = may_contact(Snapshot(pack=made(OWN_GAP), tries=tries, **AGREED), WEDNESDAY)
+    assert verdict.allowed == allowed
+    assert allowed or verdict.rules == ("cap.gap",)
+    later = max(one.at for one in tries) + timedelta(minutes=120)
+    assert may_contact(Snapshot(pack=made(OWN_GAP), tries=tries, channel=Channel.sms, **AGREED), later).allowed
+    text = may_contact(Snapshot(pack=made(OWN_GAP), tries=tries, channel=Channel.sms, **AGREED), WEDNESDAY)
+    assert text.allowed == (later <= WEDNESDAY), "a text is no call"
+
+
+def test_a_busy_tone_loosens_neither_a_cap_nor_a_gap_of_the_law() -> None:
+    law = made(rule("gaps", "X-gap", "minutes = 60") + OWN_GAP)
+    verdict = may_contact(Snapshot(pack=law, tries=busy_then(10), **AGREED), WEDNESDAY)
+    assert verdict.until == WEDNESDAY + timedelta(minutes=50)
+    assert ask(tries=[*busy_then(10), *tried(WEDNESDAY - timedelta(hours=5))]).rules[0] == "cap.day"
+
+
 @pytest.mark.parametrize(("shown", "rule"), [("+34600000001", "caller.mobile"), ("", "caller.hidden"),
                                              ("+12025550101", "caller.mobile"), ("+34910000000", "")])
 def test_spain_is_not_called_from_a_mobile_or_a_hidden_number(shown: str, rule: str) -> None:
@@ -436,3 +497,22 @@ def test_the_wall_decides_when_the_clock_changes(zone: str, opens: str, at: str,
     hours = [[opens, "12:00" if opens < "12:00" else "24:00"]]
     pack = made(rule("hours", "X-1", "", week={day: hours for day in ALL_DAYS}))
     assert next_open(pack, (zone,), datetime.fromisoformat(at)) == datetime.fromisoformat(until)
+
+
+@pytest.mark.parametrize(("hard", "announcement", "counts"), [
+    ("true", True, 2), ("false", True, 1), ("false", False, 2),
+])
+def test_an_announcement_is_one_try_with_its_call_for_our_own_rules_alone(
+    hard: str, announcement: bool, counts: int
+) -> None:
+    said = rule("announcement", "some-one", "hard = false\nwithin_hours = 36").replace("[[", "[").replace("]]", "]")
+    cap = rule("caps", "some-cap", f"days = 1\nmost = 2\nhard = {hard}\nchannels = [\"call\", \"sms\"]")
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    known = Snapshot(
+        pack=made((said if announcement else "") + cap), phone="+34910000001", purpose=Purpose.commercial,
+        zones=("Europe/Madrid",), consents=frozenset({"commercial"}), tries=[
+            Try(at - timedelta(hours=2), Purpose.commercial, "sms", with_call=True),
+            Try(at - timedelta(hours=1), Purpose.commercial, "call"),
+        ],
+    )
+    assert may_contact(known, at).allowed == (counts < 2)

@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from router.model.guard import Barred, Channel, Consulted, Purpose, Snapshot, Try, Verdict, may_contact
+from router.model.guard import (
+    Barred,
+    Channel,
+    Consulted,
+    Purpose,
+    Snapshot,
+    Try,
+    Verdict,
+    may_contact,
+    once_announced,
+)
 from router.model.packs import Pack, read, shipped
 from tests import lawful
 from tests.model.packing import ALL_DAYS, rule, text
@@ -61,10 +72,11 @@ def situations(draw: Any) -> tuple[str, dict[str, Any], datetime]:
     known: dict[str, Any] = {
         "phone": NUMBERS[key], "purpose": Purpose.commercial, "channel": Channel.call, "zones": zones,
         "subdivisions": parts, "consents": frozenset({"commercial"}), "caller_id": "+34910000000",
+        "consented_at": {"commercial": at - timedelta(days=100)},
         "registers": {name: Consulted(at - timedelta(days=3), False) for name in REGISTERS},
         "tries": draw(st.lists(st.builds(
             Try, ago, st.sampled_from([Purpose.commercial] * 3 + list(Purpose)),
-            st.sampled_from(["call", "call", "sms"]),
+            st.sampled_from(["call", "call", "sms"]), st.booleans(), st.booleans(),
         ), max_size=5)),
     }
     bars = st.builds(
@@ -79,7 +91,8 @@ def situations(draw: Any) -> tuple[str, dict[str, Any], datetime]:
         "barred": st.lists(bars, min_size=1, max_size=2),
         "paused": st.just(True),
         "consents": st.just(frozenset()),
-        "consented_at": ago.map(lambda one: {"commercial": one}),
+        "consented_at": (ago | st.integers(1700, 2000).map(lambda days: at - timedelta(days=days))).map(
+            lambda one: {"commercial": one}) | st.just({}),
         "taken_back": st.just(frozenset({"commercial", "requested"})),
         "customer_until": ago | ago.map(lambda one: one - timedelta(days=345)),
         "refused_at": ago | ago.map(lambda one: one - timedelta(days=57)),
@@ -155,7 +168,8 @@ def test_they_agree_on_any_windows_while_the_clock_changes(
     at = change + timedelta(minutes=minutes)
     rules = "".join(rule("hours", f"some-{place}", "", week=week) for place, week in enumerate(hours))
     rules += rule("holidays", "some-free", 'of = "part"\nwindows = []\nbefore = [["02:00", "12:30"]]') if free else ""
-    rules += rule("caps", "some-cap", "days = 1\nmost = 2") + rule("gaps", "some-gap", "minutes = 45")
+    rules += rule("caps", "some-cap", "days = 1\nmost = 2") + rule(
+        "gaps", "some-gap", "minutes = 45\nhard = false\nbusy = 7")
     page = text(rules)
     try:
         pack = read({"some.toml": page})["some"]
@@ -164,7 +178,7 @@ def test_they_agree_on_any_windows_while_the_clock_changes(
     agree("some", Snapshot(
         pack=pack, phone="+34910000001", purpose=Purpose.commercial, consents=frozenset({"commercial"}),
         zones=(zone, other) if other else (zone,),
-        tries=[Try(at - timedelta(minutes=one), Purpose.commercial, "call") for one in tries],
+        tries=[Try(at - timedelta(minutes=one), Purpose.commercial, "call", busy=one % 3 == 0) for one in tries],
     ), at, {"some": page})
 
 
@@ -189,7 +203,7 @@ class Person:
         self.key, self.pack, self.draw = key, pack, random.Random(f"{key}-{seed}")  # noqa: S311
         self.zones, self.parts = self.draw.choice(PLACES.get(key, ANYWHERE[:-1]))
         self.at = NEW_YEAR + timedelta(minutes=self.draw.randrange(90 * 24 * 60))
-        self.began = self.at
+        self.agreed = self.at - timedelta(days=self.draw.choice([0, 0, 0, self.draw.randint(100, 2_100)]))
         self.tries: list[Try] = []
         self.consents = frozenset({"commercial"}) if self.draw.random() < 0.8 else frozenset()
         ended = self.at + timedelta(days=self.draw.randint(-300, 300))
@@ -207,7 +221,7 @@ class Person:
             pack=self.pack, phone=NUMBERS[self.key], purpose=Purpose.commercial,
             channel=self.draw.choice([Channel.call, Channel.call, Channel.sms, Channel.whatsapp]),
             zones=self.zones, subdivisions=self.parts, consents=self.consents,
-            consented_at={"commercial": self.began}, customer_until=self.customer_until, refused_at=self.refused_at,
+            consented_at={"commercial": self.agreed}, customer_until=self.customer_until, refused_at=self.refused_at,
             tries=recent, registers={one: Consulted(imported, self.listed) for one in keys},
             caller_id="+34910000000", promised=self.draw.random() < 0.15, business=self.business,
         )
@@ -221,11 +235,28 @@ class Person:
                 assert verdict.until > self.at
                 self.at = verdict.until + timedelta(seconds=self.draw.choice([0, 0, 1, 3_600, 20_000]))
             elif verdict.allowed:
+                seen = self.announces(seen, contact)
                 contact(seen, self.at)
-                self.tries.append(Try(self.at, Purpose.commercial, seen.channel))
+                busy = seen.channel == "call" and self.draw.random() < 0.3
+                self.tries.append(Try(self.at, Purpose.commercial, seen.channel, busy=busy))
                 self.answers()
             else:
                 self.at += timedelta(days=self.draw.randint(3, 20))
+                if self.draw.random() < 0.1:
+                    self.consents, self.agreed = frozenset({"commercial"}), self.at  # anew
+
+    def announces(self, seen: Snapshot, contact: Callable[[Snapshot, datetime], None]) -> Snapshot:
+        """Some calls are announced, where the text may be sent and the call still comes in an hour."""
+        text, then = replace(seen, channel=Channel.sms), self.at + timedelta(hours=1)
+        after = once_announced(seen, self.at)
+        if seen.channel is not Channel.call or self.draw.random() < 0.5:
+            return seen
+        if not may_contact(text, self.at).allowed or not may_contact(after, then).allowed:
+            return seen
+        contact(text, self.at)
+        self.tries.append(after.tries[-1])
+        self.at = then
+        return after
 
     def answers(self) -> None:
         chance = self.draw.random()
@@ -233,7 +264,7 @@ class Person:
             self.refused_at = self.at
         elif chance < 0.04:
             self.consents = frozenset()
-        self.at += timedelta(minutes=self.draw.choice([1, 5, 60, 180, 600, 2_000, 6_000, 15_000]))
+        self.at += timedelta(minutes=self.draw.choice([1, 5, 12, 60, 180, 600, 2_000, 6_000, 15_000]))
 
 
 @pytest.mark.parametrize("key", sorted(NUMBERS))

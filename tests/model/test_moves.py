@@ -16,7 +16,9 @@ from router.model.carts import Cart
 from router.model.connectors import Connector
 from router.model.consultations import Consultation
 from router.model.merges import Merge
+from router.model.number_searches import NumberSearch
 from router.model.quotes import Quote
+from router.model.signings import Signing
 from router.model.tasks import Task, TaskState
 from tests import making
 
@@ -126,6 +128,8 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
+    if noun is NumberSearch:
+        ids["signings"] = await _fill(w, Signing, ids)
     if noun is Step:
         ids["cadences"] = await _fill(w, Cadence, ids)
         ids["cadence_versions"] = await _fill(w, CadenceVersion, ids)

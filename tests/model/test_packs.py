@@ -4,10 +4,16 @@ from datetime import date
 
 import pytest
 
-from router.model.packs import FOLDER, WrongPack, pack_of, read, shipped
+from router.model.packs import FOLDER, WrongPack, read, shipped
 from tests.model.packing import BASE, made, rule, text
 
 COUNTRIES = {"ES", "IT", "FR", "DE", "GB", "US", "BR", "MX", "RU"}
+
+
+def announcement(body: str) -> str:
+    return rule("announcement", "X-4", body).replace("[[", "[").replace("]]", "]")
+
+
 DAY = {"mon": [["09:00", "18:00"]]}
 
 
@@ -28,12 +34,6 @@ def test_every_rule_of_a_country_has_words_and_a_source_and_says_whether_it_was_
         assert read_by_us if one.verified else "not verified" in one.source or "one secondary source" in one.source or (
             "strict reading" in one.source
         ), one.id
-
-
-def test_a_campaign_names_a_pack_or_leaves_it_to_the_country() -> None:
-    assert pack_of("by_country", "ES") is shipped()["ES"]
-    assert pack_of("by_country", "PT") is pack_of("by_country") is shipped()["standard"]
-    assert pack_of("demo", "ES") is shipped()["demo"]
 
 
 BR_ONLY = rule("registers", "X-6", 'key = "x"\nmax_age_days = 7\nsubdivisions = ["BR-SP"]')
@@ -66,6 +66,12 @@ HOURS = rule("hours", "X-1", "", week=DAY)
         (text(rule("caps", "X-2", "days = 1\nmost = 0")), "X-2: most is less than 1"),
         (text(rule("caps", "X-2", "days = 1")), "X-2: Object missing required field `most`"),
         (text(rule("gaps", "X-3", "minutes = 60\npromised = 10")), "X-3: a promise does not shorten"),
+        (text(announcement("within_hours = 36")), "X-4: the law counts as it is written"),
+        (text(announcement("within_hours = 0\nhard = false")), "X-4: within_hours is less than 1"),
+        (text(announcement("hard = false")), "X-4: Object missing required field `within_hours`"),
+        (text(rule("gaps", "X-3", "minutes = 60\nbusy = 10")), "X-3: a busy tone does not shorten"),
+        (text(rule("gaps", "X-3", "minutes = 60\nhard = false\nbusy = -1")), "X-3: busy is less than 0"),
+        (text(rule("expiries", "X-4", "days = 0")), "X-4: days is less than 1"),
         (text(rule("caps", "X-2", 'days = 1\nmost = 2\nsubdivisions = ["US-FL"]')), "X-2: ['US-FL'] is no part"),
         (text(rule("caps", "X-2", 'days = 1\nmost = 2\nchannels = ["fax"]')), "X-2: Invalid enum value 'fax'"),
         (text(rule("caps", "X-2", "days = 1\nmost = 2\nchannels = []")), "X-2: it binds no channel"),

@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from router.model.foreseen_world import World
+from router.model.guard import Consulted, Purpose, Snapshot
+from router.model.hours import Opening
 from router.model.planning import (
     Ahead,
     Contacted,
@@ -11,6 +14,7 @@ from router.model.planning import (
     Course,
     Forecast,
     LineAhead,
+    Person,
     by_hour,
     drawn,
     edges,
@@ -22,6 +26,7 @@ from router.model.planning import (
     tail,
 )
 from router.model.tasks import Disposition
+from tests.model.packing import made, rule
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SUMMER_ENDS = datetime(2026, 10, 25, 0, 0, tzinfo=UTC)
@@ -94,3 +99,24 @@ def test_calls_end_by_chance_and_mix_and_the_same_lots_end_alike() -> None:
     ends = [drawn(0.25, mix, lots_of("s", person, "ours", 1, 1)) for person in range(2_000)]
     assert ends == [drawn(0.25, mix, lots_of("s", person, "ours", 1, 1)) for person in range(2_000)]
     assert sum(one in mix[True] for one in ends) / 2_000 == pytest.approx(0.25, abs=0.04)
+
+
+@pytest.mark.parametrize(("why", "said", "rules"), [
+    ("pending", None, ()), ("pending", False, ()), ("pending", True, ("register.x.listed",)),
+    ("unreachable", None, ("register.x.unreachable",)),
+])
+def test_a_register_that_is_asked_answers_in_time_as_it_did_before(
+    why: str, said: bool | None, rules: tuple[str, ...]
+) -> None:
+    pack = made(rule("registers", "X-1", 'key = "x"\nmax_age_days = 7'))
+    long_ago = NOON - timedelta(days=30)
+    guard = Snapshot(
+        pack=pack, phone="+34910000001", purpose=Purpose.commercial, zones=("Europe/Madrid",),
+        consents=frozenset({"commercial"}), asking={"x": why},
+        registers={} if said is None else {"x": Consulted(long_ago, said)},
+    )
+    known = Person(1, 1, guard, Opening("Europe/Madrid", ((),) * 7), "Europe/Madrid", ("ES", "0"))
+    world = World(ahead(persons={1: known}), "seed")
+    verdict = world.ask(world.persons[1], 1)
+    assert verdict.allowed == (not rules)
+    assert verdict.allowed or verdict.rules == rules

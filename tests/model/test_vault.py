@@ -1,12 +1,13 @@
 """The vault: secrets at rest and unguessable names."""
 
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.model.vault import Unreadable, Vault, hash_token, new_code, new_token
+from router.model.vault import Unreadable, Vault, evenly, hash_token, new_code, new_token
 
 
 def test_what_is_sealed_opens_for_its_purpose_only(vault: Vault) -> None:
@@ -25,6 +26,15 @@ def test_tokens_are_long_and_codes_are_six_digits() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9]{22}", new_token()) for _ in range(20))
     assert all(re.fullmatch(r"[0-9]{6}", new_code()) for _ in range(20))
     assert len(hash_token("\ud800")) == 32
+
+
+def test_no_letter_of_a_new_token_is_likelier_than_another() -> None:
+    counted = Counter(evenly(number.to_bytes(2) * 16)[:2] for number in range(65_536))
+    assert counted.pop("") == 65_536 % 62**2, "what would make some likelier is thrown away"
+    assert set(counted.values()) == {65_536 // 62**2}
+    assert len(counted) == 62**2
+    assert evenly(b"\xff\xff" * 6 + bytes(20)) == "", "ten are too few"
+    assert len(evenly(b"\xff\xff" * 5 + bytes(22))) == 22
 
 
 def test_a_derived_token_is_the_same_for_the_same_parts(vault: Vault) -> None:

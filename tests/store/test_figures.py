@@ -350,6 +350,7 @@ async def test_a_promised_call_is_kept_when_it_begins_within_five_minutes(day: D
         kept, late_one = await figures.tallies(r.session, edges, r.now)
     assert (kept.counts.promised, kept.counts.kept) == (1, 1)
     assert (late_one.counts.promised, late_one.counts.kept) == (1, 0)
+    assert (figure(kept, "slippage"), figure(late_one, "slippage")) == (0, 301)
     async with day.book.reading() as r:  # nobody waits at the telephone for a promised call
         (whole,) = await figures.tallies(r.session, [MONDAY_NOON, starts_at[1] + timedelta(hours=1)], r.now)
     assert (whole.waits, whole.handled.count) == (Waits(moved=2), 2)
@@ -462,3 +463,61 @@ async def test_no_figure_reads_a_table_as_a_whole(day: Day) -> None:
             lines = "\n".join(row[0] for row in plan)
             assert "ix_facts_kind_at" in lines, lines
             assert "Seq Scan on facts" not in lines, lines
+
+
+DAY = 86_400
+
+
+async def test_a_matter_is_solved_when_nobody_came_again_for_a_week(day: Day) -> None:
+    await day.wish(Wish.ready)
+    for n, seconds in enumerate((0, 100, 200)):
+        await day.talk(f"+1202555010{n}", seconds)
+    (early,) = await day.tallies(0, 1800)
+    assert (early.counts.talks, figure(early, "fcr")) == (0, None), "nobody knows yet"
+    day.at(2 * DAY)
+    await day.lead("+12025550101", work=None)  # the second asks again
+    day.at(7 * DAY + 300)
+    (known,) = await day.tallies(0, 1800)
+    assert (known.counts.talks, known.counts.solved) == (3, 2)
+    day.at(7 * DAY + 400)
+    await day.lead("+12025550102", work=None)  # that is another matter
+    assert figure((await day.tallies(0, 1800))[0], "fcr") == pytest.approx(2 / 3)
+
+
+async def test_who_is_owed_something_is_not_solved_and_a_machine_is_no_talk(day: Day) -> None:
+    await day.wish(Wish.ready)
+    for n, disposition in enumerate((Disposition.needs_information, Disposition.voicemail)):
+        day.at(100 * n)
+        await day.lead(f"+1202555010{n}")
+        call = await day.accept(await day.rings())
+        await day.leg(call, "agent", LegStage.answered)
+        await day.leg(call, "customer", LegStage.answered)
+        async with day.book.writing() as w:
+            await calling.hang_up(w, call, day.agent.id)
+            await wrapping.dispose(w, vouched(await w.session.get(Call, call)).task_id, day.agent.id, disposition)
+    day.at(8 * DAY)
+    (tally,) = await day.tallies(0, 1800)
+    assert (tally.counts.talks, tally.counts.solved) == (1, 0)
+
+
+async def test_the_backlog_is_what_waits_by_queue_and_age(day: Day) -> None:
+    async with day.book.writing() as w:
+        other = await making.queue(w, vouched(await w.session.get(figures.Campaign, 1)), "otra")
+        vouched(await w.session.get(Queue, day.queue.id)).target_seconds = 60
+    for n, seconds in enumerate((0, 3500, 3580)):
+        day.at(seconds)
+        await day.lead(f"+1202555010{n}")
+    async with day.book.writing() as w:
+        for n, kind in ((4, TaskKind.nurture), (5, TaskKind.call)):
+            lead = await making.lead(w, other, f"+1202555010{n}")
+            await making.task(w, other, lead, kind=kind, tier=6 if kind is TaskKind.nurture else 4)
+    day.at(3620)
+    async with day.book.reading() as r:
+        everything = await figures.backlog(r.session, r.now)
+        one = await figures.backlog(r.session, r.now, Scope(queue_id=other.id))
+    mine = next(line for line in everything if line.due)
+    assert (mine.count, mine.ages, mine.late, mine.past_target) == (3, (2, 0, 1, 0), 2, pytest.approx(2 / 3))
+    assert mine.since == MONDAY_NOON
+    (line,) = one
+    assert (line.count, line.ages, line.past_target) == (2, (2, 0, 0, 0), None)
+    assert len(everything) == 2

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from router.actions import planning
 from router.book import Book
@@ -18,7 +19,7 @@ from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, ed
 from router.model.tasks import Disposition
 from router.store.planning import campaigns
 from tests import making
-from tests.conftest import Clock
+from tests.conftest import MONDAY_NOON, Clock
 from tests.mailing import catching
 from tests.outside import RecordingCarrier
 from tests.stories.virtual_house import Post, VirtualHouse, quotes
@@ -79,6 +80,30 @@ async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_conta
     seen = await house.contacts()
     assert len([one for one in seen if one.what == "call"]) > 2 * many
     assert differing(ahead, planned.contacts, seen) == []
+    async with book.reading() as r:
+        assert (await r.session.rows(text("select count(*) from facts where kind = 'step.announced'")))[0][0]
+
+
+async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: Clock) -> None:
+    """Planned anew in the middle of the days: one call is announced already, of others the text is to leave."""
+    await a_house(book, 3)
+    certain = {Disposition.no_answer: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
+    announced = False
+    while not announced:
+        await house.live(clock.now + timedelta(minutes=30))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "a call is announced and not made yet"
+        async with book.reading() as r:
+            announced = (await r.session.rows(_ANNOUNCED))[0][0] > 0
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, 5, await campaigns(r.session))
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+_ANNOUNCED = text("select count(*) from steps where announcement_id is not null and state = 'planned'")
 
 
 async def test_mails_leave_the_house_as_planned_to_the_last_one(book: Book, clock: Clock) -> None:

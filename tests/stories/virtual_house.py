@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from router.actions import guarding, signing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
@@ -14,11 +14,15 @@ from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
 from router.courier import Courier
+from router.model.agents import Agent
 from router.model.base import vouched
 from router.model.best_time import Caller
 from router.model.budgets import LEG_COST
+from router.model.cadences import Attempt
+from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
+from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.guard import Purpose
 from router.model.outcomes import ANSWERED
 from router.model.planning import UNANSWERED_SECONDS, Contacted
@@ -112,7 +116,7 @@ class Post:
 @dataclass
 class VirtualHouse:
     """`outcome` decides how calls end. With a `post` what is written leaves at once, and is noted in `left`: when, and
-    by which way."""
+    by which way. `legs` are those of the last calls, by task."""
 
     book: Book
     clock: Clock
@@ -120,6 +124,7 @@ class VirtualHouse:
     post: Post | None = None
     over: list[tuple[datetime, int, Disposition]] = field(default_factory=list)
     left: list[tuple[datetime, str]] = field(default_factory=list)
+    legs: dict[int, int] = field(default_factory=dict)
 
     async def live(self, until: datetime) -> None:
         """Until then (aware)."""
@@ -179,15 +184,36 @@ class VirtualHouse:
         scopes = await budgets.scopes_of(w.session, campaign, contact.phone, lead_id=task.lead_id, at=w.now)
         if not await budgets.room_for(w.session, w.now.date(), LEG_COST, scopes):
             return False
-        _, verdict = await guarding.permit(
-            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id
+        attempt, verdict = await guarding.permit(
+            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
+            announced=await cadences.announcement_of(w.session, task),
         )
         if verdict.allowed:
             w.spend(LEG_COST, scopes)
+            self.legs[task.id] = await self._rings(w, task, attempt)
         return verdict.allowed
+
+    async def _rings(self, w: Writing, task: Task, attempt: Attempt) -> int:
+        """The customer's leg, as a call leaves it: what the guard knows a busy tone by."""
+        name = f"room-{attempt.id}"
+        agent_id = vouched(await w.session.scalar(select(Agent.id).limit(1)))
+        call = Call(task_id=task.id, lead_id=task.lead_id, agent_id=agent_id, state=CallState.ended, room=name,
+                    room_ref=name, created_at=w.now, ended_at=w.now)
+        w.session.add(call)
+        await w.session.flush()
+        leg = Leg(call_id=call.id, role="customer", ref=name, address=attempt.phone, created_at=w.now, ended_at=w.now)
+        w.session.add(leg)
+        await w.session.flush()
+        w.session.add(Delivery(
+            kind=DeliveryKind.leg, ref=name, dedupe_key=f"leg:{leg.id}", to_customer=True, order={}, due_at=w.now,
+            created_at=w.now, state=DeliveryState.done, leg_id=leg.id, attempt_id=attempt.id,
+        ))
+        return leg.id
 
     async def _ends(self, task_id: int, outcome: Disposition) -> None:
         async with self.book.writing() as w:
+            if outcome is Disposition.busy:
+                vouched(await w.session.get(Leg, self.legs[task_id])).outcome = outcome.value
             if ANSWERED.get(outcome):
                 assert await w.move(Task, task_id, TaskState.engaged)
                 task = vouched(await w.session.get(Task, task_id))

@@ -15,7 +15,7 @@ from router.model.protection import Verdict
 from router.model.rates import LENIENT, Limits
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
-from router.web import middleware, pki, signing, verify
+from router.web import middleware, pki, revoking, signing, verify
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
@@ -64,7 +64,7 @@ def customers_app(
         book=book, hub=book.hub, wording=wording(), carrier=cast(Carrier, None), trust=cast(TrustProvider, trust),
         intake=intake, public_url=url, root_certificate=root, limits=limits,
     )
-    for module in (signing, verify, pki):
+    for module in (signing, revoking, verify, pki):
         app.add_routes(module.routes)
     app.router.add_static("/static/", STATIC)
     app.on_response_prepare.append(middleware.set_headers)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
@@ -9,8 +10,9 @@ from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.gauges import Recent
 from router.live import Hub
+from router.paths import STATIC
 from router.ticks import Ticks
-from router.web import health, hooks, login, middleware, parties
+from router.web import health, hooks, login, middleware, parties, signers, signing
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
@@ -24,17 +26,18 @@ def figures(ticks: Ticks | None = None) -> health.Figures:
 
 @asynccontextmanager
 async def inside(
-    book: Book, carrier: RecordingCarrier | None = None, known: health.Figures | None = None
+    book: Book, carrier: RecordingCarrier | None = None, known: health.Figures | None = None, **options: Any
 ) -> AsyncIterator[str]:
     server = Server("127.0.0.1", 0)
     app = web.Application(middlewares=[middleware.house])
     app[DOORS] = Doors(
         book=book, hub=book.hub, wording=wording(), carrier=carrier or RecordingCarrier(), trust=RecordingTrust(),
-        intake=Batcher(book, admit), public_url=server.url, root_certificate=b"", parties=PARTIES,
+        intake=Batcher(book, admit), public_url=server.url, root_certificate=b"", parties=PARTIES, **options,
     )
     app[health.FIGURES] = known or figures()
-    for module in (health, hooks, parties, login):
+    for module in (health, hooks, parties, signers, signing, login):
         app.add_routes(module.routes)
+    app.router.add_static("/static/", STATIC)
     await server.start(app)
     try:
         yield server.url

@@ -11,9 +11,11 @@ from router.book import Book
 from router.model.absences import Absence
 from router.model.agents import Agent, Role
 from router.model.base import vouched
+from router.model.contacts import Contact
 from router.model.promises import Promise, PromiseMode, PromiseState
 from router.model.sessions import Session
 from router.model.tasks import Task, TaskState
+from router.model.zones import ZoneSource
 from tests import making
 from tests.conftest import Clock
 from tests.web.desking import Browser, House, browsing, working
@@ -212,3 +214,17 @@ async def test_a_promise_is_shown_by_the_persons_clock_and_by_the_agents_where_t
     _, answer = await desk.post(f"/desk/tasks/{task.id}/promise", {**here, "zone": "America/New_York"})
     assert "Tue 24 Nov, 15:30 EST" in answer
     assert "your clock: Tue 24 Nov, 21:30 CET" in answer
+
+
+async def test_a_call_is_promised_by_the_clock_the_person_lives_by(
+    house: House, desk: Browser, task: Task
+) -> None:
+    def shown(page: str) -> str:
+        return vouched(re.search(r'id="callback-zone" value="([^"]+)"', page))[1]
+
+    assert shown((await desk.get("/desk"))[1]) == "America/New_York"
+    async with house.book.writing() as w:
+        await w.session.execute(update(Contact).values(zone="America/Denver", zone_source=ZoneSource.stated))
+    assert shown((await desk.get("/desk"))[1]) == "America/Denver"
+    await desk.post(f"/desk/tasks/{task.id}/promise", {**WHEN, "zone": "Atlantic/Canary"})
+    assert shown((await desk.get("/desk"))[1]) == "Atlantic/Canary", "as he chose a time before"

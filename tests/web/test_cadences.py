@@ -47,6 +47,12 @@ async def test_nobody_is_inside_yet(browser: Browser) -> None:
     assert (status, "No quote has gone quiet yet." in page) == (200, True)
 
 
+async def test_the_page_says_that_a_call_is_announced(book: Book, clock: Clock, browser: Browser) -> None:
+    await began(book, clock, SMS, {**CALL, "delay": 4, "announce_minutes": 60}, key="quiet")
+    await browser.sign_in("sup")
+    assert "announced by text 60 minutes before" in (await browser.get("/cadences"))[1]
+
+
 async def test_who_is_inside_stands_at_his_step_and_is_moved_by_a_press(
     book: Book, clock: Clock, browser: Browser
 ) -> None:

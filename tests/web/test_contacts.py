@@ -2,19 +2,24 @@
 
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import aiohttp
 import pytest
 from sqlalchemy import select, update
 
-from router.actions import suppressing
+from router.actions import configuring, suppressing
 from router.book import Book
 from router.model.agents import Role
 from router.model.base import vouched
+from router.model.campaigns import Campaign, Queue
+from router.model.configuration import read
 from router.model.contacts import Contact
+from router.model.registers import Inquiry
 from router.model.suppressions import Suppression
 from router.store import registers
 from tests import making
+from tests.conftest import Clock
 from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
 
@@ -61,6 +66,23 @@ async def test_a_person_whose_clock_nobody_knows_gets_one(house: House, browser:
     assert await post(browser, f"{path}/zone", country="ZZ", postcode="1") == 422
     assert await post(browser, f"{path}/zone", country="US", postcode="<>") == 422
     assert await post(browser, "/contacts/99/zone", zone="America/New_York") == 404
+
+
+@pytest.mark.parametrize(("days", "phone", "said"), [
+    (10, "+4930123456", "counts until November 13, 2031. (DE-UWG-7a-age, strict reading)"),
+    (2_000, "+4930123456", "counted until June 2, 2026. Ask again. (DE-UWG-7a-age, strict reading)"),
+    (2_000, "+34910000001", "counts until it is taken back."),
+])
+async def test_the_page_says_until_when_consent_counts_and_by_which_rule(
+    house: House, browser: Browser, clock: Clock, days: int, phone: str, said: str
+) -> None:
+    clock.now -= timedelta(days=days)
+    async with house.book.writing() as w:
+        queue = vouched(await w.session.scalar(select(Queue).where(Queue.campaign_id == 2)))
+        lead = await making.lead(w, queue, phone)
+    clock.now += timedelta(days=days)
+    _, seen = await browser.get(f"/contacts/{lead.contact_id}")
+    assert f": that {said}</p>" in seen
 
 
 async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: House, browser: Browser) -> None:
@@ -121,3 +143,27 @@ async def test_a_register_is_uploaded_and_its_freshness_shown(house: House, brow
     assert status == 200
     assert "robinson" in seen
     assert "reviewed by nobody yet" in seen
+
+
+async def test_the_rules_page_says_which_registers_are_asked_and_which_do_not_answer(
+    house: House, browser: Browser
+) -> None:
+    file = '[[registers]]\nname = "us_dnc"\nurl = "https://register.example/"\nsecret = "known by this"\n'
+    async with house.book.writing() as w:
+        await configuring.apply(w, read(file), {})
+        await w.session.execute(update(Campaign).values(countries=["US"], rule_pack="US"))
+    _, seen = await browser.get("/rules")
+    assert "asked number by number" in seen
+    assert "register.example" not in seen
+    async with house.book.writing() as w:
+        for place, failures in enumerate((0, 3)):
+            w.session.add(Inquiry(
+                register="us_dnc", digest=bytes([place]), phone="", due_at=None, failures=failures,
+                reason="<b>503</b>" if failures else "", answered_at=None if failures else w.now,
+            ))
+    _, seen = await browser.get("/rules")
+    assert "no answer about 1 number: calls to it are denied (&lt;b&gt;503&lt;/b&gt;)" in seen
+    assert "asked about 1 number · last on November 23, 2026" in seen
+    async with house.book.writing() as w:
+        await configuring.apply(w, read(file + "closed = true"), {})
+    assert "asked no more" in (await browser.get("/rules"))[1]

@@ -90,6 +90,7 @@ async def test_the_figures_are_live_and_by_the_half_hour_with_their_definitions(
     for figure in SHOWN:
         assert any(head == f"{figure.name} {figure.definition}" for head in live), figure.key
     shown = {figure.key: live[f"{figure.name} {figure.definition}"] for figure in SHOWN}
+    assert "Backlog: what waits now" in page
     assert shown["answered"] == ["1", "1"]
     assert shown["left"] == ["0", "1"]
     assert (shown["sl4"], shown["sl3"]) == (["100 %", "50 %"], ["100 %", "50 %"])

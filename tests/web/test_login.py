@@ -172,13 +172,18 @@ CHANGING = ["/logout", "/desk/state", "/desk/reservations/1/accept", "/desk/rese
             "/desk/promises/1/cancel", "/people/1/absences", "/people/absences/1/delete", "/people/promises/1/owner",
             "/people/1/disable", "/desk/line", "/desk/tasks/1/never", "/desk/quotes/1/snooze", "/desk/quotes/1/wake",
             "/desk/tasks/1/look", "/desk/quotes/1/send", "/desk/quotes/1/again", "/desk/quotes/1/mail",
-            "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse"]
+            "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse",
+            "/desk/tasks/1/consent", "/wallboard/alarms/1/wake", "/desk/numbers/1/found",
+            "/desk/numbers/1/drop", "/wallboard/quotes/1/release", "/wallboard/quotes/1/void",
+            "/wallboard/withdrawals/1/accept", "/sales/1"]
 
 
 async def test_every_changing_door_is_in_the_list_above(house: House) -> None:
     doors = {route.resource.canonical.replace("{id}", "1") for route in house.app.router.routes()
              if route.method == "POST" and route.resource is not None}
-    for noun, deed in (("sites", "close"), ("people", "disable"), ("", "pause")):
+    for noun, deed in (
+        ("sites", "close"), ("people", "disable"), ("withdrawals", "accept"), ("", "pause"),
+    ):
         doors = {door.replace("{to}", deed) if noun in door else door for door in doors}
     assert doors == {*CHANGING, "/login", "/setup/{token}"}
 

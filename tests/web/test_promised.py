@@ -1,19 +1,20 @@
 """Availability, holds, and what a person does from the link in his text message."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from router.actions.talking import TEXTS
 from router.book import Book
 from router.model.consent import Receipt
 from router.model.deliveries import Delivery
 from router.model.leads import Lead
-from router.model.promises import Promise, PromiseState
+from router.model.promises import Promise, PromiseMode, PromiseState
 from router.model.tasks import Task, TaskState
 from tests import making
 from tests.conftest import Clock
@@ -153,6 +154,27 @@ async def test_the_link_in_the_text_moves_and_cancels_the_call(house: House, vis
     canceled = await post(house, visitor, f"{where}/cancel")
     assert "This call is cancelled." in await canceled.text()
     assert [one.state for one in await promises(house)] == [PromiseState.moved, PromiseState.canceled]
+
+
+async def test_who_moves_what_one_agent_promised_is_shown_that_agents_own_times(
+    house: House, visitor: aiohttp.ClientSession
+) -> None:
+    """Ana is there from half past nine to ten, bea from ten to half past ten."""
+    await lead(house, visitor, slot="2026-11-26T08:30:00Z")
+    where = await link(house)
+    async with house.book.writing() as w:
+        bea = await making.agent(w, "bea", shifts={day: [["10:00", "10:30"]] for day in ("thu", "fri")})
+        await w.session.execute(update(Promise).values(mode=PromiseMode.personal_preferred, agent_id=bea.id))
+
+    async def times() -> list[str]:
+        page = await visitor.get(f"{house.url}/s/{where.rpartition('/s/')[2]}", headers=HTML)
+        return re.findall(r'value="2026-11-([^"]+):00Z"', await page.text())
+
+    assert await times() == ["26T09:00", "26T09:15", "27T09:00", "27T09:15"]
+    assert (await post(house, visitor, f"{where}/time", slot=FRIDAY)).status == 409
+    moved = await post(house, visitor, f"{where}/time", slot="2026-11-27T09:00:00Z")
+    assert "Friday, November 27, 2026, 10:00 CET" in await moved.text()
+    assert [(one.agent_id, one.mode) for one in await promises(house)] == [(bea.id, PromiseMode.personal_preferred)] * 2
 
 
 async def test_a_time_that_is_gone_is_said_on_the_page_and_the_promise_stays(

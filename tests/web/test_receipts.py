@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -109,7 +110,7 @@ async def test_he_takes_one_purpose_back_and_pressing_twice_is_pressing_once(
         assert (answer.status, answer.headers["Location"]) == (303, f"/s/{token}/consent")
     assert await taken_back(house) == 1
     page = await (await visitor.get(url, headers=HTML)).text()
-    assert page.count("<button") == 2
+    assert page.count("<button") == 3, "two to withdraw, and one to agree again"
     async with supervising(house) as browser:
         _, body = await browser.get(f"/v1/leads/{lead.id}/receipts", Accept="application/json")
     assert [(one["purpose"], one["method"]) for one in json.loads(body)["receipts"][0]["withdrawn"]] == [
@@ -159,3 +160,39 @@ async def test_a_text_that_was_tampered_with_is_seen(house: House) -> None:
     async with supervising(house) as browser:
         _, page = await browser.get(f"/receipts/{lead.id}")
     assert page.count("The text is not the one agreed to.") == 2
+
+
+async def receipts_count(house: House) -> int:
+    async with house.book.reading() as r:
+        return await r.session.scalar(select(func.count()).select_from(Receipt)) or 0
+
+
+async def test_who_took_his_consent_to_offers_back_gives_it_again_on_the_same_page(
+    house: House, visitor: aiohttp.ClientSession
+) -> None:
+    token = new_token()
+    await agreed(house, token)
+    address, ours = f"{house.url}/s/{token}/consent", {"Origin": house.url}
+    page = await (await visitor.get(address, headers=HTML)).text()
+    assert "/consent/give" not in page, "he has agreed already"
+    await visitor.post(address, data={"purpose": "commercial"}, headers=ours)
+    page = await (await visitor.get(address, headers=HTML)).text()
+    (digest,) = re.findall(r'name="text" value="(\w{64})"', page)
+    for _ in range(2):
+        answer = await visitor.post(f"{address}/give", data={"text": digest}, headers=ours, allow_redirects=False)
+        assert (answer.status, answer.headers["Location"]) == (303, f"/s/{token}/consent")
+    assert await receipts_count(house) == 3
+    assert "/consent/give" not in await (await visitor.get(address, headers=HTML)).text()
+
+
+async def test_nobody_agrees_to_a_text_he_has_not_read(house: House, visitor: aiohttp.ClientSession) -> None:
+    token = new_token()
+    await agreed(house, token)
+    address = f"{house.url}/s/{token}/consent/give"
+    for page, origin, said, status in (
+        (address, house.url, "0" * 64, 409), (address, house.url, "", 409), (address, "https://evil.example", "", 403),
+        (f"{house.url}/s/{new_token()}/consent/give", house.url, "0" * 64, 404),
+    ):
+        headers = {"Accept": "application/json", "Origin": origin}
+        assert (await visitor.post(page, data={"text": said}, headers=headers)).status == status
+    assert await receipts_count(house) == 2

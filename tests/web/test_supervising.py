@@ -11,10 +11,12 @@ from sqlalchemy import select
 from router.actions import dispatch, presence, supervising, wrapping
 from router.book import Book
 from router.model.agents import Agent, Role, Wish
+from router.model.alarms import Alarm, AlarmState
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue, Switch, WrapMode
 from router.model.facts import Fact
 from router.model.tasks import Task, TaskKind, TaskState
+from router.model.trunks import Trunk
 from tests import making
 from tests.conftest import Clock
 from tests.web.desking import Browser, House, browsing, ring, working
@@ -25,6 +27,7 @@ DEEDS = {
     "/wallboard/campaigns/1/pause": {}, "/wallboard/campaigns/1/resume": {},
     "/wallboard/tasks/1/give": {"agent": "1"}, "/wallboard/tasks/1/back": {}, "/wallboard/tasks/1/end": {},
     "/wallboard/agents/1/state": {"wish": "off"}, "/wallboard/agents/1/help": {},
+    "/wallboard/alarms/1/wake": {},
 }
 
 
@@ -303,3 +306,24 @@ async def test_names_of_agents_are_shown_and_not_obeyed(house: House, board: Bro
     _, page = await board.get("/wallboard")
     assert "<img" not in page
     assert page.count("&lt;img src=x") > 3
+
+
+async def test_what_failed_five_times_is_shown_and_tried_again_by_a_press(house: House, board: Browser) -> None:
+    async with house.book.writing() as w:
+        w.session.add(Alarm(kind="quote.check", subject_id=3, due_at=w.now, state=AlarmState.parked, failures=5))
+    _, page = await board.get("/wallboard")
+    assert "Something that was due has failed five times" in page
+    assert "quote.check" in page
+    status, page = await board.post("/wallboard/alarms/1/wake")
+    assert (status, "has failed five times" in page) == (200, False)
+    assert (await board.post("/wallboard/alarms/1/wake"))[0] == 409
+
+
+async def test_a_line_on_which_calls_fail_is_said_on_the_board(house: House, board: Browser) -> None:
+    async with house.book.writing() as w:
+        w.session.add(Trunk(caller_id="+34910000000", failing_since=w.now, paused_until=w.now + timedelta(minutes=1)))
+        lead = await making.lead(w, house.queue)
+        await making.task(w, house.queue, lead, tier=4)
+    _, page = await board.get("/wallboard")
+    assert "fail at the carrier" in page
+    assert "calls fail at the carrier" in page, "and beside the task that waits for it"

@@ -3,14 +3,14 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0014"
+revision = "0021"
+down_revision = "0020"
 
 
 def upgrade() -> None:
     kinds = (
         *("leg", "end_room", "end_leg", "message", "hold", "seal", "put_through", "line", "fetch", "mail", "archive"),
-        "attest",
+        "entrust", "enquire", "revoke", "remind", "attest",
     )
     op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
     listed = ", ".join(f"'{kind}'" for kind in kinds)

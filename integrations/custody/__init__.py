@@ -1,0 +1,1 @@
+"""Keepers of evidence outside of the house."""

@@ -1,0 +1,1 @@
+"""Do-not-call registers that are asked over the network."""

@@ -1,0 +1,68 @@
+"""`/sales/{quote}`, for supervisors: whose sale a signed quote is, and what became of its copy and of a withdrawal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from router.actions import crediting
+from router.model.agents import Role
+from router.model.base import vouched
+from router.model.campaigns import Campaign
+from router.model.credits import MOST_SHARES, SplitReason
+from router.model.errors import Invalid, NotFound
+from router.model.quotes import Quote
+from router.store import contract_withdrawals, credits, evidence, signings
+from router.web.doors import doors
+from router.web.gate import page, require
+from router.web.parsing import row_id
+
+routes = web.RouteTableDef()
+MISSING = NotFound("There is no such sale.")
+
+
+@routes.get(r"/sales/{id:\d{1,19}}")
+async def sale_page(request: web.Request) -> web.Response:
+    signed = await require(request, Role.supervisor)
+    async with doors(request).book.reading() as r:
+        quote = await r.session.get(Quote, row_id(request, MISSING))
+        signing = None if quote is None else await signings.live_of_quote(r.session, quote.id)
+        if quote is None or signing is None or signing.signed_at is None:
+            raise MISSING
+        campaign = vouched(await r.session.get(Campaign, quote.campaign_id))
+        values: dict[str, Any] = {
+            "quote": quote, "signing": signing, "zone": campaign.timezone,
+            "shares": await credits.of_quote(r.session, quote.id), "agents": await credits.agents(r.session),
+            "withdrawal": await contract_withdrawals.of_signing(r.session, signing.id),
+            "proven": await evidence.proves_copy(r.session, signing.id),
+        }
+    return page(
+        request, "sales/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf,
+        reasons=list(SplitReason), places=range(MOST_SHARES), may_split=quote.state in crediting.SOLD, **values,
+    )
+
+
+@routes.post(r"/sales/{id:\d{1,19}}")
+async def split(request: web.Request) -> web.Response:
+    """Fields `agent-0`, `percent-0`, `agent-1` …; an empty agent is no share."""
+    signed = await require(request, Role.supervisor)
+    number, shares = row_id(request, MISSING), _shares(signed.form)
+    async with doors(request).book.writing() as w:
+        await crediting.split(
+            w, number, shares, signed.form.get("reason", ""), supervisor_id=signed.agent.id
+        )
+    raise web.HTTPSeeOther(f"/sales/{number}")
+
+
+def _shares(form: Mapping[str, str]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for place in range(MOST_SHARES):
+        agent, percent = form.get(f"agent-{place}", ""), form.get(f"percent-{place}", "").strip()
+        if not agent:
+            continue
+        if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in (agent, percent)):
+            raise Invalid("The shares should be whole percents and make up 100.", pointer="/shares")
+        if int(agent) in found:
+            raise Invalid("Name each agent once.", pointer="/shares")
+        found[int(agent)] = int(percent)
+    return found

@@ -1,0 +1,405 @@
+"""Announcing: a text says who will call, from which number, why and how to stop it; the two are one try of ours."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from router.actions import announcing, enrolling, guarding, hearing, listing, nurturing
+from router.actions.talking import TEXTS
+from router.alarms import Alarms
+from router.app import ALARMS
+from router.book import Book, Writing
+from router.courier import Courier
+from router.live import Hub
+from router.model.base import vouched
+from router.model.cadences import Attempt, Step, StepState
+from router.model.campaigns import NURTURE, Campaign, Switch
+from router.model.contacts import Contact
+from router.model.deliveries import Delivery, DeliveryState
+from router.model.facts import Fact
+from router.model.guard import Purpose
+from router.model.quotes import Quote
+from router.model.tasks import Disposition, TaskState
+from router.model.vault import Vault
+from router.store import packs
+from router.store.db import contended, make_engine
+from tests import making
+from tests.actions.test_cadences import all_of, began, calls, end_call, quiet, ring, says, texts, the_enrolment
+from tests.conftest import PATIENT, Clock
+from tests.outside import RecordingCarrier, RecordingTrust
+
+HOUR = 3600
+CALL: dict[str, Any] = {"delay": 4, "announce_minutes": 60}
+SMS = {"channel": "sms", "template": "offer_again"}
+HOUSE = {"rule_pack": "standard", "timezone": "Europe/Madrid", "country": "ES"}
+"""A campaign under the house's cautious rules: two hours between two tries, two tries a day."""
+
+
+async def facts(book: Book, kind: str) -> list[dict[str, Any]]:
+    async with book.reading() as r:
+        return [one.data for one in await r.session.scalars(select(Fact).where(Fact.kind == kind).order_by(Fact.id))]
+
+
+async def announcements(book: Book) -> list[Delivery]:
+    return [one for one in await texts(book) if one.purpose == announcing.ANNOUNCEMENT]
+
+
+async def unannounced(book: Book) -> list[str]:
+    return [one["reason"] for one in await facts(book, "step.unannounced")]
+
+
+async def announced(book: Book, clock: Clock, *steps: dict[str, Any], **campaign: Any) -> Quote:
+    """The call of one step, planned in four hours, is announced now."""
+    quote = await began(book, clock, *(steps or (CALL,)), **campaign)
+    clock.forward(3 * HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 1
+    return quote
+
+
+async def dial(book: Book) -> Attempt:
+    """The call that waits is dialled."""
+    (task,) = [one for one in await calls(book) if one.state is TaskState.queued]
+    async with book.writing() as w:
+        assert await listing.may_ring(w, task)
+        campaign = vouched(await w.session.get(Campaign, task.campaign_id))
+        contact = vouched(await w.session.get(Contact, task.contact_id))
+        attempt, _ = await guarding.permit(
+            w, campaign, contact, channel="call", purpose=Purpose.commercial, lead_id=task.lead_id,
+            announced=await announcement(book),
+        )
+    return attempt
+
+
+async def announcement(book: Book) -> int | None:
+    return next((one.announcement_id for one in await all_of(book, Step) if one.announcement_id is not None), None)
+
+
+def courier(book: Book, carrier: RecordingCarrier) -> Courier:
+    return Courier(book, carrier, RecordingTrust(), "here")
+
+
+# The text
+
+
+@pytest.mark.parametrize(("locale", "said"), [
+    ("en", ["Luz Clara SL: we will call you from +34 910 00 00 00 about your offer", "not before Mon 23 Nov, 17:",
+            "If you do not want this call answer STOP."]),
+    ("es", ["le llamaremos desde el +34 910 00 00 00 por su presupuesto", "no antes del lun 23 nov, 17:",
+            "responda STOP"]),
+    ("it", ["la chiameremo dal +34 910 00 00 00 per il suo preventivo", "non prima di lun 23 nov, 17:",
+            "risponda STOP"]),
+    ("ru", ["номера +34 910 00 00 00 по предложению", "не раньше:", "ответьте STOP"]),
+])
+async def test_it_says_who_will_call_from_which_number_why_and_how_to_stop_it(
+    book: Book, clock: Clock, locale: str, said: list[str]
+) -> None:
+    async with book.writing() as w:
+        quote = await quiet(w, CALL)
+        vouched(await w.session.get(Quote, quote.id)).locale = locale
+        vouched(await w.session.get(Contact, quote.contact_id)).zone = "Europe/Madrid"
+        vouched(await w.session.get(Contact, quote.contact_id)).zone_source = "stated"
+    clock.forward(100)
+    async with book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    clock.forward(3 * HOUR)
+    await ring(book)
+    (text,) = await announcements(book)
+    body = book.vault.open(TEXTS, text.sealed_text or b"").decode().replace("\xa0", " ")
+    assert quote.known_as in body
+    for words in said:
+        assert words in body, body
+
+
+async def test_it_leaves_so_long_before_the_call_and_the_call_comes_at_its_time(book: Book, clock: Clock) -> None:
+    await began(book, clock, CALL)
+    clock.forward(3 * HOUR - 1)
+    await ring(book)
+    assert await announcements(book) == []
+    clock.forward(1)
+    await ring(book)
+    (text,) = await announcements(book)
+    (step,) = await all_of(book, Step)
+    assert (step.state, step.announcement_id, text.to_customer) == (StepState.planned, text.attempt_id, True)
+    assert (await the_enrolment(book)).messages == 0, "one try with its call, not a message of the cadence"
+    clock.forward(HOUR)
+    await ring(book)
+    assert len(await calls(book)) == 1
+    assert await unannounced(book) == []
+    (fact,) = await facts(book, "step.announced")
+    assert (fact["n"], fact["delivery"], fact["due"]) == (1, text.id, step.due_at.isoformat())
+
+
+async def test_a_call_that_comes_sooner_is_announced_at_once(book: Book, clock: Clock) -> None:
+    await began(book, clock, {"delay": 30, "unit": "bmin", "announce_minutes": 60})
+    assert (len(await announcements(book)), await unannounced(book)) == (1, [])
+
+
+@pytest.mark.parametrize("delay", [0, 4])
+async def test_nobody_is_told_minutes_before_the_telephone_rings(book: Book, clock: Clock, delay: int) -> None:
+    await began(book, clock, {"delay": delay, "unit": "bmin", "announce_minutes": 60})
+    clock.forward(delay * 60)
+    await ring(book)
+    assert await announcements(book) == []
+    assert await unannounced(book) == ["short_notice"]
+    assert len(await calls(book)) == 1
+
+
+async def test_a_house_that_was_away_until_the_call_announces_nothing_any_more(book: Book, clock: Clock) -> None:
+    await began(book, clock, CALL)
+    clock.forward(4 * HOUR)
+    await ring(book)
+    assert (await announcements(book), await unannounced(book)) == ([], ["short_notice"])
+    assert len(await calls(book)) == 1
+
+
+async def test_there_is_one_announcement_however_often_its_alarm_rings_and_none_of_the_second_try(
+    book: Book, clock: Clock
+) -> None:
+    await announced(book, clock)
+    for _ in range(2):
+        async with book.writing() as w:
+            await announcing.due(w, 1)
+    clock.forward(HOUR)
+    await ring(book)
+    await end_call(book, Disposition.busy)  # the same step once more, in ten minutes
+    clock.forward(600)
+    await ring(book)
+    assert len(await calls(book)) == 2
+    assert len(await announcements(book)) == 1
+
+
+async def test_one_whose_call_was_put_off_is_announced_again_by_nobody(book: Book, clock: Clock) -> None:
+    await announced(book, clock)
+    async with book.writing() as w:
+        step = vouched(await w.session.locked(Step, 1))
+        case = vouched(await enrolling.case_of(w, await the_enrolment(book)))
+        await enrolling.put_off(w, case, step, w.now + timedelta(days=1), "with_us")
+    clock.forward(23 * HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 1
+
+
+# Two replicas
+
+
+async def test_two_replicas_that_ring_at_once_announce_once(
+    book: Book, clock: Clock, worker_database: str, vault: Vault
+) -> None:
+    await began(book, clock, CALL)
+    clock.forward(3 * HOUR)
+    engine = make_engine(worker_database, limits=PATIENT)
+    try:
+        other = Book(engine, Hub(), vault, book.public_url, clock=clock)
+
+        async def due(one: Book) -> None:
+            try:
+                async with one.writing() as w:
+                    await announcing.due(w, 1)
+            except Exception as error:
+                if not contended(error):
+                    raise
+
+        await asyncio.gather(due(book), due(other), Alarms(book, ALARMS).sweep(), Alarms(other, ALARMS).sweep())
+    finally:
+        await engine.dispose()
+    await ring(book)
+    assert len(await announcements(book)) == 1
+    assert len(await facts(book, "step.announced")) == 1
+
+
+# One try
+
+
+async def test_the_text_does_not_put_its_own_call_off_and_the_two_are_one_try_afterwards(
+    book: Book, clock: Clock
+) -> None:
+    await announced(book, clock, CALL, {**SMS, "delay": 3}, {**SMS, "delay": 1, "unit": "bd"}, **HOUSE)
+    clock.forward(HOUR)
+    await ring(book)
+    attempt = await dial(book)
+    assert (attempt.verdict, attempt.announced_by) == ("allow", await announcement(book))
+    async with book.writing() as w:
+        campaign, contact = vouched(await w.session.get(Campaign, 1)), vouched(await w.session.get(Contact, 1))
+        asked = await guarding.ask_guard(w, campaign, contact, Purpose.commercial, channel="sms")
+        assert (asked.rules, asked.until) == (("cap.gap",), w.now + timedelta(hours=2)), "from the call on"
+    clock.forward(2 * HOUR)
+    async with book.writing() as w:
+        asked = await guarding.ask_guard(w, campaign, contact, Purpose.commercial, channel="sms")
+        assert asked.allowed, "the day's second try, not its third"
+
+
+async def test_a_text_whose_call_never_came_or_comes_late_is_a_try_like_any_other(book: Book, clock: Clock) -> None:
+    await announced(book, clock, **HOUSE)
+    async with book.writing() as w:
+        campaign, contact = vouched(await w.session.get(Campaign, 1)), vouched(await w.session.get(Contact, 1))
+        assert (await guarding.ask_guard(w, campaign, contact, Purpose.commercial)).rules == ("cap.gap",)
+        told = await announcement(book)
+        snapshot, _ = await guarding.look(w.session, campaign, contact, Purpose.commercial, w.now, announced=told)
+        assert [one.with_call for one in snapshot.tries] == [True]
+        late = w.now + timedelta(hours=36)
+        snapshot, _ = await guarding.look(w.session, campaign, contact, Purpose.commercial, late, announced=told)
+        assert [one.with_call for one in snapshot.tries] == [False]
+    clock.forward(HOUR)
+    await ring(book)
+    attempt = await dial(book)
+    async with book.writing() as w:
+        await guarding.refund(w, attempt.id)
+        snapshot, _ = await guarding.look(w.session, campaign, contact, Purpose.commercial, w.now)
+        assert [one.with_call for one in snapshot.tries] == [False], "the call never rang"
+
+
+COUNTING = """
+[[caps]]
+id = "standard-law"
+words = "At most one try of any kind in 24 hours."
+source = "a test"
+verified = true
+days = 1
+most = 1
+"""
+
+
+async def test_where_a_law_counts_texts_too_the_call_comes_unannounced_rather_than_not(
+    book: Book, clock: Clock
+) -> None:
+    async with book.writing() as w:
+        text = packs.of_program()["standard"].replace("version = 1", "version = 9", 1)
+        await packs.publish(w.session, "standard", 9, text + COUNTING, w.now)
+    await began(book, clock, CALL, **HOUSE)
+    clock.forward(3 * HOUR)
+    await ring(book)
+    assert await announcements(book) == []
+    (fact,) = await facts(book, "step.unannounced")
+    assert (fact["reason"], fact["n"]) == ("cap.day", 1)
+    clock.forward(HOUR)
+    await ring(book)
+    assert (await dial(book)).verdict == "allow"
+
+
+# What is in the way
+
+
+async def paused(w: Writing) -> None:
+    vouched(await w.session.get(Campaign, 1)).paused = True
+
+
+async def no_money(w: Writing) -> None:
+    vouched(await w.session.get(Campaign, 1)).daily_spend_cap = 0
+
+
+async def nurture_off(w: Writing) -> None:
+    w.session.add(Switch(name=NURTURE, since=w.now, agent_id=(await making.agent(w)).id))
+
+
+async def with_us(w: Writing) -> None:
+    lead = await making.lead(w, await making.queue(w, vouched(await w.session.get(Campaign, 1)), "other"),
+                             "+12025550102")
+    lead.contact_id = 1
+    await making.task(w, await making.queue(w, vouched(await w.session.get(Campaign, 1)), "third"), lead)
+
+
+async def just_tried(w: Writing) -> None:
+    for _ in range(10):
+        w.session.add(Attempt(
+            campaign_id=1, lead_id=None, phone="+12025550101", channel="sms", purpose="commercial", verdict="allow",
+            rules=[], detail={}, at=w.now - timedelta(hours=21), contact_id=1,
+        ))
+
+
+@pytest.mark.parametrize(("what", "reason"), [
+    (paused, "campaign.paused"), (no_money, "budget"), (nurture_off, "nurture_off"), (with_us, "with_us"),
+])
+async def test_what_keeps_the_text_back_leaves_the_call_and_is_a_fact(
+    book: Book, clock: Clock, what: Any, reason: str
+) -> None:
+    await began(book, clock, CALL)
+    clock.forward(3 * HOUR)
+    async with book.writing() as w:
+        await what(w)
+    await ring(book)
+    assert (await announcements(book), await unannounced(book)) == ([], [reason])
+    assert [one.state for one in await all_of(book, Step)] == [StepState.planned]
+
+
+async def test_a_full_day_lets_the_text_wait_as_long_as_its_call_does(book: Book, clock: Clock) -> None:
+    """Ten tries 21 hours ago: neither may be made for three hours, when the call is due in one."""
+    await began(book, clock, CALL)
+    clock.forward(3 * HOUR)
+    async with book.writing() as w:
+        await just_tried(w)
+    await ring(book)
+    assert (await announcements(book), await unannounced(book)) == ([], ["cap.day"])
+
+
+async def test_a_text_that_may_leave_later_waits_if_somebody_can_still_read_it(book: Book, clock: Clock) -> None:
+    """The house's two hours since the offer's text end half an hour before the call."""
+    await began(book, clock, SMS, {"delay": 150, "unit": "bmin", "announce_minutes": 120}, **HOUSE)
+    clock.forward(30 * 60)
+    await ring(book)
+    assert await announcements(book) == []
+    clock.forward(90 * 60)
+    await ring(book)
+    assert len(await announcements(book)) == 1
+    clock.forward(30 * 60)
+    await ring(book)
+    assert (await dial(book)).verdict == "allow"
+
+
+# Between the announcement and the call
+
+
+async def test_stop_after_the_announcement_ends_the_call(book: Book, clock: Clock) -> None:
+    await announced(book, clock)
+    async with book.writing() as w:
+        await hearing.message_arrived(w, says("STOP"))
+    clock.forward(HOUR)
+    await ring(book)
+    assert await calls(book) == []
+    assert (await the_enrolment(book)).exit_reason == "stop"
+
+
+async def stop(w: Writing) -> None:
+    await hearing.message_arrived(w, says("STOP"))
+
+
+async def sign(w: Writing) -> None:
+    await nurturing.quote_ended(w, 1, "signed")
+
+
+async def promise(w: Writing) -> None:
+    await nurturing.promised(w, 1)
+
+
+async def nothing(w: Writing) -> None:
+    pass
+
+
+@pytest.mark.parametrize(("what", "wait"), [(stop, 0), (sign, 0), (promise, 0), (nothing, HOUR)])
+async def test_a_text_still_in_the_house_does_not_leave_when_its_call_will_not_come_or_has_begun(
+    book: Book, clock: Clock, what: Any, wait: int
+) -> None:
+    await announced(book, clock)
+    async with book.writing() as w:
+        await what(w)
+    clock.forward(wait)
+    carrier = RecordingCarrier()
+    await courier(book, carrier).sweep()
+    assert carrier.of("send_message") == []
+    (text,) = await announcements(book)
+    assert (text.state, text.error) == (DeliveryState.failed, "unwanted")
+    (attempt,) = [one for one in await all_of(book, Attempt) if one.id == text.attempt_id]
+    assert attempt.refunded_at is not None
+
+
+async def test_a_text_that_leaves_in_time_is_sent_once(book: Book, clock: Clock) -> None:
+    await announced(book, clock)
+    carrier = RecordingCarrier()
+    for _ in range(2):
+        await courier(book, carrier).sweep()
+        clock.forward(60)
+    (sent,) = carrier.of("send_message")
+    assert (sent.to, sent.sender) == ("+12025550101", "+34910000000")
