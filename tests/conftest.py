@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from router import alarms
 from router.book import Book
 from router.live import Hub
 from router.model import Base
@@ -141,6 +142,13 @@ def vault() -> Vault:
 async def book(engine: AsyncEngine, engines: Engines, clock: Clock, vault: Vault) -> Book:
     reading = await engines.take("reading", make_reading_engine, connections=4)
     return Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a batch of alarms is not cut."""
+    for name in ("BATCH_SECONDS", "HUNG_SECONDS", "LONE_SECONDS"):
+        monkeypatch.setattr(alarms, name, 60.0)
 
 
 async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: float = 10.0) -> object:

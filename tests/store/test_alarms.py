@@ -18,12 +18,7 @@ from router.model.facts import Fact
 from router.store import alarms as rows
 from tests.conftest import Clock, until
 
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, a batch is not cut."""
-    monkeypatch.setattr(ringing, "BATCH_SECONDS", 60.0)
-    monkeypatch.setattr(ringing, "HUNG_SECONDS", 60.0)
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 
 class Handler:

@@ -38,7 +38,7 @@ class Teller:
         self._key = secrets.token_hex(16)
 
     async def to_the_end(self) -> None:
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(200):
             while not (self.part.signed and self.desk.doing() == "free"):
                 if await self._dies_while(self._go_on()):
                     async with self.book.reading() as r:

@@ -24,6 +24,8 @@ from tests.mailing import catching
 from tests.outside import RecordingCarrier
 from tests.stories.virtual_house import Post, VirtualHouse, quotes
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 MANY = int(os.environ.get("HABLEMOS_TEST_PLANNED", "8"))
 DAYS = 14
 PLAYS = 40

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from router import demo, demo_quotes
 from router import plan as planner
 from router.actions import configuring, planning
@@ -21,6 +23,8 @@ from tests.outside import RecordingCarrier
 from tests.stories.test_planning import DAYS, differing, outside
 from tests.stories.virtual_house import Post, VirtualHouse
 from tests.web.browsing import PICTURES
+
+pytestmark = pytest.mark.usefixtures("unhurried")
 
 PLAYS = 20
 LOTS = "those that come"
