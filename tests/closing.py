@@ -16,7 +16,7 @@ from router.model.quotes import Quote
 from router.model.signings import CodeAnswer, Given, Signing
 from router.model.tasks import TaskState
 from router.model.visitors import Visitor
-from router.ports import TrustProvider
+from router.ports import Refused, Sealed, SealOrder, TrustProvider
 from tests import making
 
 CUSTOMER = Visitor("203.0.113.9", "Telephone/1")
@@ -111,7 +111,7 @@ async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:
     held = await signed(book, **values)
     async with book.writing() as w:
         order = await sealing.seal_order(w, held.id)
-    document = await trust.seal(order)
+    document = await _seal(trust, order)
     async with book.writing() as w:
         await sealing.sealed(w, held.id, document)
     async with book.writing() as w:
@@ -119,10 +119,20 @@ async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:
             Delivery.kind == DeliveryKind.attest, Delivery.signing_id == held.id))
         assert delivery is not None
         found = await attesting.material(w, delivery)
-    certificate = await trust.seal(attesting.drawn(found))
+    certificate = await _seal(trust, attesting.drawn(found))
     async with book.writing() as w:
         await attesting.attested(w, delivery, certificate)
     return await now(book, held)
+
+
+async def _seal(trust: TrustProvider, order: SealOrder) -> Sealed:
+    """Asked once more where the process was lost, as the courier would."""
+    try:
+        return await trust.seal(order)
+    except Refused as refused:
+        if refused.permanent:
+            raise
+        return await trust.seal(order)
 
 
 async def now(book: Book, held: Signing) -> Signing:

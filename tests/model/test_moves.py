@@ -15,6 +15,7 @@ from router.model.calls import Call, Leg
 from router.model.carts import Cart
 from router.model.connectors import Connector
 from router.model.consultations import Consultation
+from router.model.contract_withdrawals import ContractWithdrawal
 from router.model.merges import Merge
 from router.model.number_searches import NumberSearch
 from router.model.quotes import Quote
@@ -25,7 +26,7 @@ from tests import making
 STATES = State.__subclasses__()
 NEVER_OVER = {"AlarmState", "InboxState", "MergeState"}
 """What is put right by a person may always be taken up again."""
-FIRST = {"ArrivalState": {"waiting", "message", "refused"}}
+FIRST = {"ArrivalState": {"waiting", "message", "refused"}, "WithdrawalState": {"taken", "late"}}
 """Where a noun may begin, if not only in the first of its states."""
 NOUNS = sorted(
     (
@@ -128,7 +129,7 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
-    if noun is NumberSearch:
+    if noun in (NumberSearch, ContractWithdrawal):
         ids["signings"] = await _fill(w, Signing, ids)
     if noun is Step:
         ids["cadences"] = await _fill(w, Cadence, ids)

@@ -148,8 +148,14 @@ async def test_a_time_is_chosen_by_keyboard_alone(visit: Visit) -> None:
 
 
 async def test_every_target_is_large_enough_for_a_thumb(visit: Visit) -> None:
-    small = """() => [...document.querySelector("hablemos-widget").shadowRoot.querySelectorAll("section button, .tick")]
-        .filter((one) => one.offsetParent && one.getBoundingClientRect().height < 44).map((one) => one.outerHTML)"""
+    # The widget grows while it opens: it is measured when it has come to rest.
+    small = """async () => {
+        const inside = document.querySelector("hablemos-widget").shadowRoot
+        const ending = inside.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity)
+        await Promise.all(ending.map((one) => one.finished))
+        return [...inside.querySelectorAll("section button, .tick")]
+            .filter((one) => one.offsetParent && one.getBoundingClientRect().height < 44).map((one) => one.outerHTML)
+    }"""
     for action in ("call", "later", "chat"):
         await visit.page.evaluate(f"hablemos('open', '{action}')")
         await expect(visit.dialog).to_have_attribute("data-step", "slots" if action == "later" else action)
