@@ -14,7 +14,7 @@ from router.model.signings import Signing, SigningState
 from router.ports import Sealed
 from router.store import blobs
 from tests import closing
-from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
+from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES, THOROUGH
 from tests.web.customer import visiting
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -42,7 +42,7 @@ async def draw(page: Page) -> None:
     await page.mouse.up()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", [False, True] if THOROUGH else [False], ids=lambda dark: "dark" if dark else "light")
 @pytest.mark.parametrize("lang", LANGUAGES)
 async def test_axe_finds_nothing_from_the_link_to_the_withdrawal(
     book: Book, browser: Browser, lang: str, dark: bool
