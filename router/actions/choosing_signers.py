@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from router.actions.connecting import change
 from router.book import Writing
 from router.model.campaigns import Campaign
 from router.model.configuration import SigningPlan, WrongFile, columns
@@ -12,7 +13,6 @@ from router.model.signing_accounts import SECRETS, ProviderName, SigningAccount
 from router.store import signing_accounts
 
 EMBEDDED = "embedded"
-HIDDEN = "•••"
 USUAL = {
     ProviderName.docuseal: "https://api.docuseal.com", ProviderName.docusign: "https://www.docusign.net",
     ProviderName.signaturit: "https://api.signaturit.com",
@@ -76,15 +76,7 @@ async def _put(w: Writing, campaign: Campaign, plan: SigningPlan, campaign_key: 
         w.session.add(SigningAccount(campaign_id=campaign.id, provider=provider, key=key, sealed=sealed, **values))
         await w.session.flush()
         return [(f"{thing}, which tells us at {w.public_url}/hooks/{plan.provider}/{key}", "", None, None)]
-    lines: list[Line] = []
-    for name, value in values.items():
-        if (old := getattr(known, name)) != value:
-            setattr(known, name, value)
-            lines.append((thing, name, old, value))
-    # What is sealed looks different each time, so the words are compared, not their seals.
-    if msgspec.json.decode(w.vault.open(SECRETS, known.sealed)) != secrets:
-        known.sealed = w.vault.seal(SECRETS, msgspec.json.encode(secrets))
-        lines.append((thing, "secrets", HIDDEN, f"{HIDDEN} (changed)"))
+    lines = await change(w, known, values, (SECRETS, secrets), thing)
     known.chosen = True
     await w.session.flush()
     return lines

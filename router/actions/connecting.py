@@ -8,6 +8,7 @@ from router.book import Writing
 from router.model.campaigns import Campaign
 from router.model.configuration import ConnectorPlan, WrongFile, columns
 from router.model.connectors import SECRETS, Connector, PartyName
+from router.model.signing_accounts import SigningAccount
 from router.store import configuration, connectors
 
 _SECRETS = {"secret": "secret", "previous_secret": "previous", "verify_token": "verify_token", "token": "token"}
@@ -49,20 +50,24 @@ async def apply(w: Writing, campaign: Campaign, plan: ConnectorPlan, campaign_ke
         return [(f"{thing} at {w.public_url}/hooks/{plan.party}/{key}", "", None, None)]
     if known.party != plan.party:
         raise WrongFile(f"{thing} is one of {known.party.value}; give a connector of another party another name")
-    return await _change(w, known, values, secrets, thing)
+    return await change(w, known, values, (SECRETS, secrets), thing)
 
 
-async def _change(
-    w: Writing, known: Connector, values: dict[str, Any], secrets: dict[str, str], thing: str
+async def change(
+    w: Writing, known: Connector | SigningAccount, values: dict[str, Any], secrets: tuple[str, dict[str, Any]],
+    thing: str,
 ) -> list[Line]:
+    """Makes the account at another party what the file says of it, and tells what that changed. `secrets` are the
+    word they are sealed under, and they themselves."""
+    under, said = secrets
     lines: list[Line] = []
     for name, value in values.items():
         if (old := getattr(known, name)) != value:
             setattr(known, name, value)
             lines.append((thing, name, old, value))
     # What is sealed looks different each time, so the words are compared, not their seals.
-    if msgspec.json.decode(w.vault.open(SECRETS, known.sealed)) != secrets:
-        known.sealed = w.vault.seal(SECRETS, msgspec.json.encode(secrets))
+    if msgspec.json.decode(w.vault.open(under, known.sealed)) != said:
+        known.sealed = w.vault.seal(under, msgspec.json.encode(said))
         lines.append((thing, "secrets", HIDDEN, f"{HIDDEN} (changed)"))
     await w.session.flush()
     return lines
