@@ -125,6 +125,13 @@ def named(value: object) -> str:
     return found if _NAME.fullmatch(found) else ""
 
 
+def name_given(value: object) -> str:
+    """The provider's name of what it was asked to make. Raises Refused when its answer has none that may be used."""
+    if not (found := named(value)):
+        raise Refused("the provider's answer names nothing", permanent=False, code="answer")
+    return found
+
+
 def pdf(content: bytes) -> bytes:
     """A document that is one. Raises Refused."""
     if b"%PDF-" not in content[:1024]:

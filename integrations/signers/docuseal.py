@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from integrations.signers import schemes
-from integrations.signers.calls import Caller, missing, named, pdf
+from integrations.signers.calls import Caller, missing, name_given, named, pdf
 from router.model import foreign
 from router.model.errors import Unreadable
 from router.ports import (
@@ -58,9 +58,7 @@ class DocuSeal:
             "POST", f"{account.url}/submissions/pdf", doing=True, headers=_headers(account), json=_wanted(request)
         )
         found = answer.json()
-        name = named(found.get("id"))
-        if not name:
-            raise Refused("the provider's answer names nothing", permanent=False, code="answer")
+        name = name_given(found.get("id"))
         return ProviderRef(name, _link(next(foreign.parts(found, "submitters", 1), {})))
 
     async def find(self, account: SignerAccount, ref: str, since: datetime) -> ProviderRef | None:

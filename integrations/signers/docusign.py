@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from integrations.signers import schemes
-from integrations.signers.calls import Answered, Caller, missing, named, pdf
+from integrations.signers.calls import Answered, Caller, missing, name_given, named, pdf
 from router.model import foreign
 from router.model.errors import Unreadable
 from router.model.phone import parted
@@ -68,9 +68,7 @@ class DocuSign:
 
     async def create(self, account: SignerAccount, request: SignRequest) -> ProviderRef:
         answer = await self._ask(account, "POST", "/envelopes", doing=True, json=_wanted(account, request))
-        name = named(answer.json().get("envelopeId"))
-        if not name:
-            raise Refused("the provider's answer names nothing", permanent=False, code="answer")
+        name = name_given(answer.json().get("envelopeId"))
         return ProviderRef(name)
 
     async def find(self, account: SignerAccount, ref: str, since: datetime) -> ProviderRef | None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 
-from integrations.signers.calls import Caller, missing, named, pdf
+from integrations.signers.calls import Caller, missing, name_given, named, pdf
 from router.model import foreign
 from router.model.errors import Unreadable
 from router.ports import (
@@ -62,9 +62,7 @@ class Signaturit:
         answer = await self._caller.ask(
             "POST", f"{account.url}/v3/signatures.json", doing=True, headers=_headers(account), data=_wanted(request)
         )
-        name = named(answer.json().get("id"))
-        if not name:
-            raise Refused("the provider's answer names nothing", permanent=False, code="answer")
+        name = name_given(answer.json().get("id"))
         return ProviderRef(name)
 
     async def find(self, account: SignerAccount, ref: str, since: datetime) -> ProviderRef | None:

@@ -17,6 +17,7 @@ from router.book import Reading
 from router.model.attestations import grouped, read_code
 from router.model.errors import Invalid, TooLarge, TooMany, UnknownType, Unreadable
 from router.model.evidence import EvidenceEvent, broken_at, instant
+from router.model.ledger import Stamp
 from router.model.phone import masked
 from router.model.protection import network_of
 from router.model.quotes import Quote
@@ -213,6 +214,14 @@ async def _house(r: Reading, signing: Signing) -> list[Line]:
     ]  # fmt: skip
 
 
+async def _newest_anchor(r: Reading, lines: Sequence[int]) -> Stamp | None:
+    """The timestamp over the last of these lines of the ledger that has one; most often the first asked about."""
+    for n in reversed(lines):
+        if (found := await ledger.anchor(r.session, n)) is not None:
+            return found
+    return None
+
+
 async def _chain(r: Reading, signing: Signing, events: Sequence[EvidenceEvent]) -> Line:
     entries = await ledger.of_signing(r.session, signing.id)
     detail = {"events": str(len(events))}
@@ -222,11 +231,11 @@ async def _chain(r: Reading, signing: Signing, events: Sequence[EvidenceEvent]) 
     if not entries:
         return Line("chain", True, detail | {"code": "not-entered"})
     detail |= {"n": str(entries[-1].n)}
-    anchors = [found for one in reversed(entries) if (found := await ledger.anchor(r.session, one.n)) is not None][:1]
-    if not anchors:
+    anchor = await _newest_anchor(r, [one.n for one in entries])
+    if anchor is None:
         return Line("chain", True, detail | {"code": "entered"})
     return Line("chain", True, detail | {
-        "code": "anchored", "time": instant(anchors[0].at), "source": anchors[0].time_source,
+        "code": "anchored", "time": instant(anchor.at), "source": anchor.time_source,
     })  # fmt: skip
 
 
