@@ -92,10 +92,11 @@ async def known(session: ReadSession, dedupe_key: str) -> bool:
 
 
 async def newest_seal(session: ReadSession, signing_id: int) -> Delivery | None:
-    """The order of this signing's seal that was made last."""
+    """The order of this signing's seal that was made last; acknowledgements of withdrawals are sealed under another
+    purpose."""
     return await session.scalar(
         select(Delivery)
-        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal)
+        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal, Delivery.purpose == "seal")
         .order_by(Delivery.id.desc())
         .limit(1)
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select, update
 
-from router.actions import sealing
+from router.actions import outgoing, revoking, sealing
 from router.book import Book
 from router.model.alarms import Alarm
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -57,3 +57,15 @@ async def test_a_seal_under_way_is_not_ordered_twice_but_told(book: Book, clock:
     async with book.reading() as r:
         told = await r.session.scalars(select(Fact.data).where(Fact.kind == "seal.late"))
     assert [one["again"] for one in told] == [False] * 3
+
+
+async def test_a_sealed_acknowledgement_of_a_withdrawal_is_not_taken_for_the_offers_seal(
+    book: Book, clock: Clock
+) -> None:
+    held = await closing.signed(book)
+    async with book.writing() as w:
+        await w.session.execute(update(Delivery).where(Delivery.kind == DeliveryKind.seal).values(
+            state=DeliveryState.failed))
+        await outgoing.post(w, DeliveryKind.seal, f"ack:{held.id}", {}, signing_id=held.id, purpose=revoking.SEAL)
+    done = DeliveryState.done
+    assert await come_late(book, clock, held.id, state=done) == [DeliveryState.failed, done, DeliveryState.pending]
