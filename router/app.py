@@ -173,6 +173,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     housekeeping.CANARY: housekeeping.sing,
     housekeeping.FORGET_ALARMS: housekeeping.forget_alarms,
     housekeeping.FORGET_SESSIONS: housekeeping.forget_sessions,
+    housekeeping.EMPTY_INBOX: housekeeping.empty_inbox,
     erasing.SWEEP: erasing.sweep,
 }
 

@@ -19,8 +19,9 @@ AT_ONCE = 20
 """Persons forgotten in one transaction; the next one follows at once when there are more."""
 
 
-async def erase(w: Writing, contact_id: int, *, agent_id: int | None = None) -> None:
-    """Forgets this person, whatever contacts he is. What waits for him is withdrawn, his open offers are taken back.
+async def erase(w: Writing, contact_id: int, *, agent_id: int | None = None, evidence: bool = False) -> None:
+    """Forgets this person, whatever contacts he is; with `evidence`, also what he signed. What waits for him is
+    withdrawn, his open offers are taken back.
 
     Raises NotFound, and Conflict while somebody is busy with him.
     """
@@ -31,8 +32,9 @@ async def erase(w: Writing, contact_id: int, *, agent_id: int | None = None) -> 
     campaign_id = contact.campaign_id
     await suppressing.lock(w, contact)  # before the offers: so does who sends them again
     await _end(w, contacts)
-    await erasing.erase(w.session, contacts, w.now)
-    w.fact("contact.erased", campaign_id=campaign_id, subject_id=contact_id, agent_id=agent_id, contacts=contacts)
+    await erasing.erase(w.session, contacts, w.now, evidence=evidence)
+    w.fact("contact.erased", campaign_id=campaign_id, subject_id=contact_id, agent_id=agent_id, contacts=contacts,
+           evidence=evidence)  # fmt: skip
 
 
 async def _end(w: Writing, contacts: Sequence[int]) -> None:
@@ -50,11 +52,15 @@ async def _end(w: Writing, contacts: Sequence[int]) -> None:
 
 
 async def sweep(w: Writing, recurring_id: int) -> None:
-    """Forgets persons about whom nothing has happened for longer than their campaign keeps them, some at a time."""
+    """Forgets persons about whom nothing has happened for longer than their campaign keeps them, and their evidence
+    when its own time is over, some at a time."""
     await erasing.forget_spending(w.session, w.now.date())
+    proven = await erasing.proven_long_enough(w.session, w.now, AT_ONCE)
+    for contact_id in proven:
+        await erase(w, contact_id, evidence=True)
     old = await erasing.resting(w.session, w.now, AT_ONCE)
     for contact_id in old:
         await erase(w, contact_id)
-    if len(old) == AT_ONCE:
+    if AT_ONCE in (len(proven), len(old)):
         await alarms.set_alarm(w.session, SWEEP, recurring_id, w.now)
         w.hint("alarms")

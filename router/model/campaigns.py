@@ -30,7 +30,8 @@ class Campaign(Numbered):
     An offer that holds only while its person is on the line is valid for `line_minutes`.
 
     An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Of persons about whom nothing has
-    happened for `retention_days` (0: no limit) only what evidence needs is kept.
+    happened for `retention_days` (0: no limit) only what evidence needs is kept; and of persons about whom nothing has
+    happened for `evidence_days` since they last signed or withdrew (0: no limit) not even that.
     """
 
     __tablename__ = "campaigns"
@@ -65,6 +66,7 @@ class Campaign(Numbered):
     line_minutes: Mapped[int] = mapped_column(default=30)
     office_networks: Mapped[list[str]] = mapped_column(default_factory=list)
     retention_days: Mapped[int] = mapped_column(default=0)
+    evidence_days: Mapped[int] = mapped_column(default=0)
 
     @property
     def company_name(self) -> str:

@@ -265,6 +265,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     line_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 30
     office_networks: Annotated[list[Annotated[str, Meta(max_length=43)]], Meta(max_length=50)] = []
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    evidence_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []

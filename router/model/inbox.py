@@ -28,7 +28,8 @@ class InboxRow(Numbered):
     """Raw bytes with a dedupe key: the same event delivered twice is one row. After five failures it is parked.
 
     `fetching`: it only announces something, which is fetched first; then `answer` is what was fetched. `lease` rises
-    with every try to fetch it, so that a late one finds another number.
+    with every try to fetch it, so that a late one finds another number. Some weeks after it was understood only its key
+    is kept.
     """
 
     __tablename__ = "inbox"
@@ -36,6 +37,7 @@ class InboxRow(Numbered):
         UniqueConstraint("source", "dedupe_key"),
         Index("ix_inbox_parked", "id", postgresql_where=text("state = 'parked'")),
         Index("ix_inbox_waiting", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_inbox_whole", "ended_at", postgresql_where=text("state = 'done' and body <> ''")),
         Index("ix_inbox_fetching", "due_at", postgresql_where=text("state = 'waiting' and fetching")),
     )
     source: Mapped[str]

@@ -134,7 +134,8 @@ class Signing(Numbered):
     its evidence. `sealed_sha256` is the document as it was sealed; `archive_at` is when it is to get its next archive
     timestamp; `level` and `time_source` are the best that it, or its newest archive, has reached.
     `account_id` is where a third party takes the signature (`router.model.entrusted`); our own ceremony is closed then.
-    `drawing_sha256` is the picture of a signature he drew besides typing his name."""
+    `drawing_sha256` is the picture of a signature he drew besides typing his name. Since `forgotten_at` nothing of it
+    is evidence any more: its chain and documents are gone, and the ledger's lines about it are hashes of nothing."""
 
     __tablename__ = "signings"
     __table_args__ = (
@@ -175,6 +176,7 @@ class Signing(Numbered):
     archive_at: Mapped[datetime | None] = mapped_column(default=None)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("signing_accounts.id"), default=None)
     drawing_sha256: Mapped[bytes | None] = mapped_column(ForeignKey("blobs.sha256"), default=None)
+    forgotten_at: Mapped[datetime | None] = mapped_column(default=None)
 
     @property
     def is_entrusted(self) -> bool:

@@ -1,7 +1,8 @@
 """Erasing as queries: what is personal of somebody and no evidence is overwritten or deleted.
 
-Evidence stays whole: the rows of what he signed, receipts of consent and their withdrawals, the chains of signings, and
-what keeps him from being contacted again. The journal never had anything personal.
+Evidence stays whole: the rows of what he signed with their chains, receipts of consent and their withdrawals, and what
+keeps him from being contacted again. What he did not sign is none, and what he signed is none any more once its
+signing is forgotten. The journal never had anything personal, and the ledger has hashes only.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,19 @@ from router.model.leads import Lead
 from router.model.quotes import OPEN, UNSENT, Quote
 from router.model.tasks import HELD, Task, TaskState
 from router.store.db import ReadSession, WriteSession
+
+_KEPT = """
+    q.state in ('signed', 'completed', 'withdrawn') and not exists (
+      select from signings g where g.quote_id = q.id and g.forgotten_at is not null
+        and g.state in ('signed', 'sealed', 'completed'))
+"""
+"""Whether a quote `q` is evidence: of a sale, and not forgotten."""
+_NAMED = {
+    "<kept>": f"({_KEPT})",
+    "<sold>": f"exists (select from quotes q where q.lead_id = l.id and {_KEPT})",
+    "<forgotten>": "signings s where s.contact_id = any(:contacts) and s.forgotten_at is not null",
+}
+"""What the statements below name so."""
 
 _THE_REST = (
     # Every statement names what it drops; what stands in none of them stays.
@@ -33,20 +47,46 @@ _THE_REST = (
     "delete from claims where contact_id = any(:contacts)",
     "update unsubscribes set address = '' where contact_id = any(:contacts)",
     "delete from seen_devices using signings s where s.id = signing_id and s.contact_id = any(:contacts)",
-    "update signings set phone = '', name_typed = '', cookie_hash = null, again_hash = null from quotes q "
-    "where q.id = quote_id and q.contact_id = any(:contacts) and q.state not in ('signed', 'completed', 'withdrawn')",
-    "update quotes set customer = '', canonical = null, pdf_sha256 = null, foreign_pdf_sha256 = null "
-    "where contact_id = any(:contacts) and state not in ('signed', 'completed', 'withdrawn')",
+    "delete from evidence using <forgotten> and s.id = signing_id",
+    "delete from ledger_waiting using <forgotten> and s.id = signing_id",
+    "delete from attestations using <forgotten> and s.id = signing_id",
+    "delete from archives using <forgotten> and s.id = signing_id",
+    "delete from entrusted_proofs using entrusted e, <forgotten> and e.id = entrusted_id and s.id = e.signing_id",
+    "update entrusted set signed_sha256 = null, sealed_link = null from <forgotten> and s.id = signing_id",
+    "update contract_withdrawals set lines = '[]', link_hash = null, pdf_sha256 = null, sealed_sha256 = null "
+    "from <forgotten> and s.id = signing_id",
+    "update quotes q set customer = '', canonical = null, pdf_sha256 = null, foreign_pdf_sha256 = null "
+    "where contact_id = any(:contacts) and not <kept>",
     # Whom we called is evidence of a sale, and of nothing where there was none.
     "update legs set address = '' from calls c join leads l on l.id = c.lead_id "
-    "where c.id = call_id and role = 'customer' and l.contact_id = any(:contacts) and not exists "
-    "(select from quotes q where q.lead_id = l.id and q.state in ('signed', 'completed', 'withdrawn'))",
-    "update attempts set phone = '' from leads l where l.id = lead_id and l.contact_id = any(:contacts) and not exists "
-    "(select from quotes q where q.lead_id = l.id and q.state in ('signed', 'completed', 'withdrawn'))",
+    "where c.id = call_id and role = 'customer' and l.contact_id = any(:contacts) and not <sold>",
+    "update attempts set phone = '' from leads l "
+    "where l.id = lead_id and l.contact_id = any(:contacts) and not <sold>",
     "update leads set claims = '{}', source = '{}', fields = '{}', sealed_fields = null, "
     "status_hash = sha256(convert_to(gen_random_uuid()::text, 'UTF8')) where contact_id = any(:contacts)",
 )
-_DROP = [text(one).bindparams(bindparam("contacts", type_=ARRAY(BigInteger))) for one in _THE_REST]
+
+
+def _meant(statement: str) -> str:
+    for name, said in _NAMED.items():
+        statement = statement.replace(name, said)
+    return statement
+
+
+_CONTACTS = bindparam("contacts", type_=ARRAY(BigInteger))
+_NOW = bindparam("now", type_=DateTime(timezone=True))
+_DROP = [text(_meant(one)).bindparams(_CONTACTS) for one in _THE_REST]
+_FORGET_SIGNINGS = text(
+    f"""
+    update signings set forgotten_at = coalesce(forgotten_at, :now), phone = '', name_typed = '', consents = '[]',
+      cookie_hash = null, again_hash = null, copy_hash = null, sealed_sha256 = null, evidence_sha256 = null,
+      drawing_sha256 = null, archive_at = null
+    from quotes q where q.id = quote_id and q.contact_id = any(:contacts) and not ({_KEPT})
+    """  # noqa: S608  constants only
+).bindparams(_CONTACTS, _NOW)
+_END_EVIDENCE = text(
+    "update signings set forgotten_at = :now where contact_id = any(:contacts) and forgotten_at is null"
+).bindparams(_CONTACTS, _NOW)
 
 _PERSON = text(
     """
@@ -56,13 +96,21 @@ _PERSON = text(
     """
 )
 _DOCUMENTS = text(
-    """
+    f"""
     select sha256 from attachments a join leads l on l.id = a.lead_id
     where sha256 is not null and l.contact_id = any(:contacts)
     union select sha256 from quotes q, unnest(array[pdf_sha256, foreign_pdf_sha256]) sha256
-    where sha256 is not null and contact_id = any(:contacts) and state not in ('signed', 'completed', 'withdrawn')
-    """
-).bindparams(bindparam("contacts", type_=ARRAY(BigInteger)))
+    where sha256 is not null and contact_id = any(:contacts) and not ({_KEPT})
+    union select sha
+    from signings s join quotes q on q.id = s.quote_id
+    left join attestations a on a.signing_id = s.id left join contract_withdrawals w on w.signing_id = s.id
+    left join entrusted e on e.signing_id = s.id left join entrusted_proofs p on p.entrusted_id = e.id
+    left join archives r on r.signing_id = s.id,
+    unnest(array[s.sealed_sha256, s.evidence_sha256, s.drawing_sha256, a.sha256, w.pdf_sha256, w.sealed_sha256,
+      e.signed_sha256, p.sha256, r.sha256]) sha
+    where sha is not null and s.contact_id = any(:contacts) and not ({_KEPT})
+    """  # noqa: S608  constants only
+).bindparams(_CONTACTS)
 
 
 async def person(session: ReadSession, contact_id: int) -> list[int]:
@@ -86,9 +134,12 @@ async def unfinished(
     return quotes, tasks, leads
 
 
-async def erase(session: WriteSession, contacts: Sequence[int], now: datetime) -> None:
-    """Drops all that is personal of these contacts and no evidence."""
+async def erase(session: WriteSession, contacts: Sequence[int], now: datetime, *, evidence: bool = False) -> None:
+    """Drops all that is personal of these contacts and no evidence; with `evidence`, that of what they signed, too."""
+    if evidence:
+        await session.execute(_END_EVIDENCE, {"contacts": contacts, "now": now})
     documents = [row[0] for row in await session.rows(_DOCUMENTS, {"contacts": contacts})]
+    await session.execute(_FORGET_SIGNINGS, {"contacts": contacts, "now": now})
     for statement in _DROP:
         await session.execute(statement, {"contacts": contacts})
     await session.execute(update(Contact).where(Contact.id.in_(contacts)).values(
@@ -122,19 +173,43 @@ async def forget_spending(session: WriteSession, today: date) -> None:
     await session.execute(_SPENT, {"today": today})
 
 
+_RESTING = """
+    c.merged_into is null and c.created_at < :now - make_interval(days => {days}::int) and not exists (
+      select from leads l join facts f on f.lead_id = l.id
+      where l.contact_id = c.id and f.at >= :now - make_interval(days => {days}::int)
+        and f.kind <> 'signing.archived')
+"""
+"""Whether nothing has happened about a contact `c` for so long. A document that is archived anew is nothing."""
 _OLD = text(
-    """
+    f"""
     select c.id from contacts c join campaigns g on g.id = c.campaign_id
-    where g.retention_days > 0 and c.erased_at is null and c.merged_into is null
-      and c.created_at < :now - make_interval(days => g.retention_days::int)
-      and not exists (
-        select from leads l join facts f on f.lead_id = l.id
-        where l.contact_id = c.id and f.at >= :now - make_interval(days => g.retention_days::int))
+    where g.retention_days > 0 and c.erased_at is null and {_RESTING.format(days="g.retention_days")}
     order by c.id limit :most
-    """
-).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("most", type_=BigInteger))
+    """  # noqa: S608  constants only
+).bindparams(_NOW, bindparam("most", type_=BigInteger))
+_PROVEN_LONG_ENOUGH = text(
+    f"""
+    select c.id from contacts c join campaigns g on g.id = c.campaign_id
+    where g.evidence_days > 0 and {_RESTING.format(days="g.evidence_days")}
+      and exists (
+        select from signings s join contacts p on p.id = s.contact_id
+        where coalesce(p.merged_into, p.id) = c.id and s.forgotten_at is null)
+      and not exists (
+        select from signings s join contacts p on p.id = s.contact_id
+        left join contract_withdrawals w on w.signing_id = s.id
+        where coalesce(p.merged_into, p.id) = c.id
+          and greatest(s.created_at, s.signed_at, w.at, w.decided_at)
+            >= :now - make_interval(days => g.evidence_days::int))
+    order by c.id limit :most
+    """  # noqa: S608  constants only
+).bindparams(_NOW, bindparam("most", type_=BigInteger))
 
 
 async def resting(session: ReadSession, now: datetime, most: int) -> list[int]:
     """Persons about whom nothing has happened for longer than their campaign keeps them."""
     return [row[0] for row in await session.rows(_OLD, {"now": now, "most": most})]
+
+
+async def proven_long_enough(session: ReadSession, now: datetime, most: int) -> list[int]:
+    """Persons of whom there is evidence, about whom nothing has happened for longer than their campaign keeps it."""
+    return [row[0] for row in await session.rows(_PROVEN_LONG_ENOUGH, {"now": now, "most": most})]

@@ -114,3 +114,21 @@ async def not_fetched(session: WriteSession, row: InboxRow, again_at: datetime |
 async def oldest_waiting(session: ReadSession) -> datetime | None:
     """When the message that waits longest came."""
     return await session.scalar(select(func.min(InboxRow.received_at)).where(InboxRow.state == InboxState.waiting))
+
+
+async def empty(session: WriteSession, before: datetime, limit: int) -> int:
+    """Drops what stood in messages understood before this moment (aware); their keys stay. How many."""
+    old = (
+        select(InboxRow.id)
+        .where(InboxRow.state == InboxState.done, InboxRow.ended_at < before, InboxRow.body != b"")
+        .order_by(InboxRow.ended_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await session.execute(
+        update(InboxRow)
+        .where(InboxRow.id.in_(old))
+        .values(path="", headers={}, body=b"", answer=None)
+        .returning(InboxRow.id)
+    )
+    return len(rows)

@@ -6,6 +6,7 @@ from sqlalchemy import delete, exists, func, insert, select, tuple_
 
 from router.model.evidence import GENESIS, EvidenceEvent
 from router.model.ledger import Entry, Stamp, Waiting, hash_of, line
+from router.model.signings import Signing
 from router.store.db import ReadSession, WriteSession
 
 WORD = "ledger"
@@ -65,12 +66,15 @@ async def chunks(session: ReadSession) -> AsyncIterator[Sequence[Entry]]:
 
 
 async def missing(session: ReadSession) -> Sequence[int]:
-    """The signings of which the ledger knows events that are not there any more, or are not what they were."""
+    """The signings of which the ledger knows events that are not there any more, or are not what they were. Those that
+    were forgotten are meant to be gone."""
     kept = exists().where(
         EvidenceEvent.signing_id == Entry.signing_id, EvidenceEvent.seq == Entry.seq,
         EvidenceEvent.hash == Entry.event_hash,
     )
-    return await session.scalars(select(Entry.signing_id).where(~kept).distinct().order_by(Entry.signing_id).limit(100))
+    forgotten = exists().where(Signing.id == Entry.signing_id, Signing.forgotten_at.is_not(None))
+    gone = select(Entry.signing_id).where(~kept, ~forgotten).distinct()
+    return await session.scalars(gone.order_by(Entry.signing_id).limit(100))
 
 
 async def waiting(session: ReadSession) -> int:

@@ -86,9 +86,9 @@ async def test_a_signing_that_was_taken_away_whole_is_missed(book: Book, trust: 
     held = await closing.signed(book)
     await entering.sweep(book, trust)
     async with book.writing() as w:
-        await w.session.execute(text("alter table evidence disable trigger evidence_append_only"))
+        await w.session.execute(text("alter table evidence disable trigger user"))
         await w.session.execute(text("delete from evidence where signing_id = :id"), {"id": held.id})
-        await w.session.execute(text("alter table evidence enable trigger evidence_append_only"))
+        await w.session.execute(text("alter table evidence enable trigger user"))
     async with book.reading() as r:
         assert await entering.faults(r.session) == [
             f"events of signing {held.id} are gone or changed since they were entered"

@@ -1,11 +1,13 @@
 """Forgetting a person: nothing personal is left anywhere but in what evidence needs."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DBAPIError
 
-from router.actions import erasing, quoting, suppressing
+from integrations.trust import EmbeddedTrust
+from router.actions import entering, erasing, quoting, revoking, sealing, suppressing
 from router.book import Book
 from router.model import Base
 from router.model.base import vouched
@@ -19,15 +21,15 @@ from router.model.facts import Fact
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.tasks import Task, TaskState
-from router.store import evidence, suppressions
+from router.store import evidence, ledger, suppressions
 from tests import closing, making
 from tests.conftest import Clock
 
 PERSONAL = ("Carmen", "12025550101", "Telephone/1", "secreto")
-KEPT = {"evidence", "receipts", "suppressions", "budgets"}
+KEPT = {"receipts", "suppressions", "budgets"}
 """Tables in which a word of an erased person may stand, whatever he signed: what the day has spent on a number is
 forgotten with the day."""
-OF_A_SALE = KEPT | {"quotes", "signings", "attempts", "legs"}
+OF_A_SALE = KEPT | {"evidence", "quotes", "signings", "attempts", "legs"}
 
 
 async def holding_words(book: Book, *but: str) -> set[str]:
@@ -57,22 +59,25 @@ async def erase(book: Book) -> None:
         await erasing.erase(w, contact.id, agent_id=1)
 
 
-async def test_of_somebody_who_signed_nothing_only_the_record_of_what_he_saw_is_left(book: Book) -> None:
+async def test_of_somebody_who_signed_nothing_not_even_what_he_saw_is_left(book: Book) -> None:
     held = await closing.coded(book)
     await talked_over(book)
     async with book.writing() as w:
         await w.session.execute(text("update deliveries set state = 'done'"))
+        while await ledger.enter(w.session):
+            pass
     assert {"contacts", "leads", "quotes", "deliveries"} <= await holding_words(book)
     await erase(book)
     assert await holding_words(book) <= KEPT
     quote, now = await closing.quote_of(book, held), await closing.now(book, held)
     assert (quote.state, now.state) == (QuoteState.void, SigningState.void)
     async with book.reading() as r:
-        assert broken_at(await evidence.of_signing(r.session, held.id)) is None
+        assert list(await evidence.of_signing(r.session, held.id)) == []
+        assert await entering.faults(r.session) == [], "the ledger holds without what was forgotten"
         assert await r.session.scalar(select(func.count()).select_from(Blob)) == 0, "his offer's document"
         told = await r.session.scalar(select(Fact).where(Fact.kind == "contact.erased"))
         assert (await r.session.scalar(select(Contact))).erased_at is not None  # type: ignore[union-attr]
-    assert vouched(told).data == {"contacts": [quote.contact_id]}
+    assert vouched(told).data == {"contacts": [quote.contact_id], "evidence": False}
 
 
 async def test_what_was_signed_stays_whole_with_its_evidence(book: Book) -> None:
@@ -89,6 +94,44 @@ async def test_what_was_signed_stays_whole_with_its_evidence(book: Book) -> None
     async with book.reading() as r:
         assert broken_at(await evidence.of_signing(r.session, held.id)) is None
         assert await r.session.scalar(select(func.count()).select_from(Blob)) >= 1
+
+
+async def test_evidence_is_deleted_only_of_what_was_forgotten(book: Book) -> None:
+    held = await closing.signed(book)
+    for change in ("delete from evidence", "update evidence set kind = 'opened'"):
+        with pytest.raises(DBAPIError, match="never changed"):
+            async with book.writing() as w:
+                await w.session.execute(text(change))
+    async with book.reading() as r:
+        assert await evidence.of_signing(r.session, held.id)
+
+
+@pytest.mark.parametrize(("days", "passed", "gone"), [(0, 9000, False), (1827, 1826, False), (1827, 1828, True)])
+async def test_what_was_signed_is_forgotten_when_its_evidence_was_kept_long_enough(
+    book: Book, clock: Clock, days: int, passed: int, gone: bool
+) -> None:
+    clock.now = datetime.now(UTC)
+    trust = EmbeddedTrust()
+    await trust.start()
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    held = await closing.sealed(book, trust, campaign={"evidence_days": days})
+    await trust.stop()
+    await revoking.withdraw(book, held.id, closing.CUSTOMER)
+    await talked_over(book)
+    async with book.writing() as w:
+        await w.session.execute(text("update deliveries set state = 'done'"))
+    clock.now += timedelta(days=passed)
+    async with book.writing() as w:
+        await erasing.sweep(w, 1)
+    async with book.reading() as r:
+        contact = vouched(await r.session.scalar(select(Contact)))
+        signing = vouched(await r.session.get(Signing, held.id))
+        events = await evidence.of_signing(r.session, held.id)
+        documents = await r.session.scalar(select(func.count()).select_from(Blob))
+        assert await entering.faults(r.session) == []
+    assert ((contact.erased_at is not None), (signing.forgotten_at is not None)) == (gone, gone)
+    assert (events == [], documents == 0, signing.sealed_sha256 is None) == (gone, gone, gone)
+    assert (await holding_words(book) <= KEPT) == gone
 
 
 async def test_nobody_is_forgotten_while_somebody_talks_with_him(book: Book) -> None:

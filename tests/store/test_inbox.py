@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
+from router.actions import housekeeping
 from router.book import Book, Writing
 from router.inbox import Inbox
 from router.model.facts import Fact
@@ -131,3 +133,21 @@ async def test_a_commit_that_fails_counts_as_the_messages_failure(
         assert await Inbox(book, carrier, calling=Spending(), talking=told, hearing=told).sweep() == 1
     async with book.reading() as r:
         assert await r.session.scalar(select(InboxRow.failures)) == 1
+
+
+async def test_what_was_understood_a_month_ago_is_emptied_and_comes_no_second_time(book: Book, clock: Clock) -> None:
+    async with book.writing() as w:
+        for key in ("understood", "parked", "waiting"):
+            await rows.put(w.session, w.now, "meta/1", key, path="/p", headers={"a": "b"}, body=b"secreto")
+        await w.session.execute(text(
+            "update inbox set state = 'done', ended_at = received_at where dedupe_key = 'understood'"))
+        await w.session.execute(text("update inbox set state = 'parked' where dedupe_key = 'parked'"))
+    for days, whole in ((29, {"understood", "parked", "waiting"}), (2, {"parked", "waiting"})):
+        clock.now += timedelta(days=days)
+        async with book.writing() as w:
+            await housekeeping.empty_inbox(w, 1)
+        async with book.reading() as r:
+            kept = await r.session.scalars(select(InboxRow))
+        assert {row.dedupe_key for row in kept if row.body} == whole
+    async with book.writing() as w:
+        assert not await rows.put(w.session, w.now, "meta/1", "understood", path="/p", headers={}, body=b"again")

@@ -186,9 +186,9 @@ async def test_the_line_about_the_ledger_says_where_it_stands_and_when_it_was_ta
         assert await ledger.enter(w.session) > 0
     assert await chain() == (True, "entered")
     async with book.writing() as w:
-        await w.session.execute(text("alter table evidence disable trigger evidence_append_only"))
+        await w.session.execute(text("alter table evidence disable trigger user"))
         await w.session.execute(text("delete from evidence where seq = (select max(seq) from evidence)"))
-        await w.session.execute(text("alter table evidence enable trigger evidence_append_only"))
+        await w.session.execute(text("alter table evidence enable trigger user"))
     assert await chain() == (False, "broken")
 
 
