@@ -121,7 +121,16 @@ def contents_fill_their_gap(signature: EmbeddedPdfSignature, pdf: bytes) -> bool
     gap = pdf[ranges[1] : ranges[2]]
     if gap not in (b"<" + digits + b">", b"<" + digits.upper() + b">"):
         return False
-    return not any(signature.pkcs7_content[parser.peek(signature.pkcs7_content) :])
+    record = exact(signature.pkcs7_content)
+    return _type_and_content(record) and not any(signature.pkcs7_content[len(record) :])
+
+
+def _type_and_content(record: bytes) -> bool:
+    """Whether a signature's record ends with the second of its two values, and its told length reaches for none of the
+    zeros behind it."""
+    content = parser.parse(record, strict=True)[4]
+    kind = parser.peek(content)
+    return kind + parser.peek(content[kind:]) == len(content)
 
 
 def _nothing_else(pdf: bytes, seal: EmbeddedPdfSignature, stamps: Sequence[EmbeddedPdfSignature]) -> bool:

@@ -92,6 +92,15 @@ def test_a_byte_in_the_padding_of_the_signature_is_reported(look, sealed: bytes)
         assert "integrity" in failing(look(altered))
 
 
+def test_a_told_length_of_the_signature_that_reaches_into_its_padding_is_reported(look, sealed: bytes) -> None:
+    told = sealed.index(b"/Contents <3082") + len(b"/Contents <3082")
+    for digit in range(4):
+        for bit in (1, 2, 4, 8):
+            value = int(sealed[told + digit : told + digit + 1], 16) ^ bit
+            changed = sealed[: told + digit] + b"%X" % value + sealed[told + digit + 1 :]
+            assert "integrity" in failing(look(changed)), (digit, bit)
+
+
 @pytest.mark.parametrize("junk", [b"\n", b"junk", b"x" * 5000, b"junk\n%%EOF\n", b"%%EOF" * 500, b"\x00" * 70_000])
 def test_anything_behind_the_end_is_reported_and_the_seal_still_read(look, sealed: bytes, junk: bytes) -> None:
     inspection = look(sealed + junk)
