@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 from router.book import Writing
 from router.model import credits
-from router.model.credits import WHOLE, SplitReason
+from router.model.credits import AUTHOR, WHOLE, SplitReason
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.quotes import Quote, QuoteState
 from router.store import credits as rows
 
 SOLD = (QuoteState.signed, QuoteState.completed)
-AUTHOR = "author"
 
 
 async def to_author(w: Writing, quote: Quote) -> None:

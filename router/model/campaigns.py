@@ -23,7 +23,7 @@ class Campaign(Numbered):
     whose numbers are taken; none means its own `country`. `whatsapp` is its E.164 sender there, `mail_from` the address
     its mails come from; "" for no such channel. `keep_address` says how receipts keep a visitor's address: "truncated",
     "full" or "none". Who was promised a call is reminded of it `remind_minutes` before (0: not at all).
-    `target_counts` says what counts towards its agents' targets: "sold", or "talks".
+    `target_counts` says what counts towards its agents' targets: "sold" (shares of what was signed), or "talks".
 
     `terms` are those of its contracts (`router.model.terms`). An agent of his own may go `discount_bp` below the
     catalogue, in basis points, and sell what it has not unless `catalogue_only`; more is for a supervisor to approve.

@@ -13,6 +13,8 @@ from router.model.errors import Invalid
 WHOLE = 100
 """A whole sale, in percent."""
 MOST_SHARES = 4
+AUTHOR = "author"
+"""Why a sale is first credited: to the quote's author, the moment it is signed."""
 
 
 class SplitReason(StrEnum):

@@ -448,7 +448,7 @@ class BoardView:
     answer_seconds: float | None
     by_doing: dict[Doing, int] = field(default_factory=dict)
     service: Figure = SERVICE
-    reached: Mapping[int, int] = field(default_factory=dict)
+    reached: Mapping[int, float] = field(default_factory=dict)
 
 
 async def board(session: ReadSession, now: datetime) -> BoardView:

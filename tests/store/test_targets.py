@@ -3,15 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
-from router.actions import wrapping
+from router.actions import crediting, wrapping
 from router.actions.configuring import apply
 from router.book import Book
 from router.model.agents import Agent
+from router.model.base import vouched
 from router.model.configuration import WrongFile, read
-from router.model.tasks import Disposition, TaskState
+from router.model.quotes import Quote, QuoteState
+from router.model.tasks import Disposition, Task, TaskState
 from router.store import screens, targets
-from tests import making
+from tests import closing, making
 from tests.conftest import Clock
 
 PLAN = """
@@ -44,6 +47,25 @@ async def test_what_was_sold_counts_or_the_talks_where_the_campaign_says_so(book
     assert await reached(book) == {1: 1}
     await closed(book, *outcomes, counts="talks", key="sol")
     assert await reached(book) == {1: 3}
+
+
+async def test_of_what_was_signed_everybody_has_reached_his_share_until_it_is_withdrawn_from(book: Book) -> None:
+    held = await closing.signed(book)
+    quote = await closing.quote_of(book, held)
+    author = vouched(quote.agent_id)
+    assert await reached(book) == {author: 1}
+    async with book.writing() as w:
+        task = vouched(await w.session.scalar(select(Task)))
+        await w.move(Task, task.id, TaskState.wrapping)
+        await wrapping.close_task(w, task.id, Disposition.sold)
+    assert await reached(book) == {author: 1}, "one sale, signed and said"
+    async with book.writing() as w:
+        bruno = await making.agent(w, "bruno", week_target=2)
+        await crediting.split(w, quote.id, {author: 75, bruno.id: 25}, "helped", supervisor_id=author)
+    assert await reached(book) == {author: 0.75, bruno.id: 0.25}
+    async with book.writing() as w:
+        await w.move(Quote, quote.id, QuoteState.withdrawn)
+    assert await reached(book) == {}
 
 
 async def test_the_week_begins_on_monday_by_the_clock_of_the_campaign(book: Book, clock: Clock) -> None:
