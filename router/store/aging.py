@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 from router.model.campaigns import Campaign, Queue, Ruleset
 from router.model.tasks import Task
 from router.store.db import ReadSession, WriteSession
+from router.store.lanes import EVERY_LANE
 
 MOST_AGED = 200
 """So many of a lane are moved on in one transaction; the rest a moment later."""
@@ -33,16 +34,8 @@ class Aged(NamedTuple):
 # What decides at which age something is due is the same for all of a lane, and its order is that of their ages: the
 # due ones stand at one end of it. Where the newest is first, ranks are negative, and they stand at the other.
 _DUE = text(
-    """
-    with recursive lanes as (
-      (select pool, lane, queue_id, rules_id, row, tier, kind from tasks where state = 'queued'
-       order by pool, lane limit 1)
-      union all
-      select next.* from lanes cross join lateral (
-        select t.pool, t.lane, t.queue_id, t.rules_id, t.row, t.tier, t.kind from tasks t
-        where t.state = 'queued' and (t.pool, t.lane) > (lanes.pool, lanes.lane)
-        order by t.pool, t.lane limit 1) next
-    ), steps as (
+    f"""
+    with {EVERY_LANE}, steps as (
       select lanes.pool, lanes.lane, step.name, coalesce(r.newest_first, false) as newest,
         cast(:now_ms as bigint) - step.after * 1000 as latest
       from lanes join queues q on q.id = lanes.queue_id left join rulesets r on r.id = lanes.rules_id
@@ -65,7 +58,7 @@ _DUE = text(
           select from arrivals a where a.task_id = t.id and a.state = 'waiting'))
       limit :most
       for no key update of t skip locked) due
-    """
+    """  # noqa: S608  a constant
 ).bindparams(bindparam("closed", type_=ARRAY(BigInteger)))
 
 _RELAX = text(

@@ -35,6 +35,7 @@ from router.model.figures import (
 from router.model.hours import Opening, open_seconds, opening
 from router.model.tasks import NOT_REACHED, TIER_NOW, Disposition
 from router.store.db import ReadSession, Rows
+from router.store.lanes import EVERY_LANE
 
 LONGEST_HELD = timedelta(hours=12)
 """An agent holds no task for longer than this."""
@@ -249,13 +250,7 @@ _TALKS = _statement(
 # Lane by lane, from the index of what waits; the lane's key says its queue, its class and what there is to do.
 _BACKLOG = text(
     f"""
-    with recursive lanes as (
-      (select pool, lane from tasks where state = 'queued' order by pool, lane limit 1)
-      union all
-      select next.* from lanes cross join lateral (
-        select t.pool, t.lane from tasks t where t.state = 'queued' and (t.pool, t.lane) > (lanes.pool, lanes.lane)
-        order by t.pool, t.lane limit 1) next
-    ), told as (
+    with {EVERY_LANE}, told as (
       select pool, lane, split_part(lane, '/', 2)::bigint as queue_id,
         split_part(lane, '/', 3) = '{TIER_NOW}' and split_part(lane, '/', 5) <> 'nurture' as due
       from lanes

@@ -17,6 +17,7 @@ from router.model.quotes import Quote, QuoteState
 from router.model.tasks import Task, TaskState
 from router.store import alarms, switches
 from router.store.db import ReadSession
+from router.store.lanes import EVERY_LANE
 from router.store.promises import Troubled, troubled
 from router.store.screens import AgentLine
 from router.store.switches import HouseView
@@ -28,14 +29,8 @@ MOST_CHOICES = 30
 
 # Lane by lane as in a round: only the first rows of each are read, at the end where the oldest stand.
 _LONGEST = text(
-    """
-    with recursive lanes as (
-      (select pool, lane from tasks where state = 'queued' order by pool, lane limit 1)
-      union all
-      select next.* from lanes cross join lateral (
-        select t.pool, t.lane from tasks t where t.state = 'queued' and (t.pool, t.lane) > (lanes.pool, lanes.lane)
-        order by t.pool, t.lane limit 1) next
-    )
+    f"""
+    with {EVERY_LANE}
     select head.id from lanes cross join lateral (
       (select t.id, t.enqueued_at from tasks t
        where t.state = 'queued' and t.pool = lanes.pool and t.lane = lanes.lane and t.rank >= 0
@@ -46,7 +41,7 @@ _LONGEST = text(
        order by t.rank desc, t.id desc limit :most)
     ) head
     order by head.enqueued_at, head.id limit :most
-    """
+    """  # noqa: S608  a constant
 ).bindparams(bindparam("most", type_=BigInteger))
 
 
