@@ -58,6 +58,11 @@ async def any_in_use(session: ReadSession, campaign_id: int) -> bool:
     return await session.scalar(found) is not None
 
 
+async def ever(session: ReadSession, campaign_id: int) -> bool:
+    """Whether the campaign has, or had, anything to send."""
+    return await session.scalar(select(Brochure.id).where(Brochure.campaign_id == campaign_id).limit(1)) is not None
+
+
 async def same_file(session: ReadSession, campaign_id: int, sha256: bytes) -> Brochure | None:
     """The campaign's brochure in use with these very bytes."""
     return await session.scalar(
