@@ -74,6 +74,7 @@ async def talking(
 
 
 async def hand(book: Book, talk: Talk, way: Way = Way.sms, *, after: int = 0, chosen: Any = None) -> Handout:
+    """Sends all of the talk's documents, or those `chosen`."""
     async with book.writing() as w:
         ids = talk.brochures if chosen is None else chosen
         return await handing.hand(w, talk.task_id, talk.agent_id, ids, way, after=after)

@@ -3,12 +3,19 @@
 from router.book import Writing
 from router.model.deliveries import Delivery
 from router.model.handouts import Handout
+from router.model.staleness import opened_by_person
 from router.ports import MessageStage
 from router.store import handouts
 
+_ENDS = {MessageStage.delivered: "handout.delivered", MessageStage.failed: "handout.undelivered"}
 
-async def opened(w: Writing, handout: Handout, place: int) -> None:
-    """Its person presses the button of one of its brochures. A second press at once is the same one."""
+
+async def opened(w: Writing, handout: Handout, place: int, user_agent: str) -> None:
+    """The button of one of its brochures is pressed. A second press at once is the same one; a program's, which presses
+    buttons where it looks for harm, is noted and counts for nothing."""
+    if not opened_by_person(w.now, handout.created_at, user_agent):
+        w.fact("handout.scanned", campaign_id=handout.campaign_id, lead_id=handout.lead_id, subject_id=handout.id)
+        return
     item = await handouts.count_opening(w.session, handout.id, place, w.now)
     if item is None:
         return
@@ -21,12 +28,14 @@ async def opened(w: Writing, handout: Handout, place: int) -> None:
 
 
 async def message_moved(w: Writing, delivery: Delivery, stage: MessageStage) -> None:
-    """The carrier tells of a handout's message. That it has failed is told of the message itself."""
-    if stage is not MessageStage.delivered:
+    """The carrier, or a mail server, tells what has become of a handout's message."""
+    if stage not in _ENDS:
         return
-    handout = await handouts.arrived(w.session, delivery.id, w.now)
+    handout = await handouts.message_ended(
+        w.session, delivery.id, w.now, delivered=stage is MessageStage.delivered
+    )
     if handout is not None:
-        w.fact("handout.delivered", campaign_id=handout.campaign_id, lead_id=handout.lead_id, subject_id=handout.id,
+        w.fact(_ENDS[stage], campaign_id=handout.campaign_id, lead_id=handout.lead_id, subject_id=handout.id,
                agent_id=handout.agent_id)  # fmt: skip
         await _tell(w, handout)
 

@@ -20,7 +20,8 @@ FILE_LIFE = timedelta(minutes=10)
 class Handout(Numbered):
     """`token_hash` is the SHA-256 of the token in its link, which works until `expires_at`. `press` names the press of
     the button it was sent by: the same one again sends nothing. `way` is a `router.model.cadence_rules.Way`, `locale`
-    the person's language. Whose it is follows from the request `lead_id`."""
+    the person's language. `delivered_at` and
+    `failed_at` are when the carrier said so of its message. Whose it is follows from the request `lead_id`."""
 
     __tablename__ = "handouts"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -35,11 +36,11 @@ class Handout(Numbered):
     expires_at: Mapped[datetime]
     delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"), default=None, unique=True)
     delivered_at: Mapped[datetime | None] = mapped_column(default=None)
+    failed_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class HandoutItem(Numbered):
-    """One brochure of a handout, the `place`th (from 1), and how often its person has opened it: by the button of its
-    page, which nothing presses that scans links."""
+    """One brochure of a handout, the `place`th (from 1), and how often its person has opened it."""
 
     __tablename__ = "handout_items"
     __table_args__ = (UniqueConstraint("handout_id", "place"),)

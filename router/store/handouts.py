@@ -94,11 +94,14 @@ async def count_opening(session: WriteSession, handout_id: int, place: int, now:
     )
 
 
-async def arrived(session: WriteSession, delivery_id: int, now: datetime) -> Handout | None:
-    """Notes that its message has arrived, once."""
+async def message_ended(
+    session: WriteSession, delivery_id: int, now: datetime, *, delivered: bool
+) -> Handout | None:
+    """Notes that its message has arrived, or has not; None when that was noted before."""
+    column = Handout.delivered_at if delivered else Handout.failed_at
     return await session.returning(
-        update(Handout).where(Handout.delivery_id == delivery_id, Handout.delivered_at.is_(None))
-        .values(delivered_at=now).returning(Handout)
+        update(Handout).where(Handout.delivery_id == delivery_id, column.is_(None)).values({column: now})
+        .returning(Handout)
     )
 
 

@@ -74,7 +74,7 @@ async def press(request: web.Request) -> web.Response:
             await _count_miss(request, w)
         elif found[0].expires_at > w.now:
             await _count_press(w, found[0])
-            await opening.opened(w, found[0], int(place))
+            await opening.opened(w, found[0], int(place), request.headers.get("User-Agent", ""))
     if found is None or found[0].expires_at <= w.now:
         return await _gone(request, found)
     response = web.Response(

@@ -205,18 +205,28 @@ async def test_that_the_message_arrived_is_told_once(book: Book) -> None:
     assert (await handing.latest(book)).delivered_at is not None
 
 
+async def test_that_the_message_did_not_arrive_is_told_once_and_shown(book: Book) -> None:
+    talk = await handing.talking(book)
+    await handing.hand(book, talk)
+    for _ in range(2):
+        await moved(book, MessageStage.failed, error_code="30005")
+    assert [one.kind for one in await handing.told(book)] == ["handout.sent", "handout.undelivered"]
+    handout = await handing.latest(book)
+    assert (handout.failed_at is not None, handout.delivered_at) == (True, None)
+
+
 async def opened(book: Book, place: int = 1) -> None:
     async with book.writing() as w:
         handout = vouched(await w.session.scalar(select(Handout)))
-        await opening.opened(w, handout, place)
+        await opening.opened(w, handout, place, "Telephone/1")
 
 
 async def test_openings_are_counted_for_each_document_and_the_first_is_told_apart(book: Book, clock: Clock) -> None:
     talk = await handing.talking(book, "A", "B")
     await handing.hand(book, talk)
     for place in (2, 2, 1, 9):
-        await opened(book, place)
         clock.forward(11)
+        await opened(book, place)
     assert await handing.opens(book) == [1, 2]
     a, b = (one.brochure_id for one in await handing.items(book))
     assert [(one.kind, one.data) for one in await handing.told(book)][1:] == [
@@ -227,27 +237,32 @@ async def test_openings_are_counted_for_each_document_and_the_first_is_told_apar
 
 async def test_the_same_press_again_is_no_second_opening(book: Book, clock: Clock) -> None:
     await handing.hand(book, await handing.talking(book))
+    clock.forward(5)
     for _ in range(3):
         await opened(book)
         clock.forward(3)
     assert await handing.opens(book) == [1]
 
 
-async def test_an_opening_that_reaches_two_replicas_at_once_is_counted_once(book: Book) -> None:
+async def test_an_opening_that_reaches_two_replicas_at_once_is_counted_once(book: Book, clock: Clock) -> None:
     await handing.hand(book, await handing.talking(book))
+    clock.forward(5)
     await asyncio.gather(*(opened(book) for _ in range(8)))
     assert await handing.opens(book) == [1]
     assert [one.kind for one in await handing.told(book)] == ["handout.sent", "handout.opened"]
 
 
-async def test_desks_are_told_of_an_opening_the_sender_s_and_that_of_who_has_the_person_now(book: Book) -> None:
+async def test_desks_are_told_of_an_opening_the_sender_s_and_that_of_who_has_the_person_now(
+    book: Book, clock: Clock
+) -> None:
     talk = await handing.talking(book)
     await handing.hand(book, talk)
+    clock.forward(5)
     async with book.writing() as w:
         eva = await making.agent(w, "eva")
         await w.session.execute(update(Task).values(agent_id=eva.id))
     async with book.writing() as w:
-        await opening.opened(w, vouched(await w.session.scalar(select(Handout))), 1)
+        await opening.opened(w, vouched(await w.session.scalar(select(Handout))), 1, "Telephone/1")
         assert {f"agent:{talk.agent_id}", f"agent:{eva.id}"} <= w.audiences
 
 
@@ -283,9 +298,10 @@ async def test_with_the_person_his_links_are_gone_and_the_documents_stay(book: B
     assert rows[0][0] == 1
 
 
-async def test_facts_say_nothing_of_the_person_and_nothing_of_the_link(book: Book) -> None:
+async def test_facts_say_nothing_of_the_person_and_nothing_of_the_link(book: Book, clock: Clock) -> None:
     talk = await handing.talking(book, "Secreto")
     await handing.hand(book, talk)
+    clock.forward(5)
     await opened(book)
     said = str([fact.data for fact in await handing.told(book)])
     for word in ("Carmen", "12025550101", "Secreto", (await handing.link(book))[3:]):

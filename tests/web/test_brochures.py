@@ -192,10 +192,10 @@ async def test_an_opening_shows_on_the_desk_live_with_how_often(
     async with browser.stream() as events:
         assert "not opened yet" in await events.region("progress")
         for said in ("opened 1 time", "opened 2 times"):
+            clock.forward(20)
             async with house.book.writing() as w:
-                await opening.opened(w, vouched(await w.session.get(Handout, 1)), 1)
+                await opening.opened(w, vouched(await w.session.get(Handout, 1)), 1, "Telephone/1")
             assert said in await events.region("progress")
-            clock.forward(60)
     _, page = await browser.get("/desk")
     assert "Document opened: <bdi>Tarifas 2027</bdi>" in page
     assert "2 times so far" in page

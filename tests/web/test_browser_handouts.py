@@ -21,7 +21,7 @@ from router.model.handouts import Handout
 from router.model.tasks import Task, TaskState
 from router.wording import LOCALES
 from tests import handing
-from tests.conftest import until
+from tests.conftest import Clock, until
 from tests.web.browsing import CHROMIUM, LANGUAGES, PICTURES
 from tests.web.desking import PASSWORD, House, ring, working
 from tests.web.visiting import visiting
@@ -45,7 +45,7 @@ async def judge(page: Page, state: str) -> None:
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 @pytest.mark.parametrize("lang", LOCALES if PICTURES else LANGUAGES)
 async def test_a_person_opens_what_he_was_sent_on_a_small_telephone(
-    book: Book, browser: Browser, lang: str, scripts: bool
+    book: Book, browser: Browser, clock: Clock, lang: str, scripts: bool
 ) -> None:
     context = await browser.new_context(viewport=TELEPHONE, java_script_enabled=scripts, accept_downloads=True)
     phone, state = await context.new_page(), f"handout-{lang}"
@@ -60,6 +60,7 @@ async def test_a_person_opens_what_he_was_sent_on_a_small_telephone(
             await expect(phone.locator("button.main").first).to_be_visible()
             if scripts:
                 await judge(phone, f"{state}-{name}")
+        clock.forward(30)
         await phone.locator("button.main").click()
 
         async def opened() -> bool:
@@ -125,7 +126,7 @@ async def test_a_supervisor_keeps_the_library(book: Book, browser: Browser, hous
 
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_an_agent_sends_documents_and_sees_them_opened(
-    book: Book, browser: Browser, house: House, width: int
+    book: Book, browser: Browser, clock: Clock, house: House, width: int
 ) -> None:
     ana = await house.agent("ana", locale="ru")
     async with book.writing() as w:
@@ -146,8 +147,9 @@ async def test_an_agent_sends_documents_and_sees_them_opened(
     await page.locator("#hand-sms").click()
     await expect(page.locator("#progress .handed li")).to_have_count(2)
     await expect(page.locator("#hand-sms")).to_have_count(0)
+    clock.forward(30)
     async with book.writing() as w:
-        await opening.opened(w, vouched(await w.session.get(Handout, 1)), 1)
+        await opening.opened(w, vouched(await w.session.get(Handout, 1)), 1, "Telephone/1")
     await expect(page.locator("#progress .handed")).to_contain_text("открыт 1 раз")
     await expect(page.locator("#person .timeline")).to_contain_text("Открыт документ")
     await judge(page, f"desk-handed-{width}")

@@ -9,9 +9,11 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
+from sqlalchemy import update
 
 from router.actions import stocking
 from router.book import Book
+from router.model.handouts import Handout
 from router.model.rates import LENIENT, Limit
 from router.model.vault import new_token
 from tests import handing
@@ -35,9 +37,13 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def sent(house: House, *names: str) -> str:
-    """The address of the link a person was sent."""
+    """The address of the link a person was sent a minute ago."""
     talk = await handing.talking(house.book, *names, queue=house.queue)
-    await handing.hand(house.book, talk)
+    handout = await handing.hand(house.book, talk)
+    async with house.book.writing() as w:
+        await w.session.execute(
+            update(Handout).where(Handout.id == handout.id).values(created_at=w.now - timedelta(minutes=1))
+        )
     return house.url + await handing.link(house.book)
 
 
@@ -100,6 +106,15 @@ async def test_whoever_only_looks_opens_nothing(house: House, agent: str) -> Non
             assert (await get(scanner, f"{house.url}/d/-/1", method))[0] in (404, 405)
     assert await handing.opens(house.book) == [0]
     assert [one.kind for one in await handing.told(house.book)] == ["handout.sent"]
+
+
+async def test_a_program_s_press_counts_for_nothing(house: House) -> None:
+    link = await sent(house)
+    async with browser() as scanner:
+        for agent in ("Mimecast/1", "Mozilla/5.0 (compatible; SafeLinks)", "curl/8.5"):
+            assert (await press(scanner, f"{link}/1", **{"User-Agent": agent})).status == 303
+    assert await handing.opens(house.book) == [0]
+    assert [one.kind for one in await handing.told(house.book)] == ["handout.sent", *["handout.scanned"] * 3]
 
 
 async def test_a_press_on_a_stranger_s_page_opens_nothing(house: House) -> None:

@@ -58,6 +58,7 @@ def handouts() -> None:
         sa.Column("expires_at", TIME, nullable=False),
         sa.Column("delivery_id", sa.BigInteger(), nullable=True),
         sa.Column("delivered_at", TIME, nullable=True),
+        sa.Column("failed_at", TIME, nullable=True),
         *(
             sa.ForeignKeyConstraint([column], [f"{table}.id"], name=op.f(f"fk_handouts_{column}"))
             for column, table in (
