@@ -70,7 +70,8 @@ async def hand(
     """
     task = held_by(await w.session.get(Task, task_id), agent_id)
     contact = vouched(await w.session.get(Contact, task.contact_id))
-    await suppressing.lock(w, contact)  # two presses at once: the second finds what the first has sent
+    await suppressing.lock(w, contact)  # the number before the task, as everybody does
+    # The race: two presses at once. The second waits here, and finds below what the first has sent.
     task = held_by(await w.session.locked(Task, task_id), agent_id)
     found = await _chosen(w.session, task.campaign_id, chosen)
     press = f"{task.id}:{after}:{way.value}:{','.join(str(one.id) for one in found)}"
