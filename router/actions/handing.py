@@ -121,7 +121,7 @@ async def _send(
         letter = _letter(campaign, found, handout, phone, link)
         address = await addresses.address_of(w.session, contact.id)
         return await talking.send_mail(w, campaign, contact, address, letter, lead_id=handout.lead_id)
-    values = {"company": campaign.company_name, "count": len(found), "phone": phone}
+    values = {"company": campaign.company_name, "phone": phone}
     body, shown = (
         wording().text("sms/handout.txt", locale, what=what, **values).translate(NARROW) for what in (link, "[link]")
     )

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from router.actions import handing
 from router.model.agents import Role
+from router.model.base import vouched
 from router.model.cadence_rules import Way
 from router.model.campaigns import Campaign
 from router.model.errors import Invalid
@@ -31,14 +32,14 @@ async def choose(request: web.Request) -> web.Response:
     signed, house = await require(request, Role.agent), doors(request)
     async with house.book.reading() as r:
         task = handing.held_by(await r.session.get(Task, row_id(request)), signed.agent.id)
-        campaign = await r.session.get(Campaign, task.campaign_id)
+        campaign = vouched(await r.session.get(Campaign, task.campaign_id))
         ways = await handing.ways(r.session, task, r.now, can_mail=house.book.can_mail)
         found = await brochures.in_use(r.session, task.campaign_id)
         after = await handouts.newest_of_task(r.session, task.id)
-    zone = campaign.timezone if campaign else "UTC"
-    refused = [explain(verdict, signed.agent.locale, zone) for verdict in ways.values() if not verdict.allowed]
+    locale, zone = signed.agent.locale, campaign.timezone
+    refused = [explain(verdict, locale, zone) for verdict in ways.values() if not verdict.allowed]
     html = house.wording.page(
-        "desk/handout.html", signed.agent.locale, task=task, found=found, after=after, most=MOST, chosen=CHOSEN,
+        "desk/handout.html", locale, task=task, found=found, after=after, most=MOST, chosen=CHOSEN,
         ways=[way.value for way, verdict in ways.items() if verdict.allowed], refused=list(dict.fromkeys(refused)),
     )
     return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-store"})
