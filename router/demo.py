@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from integrations.phonebox import Phonebox
-from router import app, demo_quotes
+from router import app, demo_brochures, demo_quotes
 from router.embedded import EmbeddedPostgres
 from router.model.configuration import read
 from router.model.rates import LENIENT
@@ -280,6 +280,7 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
             )
         )
         await demo_quotes.bring(book, SITE, QUEUE)
+        await demo_brochures.bring(book, SITE)
         await landing.start(make_landing(service.url, SITE, wording()))
         stack.push_async_callback(landing.stop)
         yield Running(service.url, phonebox.url, landing.url)
@@ -310,7 +311,7 @@ hablemos demo — everything runs on this machine; nobody is really called.
   Verify         {running.service}/verify
 
   1. Sign in at the desk and say you are ready.   2. Ask for a call on the landing page.
-  3. Accept at the desk, answer on the customer's telephone, and send a quote.
+  3. Accept at the desk, answer on the customer's telephone, send a document to read, and then a quote.
   4. Open the link in the text message, sign, and verify the PDF.
 
   The campaign is always open and calls only numbers reserved for fiction (555-0100 to 555-0199 of ten area codes).

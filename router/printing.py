@@ -65,6 +65,14 @@ def certificate(said: Mapping[str, Any], locale: str, author: str, at: datetime)
     }, at)  # fmt: skip
 
 
+def brochure(said: Mapping[str, Any], locale: str, author: str, at: datetime) -> bytes:
+    """A brochure (title, subtitle, sections of a title and pairs, notes) as PDF/A-3a, tagged. The same arguments give
+    the same bytes."""
+    return _printed("brochure.typ", {
+        **said, "lang": locale, "author": author, "year": at.year, "month": at.month, "day": at.day,
+    }, at)  # fmt: skip
+
+
 def _printed(template: str, data: Mapping[str, Any], at: datetime) -> bytes:
     return typst.compile(
         TEMPLATES / "pdf" / template, root=TEMPLATES / "pdf", font_paths=[FONTS], ignore_system_fonts=True,
@@ -80,6 +88,17 @@ def words(pdf: bytes) -> str:
     except (PyPdfError, ValueError, KeyError) as error:
         raise Conflict("The printed offer cannot be read back; it was not sent.") from error
     return "".join(text.removesuffix(f"{place}/{len(said)}") for place, text in enumerate(said, 1))
+
+
+def opens(pdf: bytes) -> bool:
+    """Whether this is a PDF everybody can open: it has pages, and asks for no password."""
+    try:
+        reader = PdfReader(io.BytesIO(pdf))
+        if reader.is_encrypted and not reader.decrypt(""):
+            return False
+        return len(reader.pages) > 0
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OSError):
+        return False  # what it stumbles over is named differently by every kind of damage
 
 
 def contains(said: Sequence[str], offer_pdf: bytes) -> bool:

@@ -29,6 +29,9 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "router.cli": EVERYTHING,
     "router.demo": EVERYTHING,
     "router.demo_quotes": ("router.actions", "router.book", "router.store", "router.model"),
+    "router.demo_brochures": (
+        "router.actions", "router.book", "router.printing", "router.store", "router.model",
+    ),
     "router.__main__": EVERYTHING,
     "router.walk": (),
     "router.whatif": ("router.model",),

@@ -233,6 +233,7 @@ def test_a_promised_time_is_said_as_people_say_it_with_its_zone(locale: str, sai
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize(("template", "most"), [
     ("sms/code.txt", 3), ("sms/offer.txt", 3), ("sms/copy.txt", 3), ("sms/announcement.txt", 3),
+    ("sms/handout.txt", 3),
 ])
 def test_a_text_message_stays_short_in_every_language(template: str, most: int, locale: str) -> None:
     what = "123456" if "code" in template else "https://hablemos.luzclara.example/q/" + "x" * 22

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from router.actions import outgoing, signing, suppressing
+from router.actions import opening, outgoing, signing, suppressing
 from router.actions.bouncing import bounced
 from router.actions.guarding import permit, refund
 from router.book import Writing
@@ -17,6 +17,7 @@ from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import NotAllowedNow
 from router.model.guard import Purpose
+from router.model.handouts import SUBJECT as HANDOUT
 from router.model.phone import international
 from router.model.unsubscribes import Unsubscribe
 from router.model.vault import hash_token
@@ -252,3 +253,5 @@ async def _progress(w: Writing, delivery: Delivery, stage: MessageStage, carrier
            subject_id=delivery.id, purpose=delivery.purpose, error=delivery.error, **channel)
     if delivery.signing_id is not None:
         await signing.message_moved(w, delivery.signing_id, delivery.purpose, stage)
+    elif delivery.purpose == HANDOUT:
+        await opening.message_moved(w, delivery, stage)

@@ -31,7 +31,8 @@ class Campaign(Numbered):
 
     An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Of persons about whom nothing has
     happened for `retention_days` (0: no limit) only what evidence needs is kept; and of persons about whom nothing has
-    happened for `evidence_days` since they last signed or withdrew (0: no limit) not even that.
+    happened for `evidence_days` since they last signed or withdrew (0: no limit) not even that. Links to documents that
+    were sent in talks work for `handout_days`.
     """
 
     __tablename__ = "campaigns"
@@ -67,6 +68,7 @@ class Campaign(Numbered):
     office_networks: Mapped[list[str]] = mapped_column(default_factory=list)
     retention_days: Mapped[int] = mapped_column(default=0)
     evidence_days: Mapped[int] = mapped_column(default=0)
+    handout_days: Mapped[int] = mapped_column(default=30)
 
     @property
     def company_name(self) -> str:

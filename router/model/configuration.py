@@ -266,6 +266,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     office_networks: Annotated[list[Annotated[str, Meta(max_length=43)]], Meta(max_length=50)] = []
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     evidence_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    handout_days: Annotated[int, Meta(ge=1, le=365)] = 30
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []

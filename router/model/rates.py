@@ -40,6 +40,7 @@ class Limit(NamedTuple):
 
 _NETWORK, _PREFIX, _SITE = Limit(5, 600), Limit(10, 3_600), Limit(3_000, 600)
 _DOCUMENTS = Limit(60, 600)
+_LINKS = Limit(60, 600)
 _NUMBER_HOUR, _NUMBER_DAY = Limit(2, 3_600), Limit(4, 86_400)
 
 
@@ -51,7 +52,8 @@ class Limits:
     digits, `site` all requests of one landing page. A form is sent at least `form_youngest` and at most `form_oldest`
     after it was shown. Up to `free_risk` nobody has to prove anything; each point above doubles the sum `step_bits`
     times, from `first_bits` to `most_bits`. `proof_life` is how long a proof asked for may take. `documents`
-    counts what a visitor's network has checked where documents are checked.
+    counts what a visitor's network has checked where documents are checked, `links` the links to documents it has tried
+    that lead nowhere: who guesses is answered nothing more.
     """
 
     address: Limit = _NETWORK
@@ -68,6 +70,7 @@ class Limits:
     proof_life: int = 600
     key_life: int = 86_400
     documents: Limit = _DOCUMENTS
+    links: Limit = _LINKS
 
 
 STRICT = Limits()
@@ -78,7 +81,7 @@ _ANY = 1_000_000_000
 LENIENT = Limits(
     address=Limit(_ANY, 600), number_hour=Limit(_ANY, 3_600), number_day=Limit(_ANY, 86_400),
     prefix=Limit(_ANY, 3_600), site=Limit(_ANY, 600), form_youngest=0.0, free_risk=_ANY,
-    documents=Limit(_ANY, 600),
+    documents=Limit(_ANY, 600), links=Limit(_ANY, 600),
 )
 """For demonstrations, tests and benchmarks, whose many requests come from one machine for a few numbers: all is counted
 and nothing refused for its number."""

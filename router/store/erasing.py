@@ -37,6 +37,9 @@ _THE_REST = (
     "update conversations set address = '' where contact_id = any(:contacts)",
     "delete from signals using rooms r join leads l on l.id = r.lead_id "
     "where r.id = room_id and l.contact_id = any(:contacts)",
+    "delete from handout_items using handouts h join leads l on l.id = h.lead_id "
+    "where h.id = handout_id and l.contact_id = any(:contacts)",
+    "delete from handouts using leads l where l.id = lead_id and l.contact_id = any(:contacts)",
     "update attachments set sha256 = null from leads l where l.id = lead_id and l.contact_id = any(:contacts)",
     "update deliveries set shown_text = '', sealed_text = null, \"order\" = \"order\" - 'to' - 'papers' from leads l "
     "where l.id = lead_id and l.contact_id = any(:contacts) and state in ('done', 'failed', 'abandoned')",

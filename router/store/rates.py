@@ -7,12 +7,12 @@ of their names, so that they never wait in a circle.
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.protection import SEEN_FOR
-from router.model.rates import Standing
-from router.store.db import WriteSession, as_json
+from router.model.rates import Rate, Standing
+from router.store.db import ReadSession, WriteSession, as_json
 
 _SCOPES = bindparam("scopes", type_=ARRAY(Text))
 _TIMES = bindparam("times", type_=ARRAY(BigInteger))
@@ -73,6 +73,12 @@ async def draw(
     })
     standing = {scope: Standing(used - drawn[scope][0], ends_at) for scope, used, ends_at in rows if ends_at}
     return standing, frozenset(scope for scope, _, ends_at in rows if not ends_at)
+
+
+async def used(session: ReadSession, scope: str, now: datetime) -> int:
+    """How often this scope was used in its window; nothing is drawn."""
+    found = await session.scalar(select(Rate.used).where(Rate.scope == scope, Rate.ends_at > now))
+    return found or 0
 
 
 async def give_back(session: WriteSession, times: Mapping[str, int]) -> None:

@@ -36,9 +36,11 @@ from router.model.tasks import (
     occupies,
 )
 from router.store import (
+    brochures,
     consultations,
     conversations,
     figures,
+    handouts,
     number_searches,
     occasions,
     promises,
@@ -50,6 +52,7 @@ from router.store import (
 from router.store.consultations import ConsultationView
 from router.store.conversations import ThreadView
 from router.store.db import ReadSession
+from router.store.handouts import Handed
 from router.store.number_searches import Sought
 from router.store.occasions import Occasion
 from router.store.promises import OwedTo
@@ -73,6 +76,7 @@ TOLD = frozenset({
     "signing.undeliverable", "signing.unheard", "signing.locked", "signing.unfit", "signing.copy_unproven",
     "quote.asked_about", "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent",
     "contact.suppressed",
+    "handout.sent", "handout.delivered", "handout.opened",
     "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
     "merge.proposed", "merge.merged", "merge.undone", "consultation.completed",
 })
@@ -137,7 +141,8 @@ class QuoteView:
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
     was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it. `purposes`
-    are what the person has agreed to be contacted for, and not taken back."""
+    are what the person has agreed to be contacted for, and not taken back. `handouts` are the documents he was sent;
+    `can_hand`: there are some that could be sent him now."""
 
     task: Task
     lead: Lead
@@ -155,6 +160,8 @@ class Work:
     earlier: Sequence[ThreadView] = ()
     room: Room | None = None
     occasion: Occasion | None = None
+    handouts: Sequence[Handed] = ()
+    can_hand: bool = False
 
     @property
     def thread(self) -> ThreadView | None:
@@ -181,6 +188,15 @@ class Work:
         """The offers of this request whose way to the signature is worth watching."""
         return [view for view in self.quotes if view.signing is not None and view.quote.lead_id == self.lead.id][:3]
 
+    @property
+    def handed(self) -> Sequence[Handed]:
+        """The documents sent about this request that are worth watching."""
+        return [one for one in self.handouts if one.handout.lead_id == self.lead.id][:3]
+
+    def handed_in(self, fact: Fact) -> Handed | None:
+        """The handout a fact of the timeline is about."""
+        is_one = fact.kind.startswith("handout.")
+        return next((one for one in self.handouts if is_one and one.handout.id == fact.subject_id), None)
 
     @property
     def unsent(self) -> Sequence[Quote]:
@@ -395,7 +411,11 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     threads = await conversations.on_desk(session, task)
     earlier = await conversations.earlier(session, contact.id, [one.thread.id for one in threads])
     room = await rooms.find(session, task.id) if task.kind is TaskKind.video else None
-    return replace(work, threads=threads, earlier=earlier, room=room)
+    handed = await handouts.of_person(session, of_person["contact"], of_person["person"])
+    can_hand = task.state in (TaskState.engaged, TaskState.wrapping) and await brochures.any_in_use(
+        session, campaign.id
+    )
+    return replace(work, threads=threads, earlier=earlier, room=room, handouts=handed, can_hand=can_hand)
 
 
 STEPS = ("sent", "delivered", "opened", "code_sent", "signed", "sealed")

@@ -51,7 +51,9 @@ from router.web.receipts import as_read, offers_text
 routes = web.RouteTableDef()
 T = TypeVar("T")
 
-REGIONS = ("work", "me", "video", "conversation", "reply", "progress", "callback", "offer", "person", "promises")
+REGIONS = (
+    "work", "me", "video", "conversation", "reply", "progress", "handing", "callback", "offer", "person", "promises",
+)
 """The parts of the desk that change by themselves, in the order in which they are sent: a ring goes first."""
 
 WRITTEN_IN = frozenset({"offer", "reply"})

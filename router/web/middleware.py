@@ -53,6 +53,7 @@ HEADERS = {
 }
 PRIVATE = (
     "/desk", "/wallboard", "/q/", "/withdraw/", "/sales/", "/s/", "/login", "/setup", "/imports", "/merges", "/why/",
+    "/d/", "/brochures",
 )  # fmt: skip
 """Of what begins so no browser keeps a copy."""
 REQUEST_ID = web.RequestKey("request id", str)

@@ -8,6 +8,7 @@ from router.web import (
     api,
     attachments,
     availability,
+    brochures,
     byhand,
     cadences,
     chat,
@@ -17,6 +18,8 @@ from router.web import (
     evidence,
     figures,
     forms,
+    handed,
+    handouts,
     health,
     hooks,
     imports,
@@ -59,7 +62,7 @@ _MODULES = (
     attachments, parties, signers, health,
     short_links, offline, partials, receipts, unsubscribing,
     api, elsewhere, openapi, keys, imports, byhand, merges, why, figures, cadences, agreed, people, contacts, sales,
-    rules, plan,
+    rules, plan, brochures, handed, handouts,
 )
 
 

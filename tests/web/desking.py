@@ -22,7 +22,21 @@ from router.model.protection import Verdict
 from router.model.tasks import Reservation, ReservationState, Task, TaskState
 from router.paths import STATIC
 from router.ports import Carrier, TrustProvider
-from router.web import agreed, desk, evidence, login, middleware, people, quoted, sales, streams, wallboard, why
+from router.web import (
+    agreed,
+    brochures,
+    desk,
+    evidence,
+    handed,
+    login,
+    middleware,
+    people,
+    quoted,
+    sales,
+    streams,
+    wallboard,
+    why,
+)
 from router.web.doors import DOORS, Doors
 from router.web.server import Server
 from router.wording import wording
@@ -50,7 +64,7 @@ class House:
 def staff_app(doors: Doors) -> web.Application:
     app = web.Application(middlewares=[middleware.house])
     app[DOORS], app[streams.BEATS] = doors, streams.Beats()
-    for module in (login, desk, quoted, evidence, wallboard, streams, why, agreed, people, sales):
+    for module in (login, desk, quoted, evidence, wallboard, streams, why, agreed, people, sales, handed, brochures):
         app.add_routes(module.routes)
     app.router.add_static("/static/", STATIC)
     app.on_response_prepare.append(middleware.set_headers)
