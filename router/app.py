@@ -22,6 +22,7 @@ import uvloop
 from integrations.ads.google import GoogleAds
 from integrations.ads.meta import Graph, Meta
 from integrations.carrier.twilio import TwilioCarrier
+from integrations.custody.depository import Depository
 from integrations.http import client_session
 from integrations.mail.inbound import InboundMail
 from integrations.mail.transport import SmtpMail
@@ -31,6 +32,7 @@ from integrations.shops.shopify import Shopify
 from integrations.shops.woocommerce import WooCommerce
 from integrations.signers import providers
 from integrations.trust import EmbeddedTrust
+from integrations.trust.asked_time import TimeAuthority
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
 from router import failpoints, logs, verifying
@@ -42,9 +44,11 @@ from router.actions import (
     archiving,
     calling,
     certifying,
+    choosing_services,
     configuring,
     consulting,
     covering,
+    depositing,
     dispatch,
     elsewhere,
     enrolling,
@@ -95,14 +99,27 @@ from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
 from router.model.signing_accounts import SigningAccount
+from router.model.trust_accounts import TrustAccount
 from router.model.vault import Vault
 from router.paths import TEMPLATES
-from router.ports import LeadSource, Mail, OutsideError, Party, Refused, Register, SignerAccount, TrustProvider
+from router.ports import (
+    Custodians,
+    CustodyAccount,
+    LeadSource,
+    Mail,
+    OutsideError,
+    Party,
+    Refused,
+    Register,
+    SignerAccount,
+    TimeAccount,
+    TrustProvider,
+)
 from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import alarms as due_moments
-from router.store import authority, configuration, packs, sessions, signing_accounts
+from router.store import authority, configuration, packs, sessions, signing_accounts, trust_accounts
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -132,6 +149,8 @@ GARBAGE = 20_000
 """How many new objects make the collector look. The usual 700 make it look hundreds of times a second."""
 LEG_SECONDS = 5.0
 """How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
+DEPOSIT_SECONDS = 30.0
+"""How long a keeper may take for a bundle: shorter than a deposit's lease of a minute, in which it is made too."""
 
 ALARMS: Mapping[str, Handler | Late] = {
     dispatch.RESERVATION_EXPIRE: dispatch.expire,
@@ -158,6 +177,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     revoking.ACKNOWLEDGE: inviting.acknowledge,
     sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
+    depositing.LATE: depositing.late,
     entrusting.LOOK: entrusting.look,
     intake.TASK_DUE: intake.task_due,
     listing.TASK_RESTED: intake.task_due,
@@ -302,6 +322,7 @@ async def service(
         await stack.enter_async_context(_working(
             doors, server, database_url, rounds=rounds, pool=engine.pool, mail=mail,
             sources={"meta": Graph(session, settings.graph_url)}, registers={"http": HttpRegister(session)},
+            keepers=partial(Depository.of, await stack.enter_async_context(client_session(total=DEPOSIT_SECONDS))),
         ))
         yield book
 
@@ -371,12 +392,12 @@ def mail_server(url: str | None, public_url: str) -> SmtpMail | None:
 @asynccontextmanager
 async def _working(
     doors: Doors, server: Server, database_url: str, *, rounds: Rounds, pool: Any, mail: Mail | None,
-    sources: Mapping[str, LeadSource], registers: Mapping[str, Register],
+    sources: Mapping[str, LeadSource], registers: Mapping[str, Register], keepers: Custodians,
 ) -> AsyncIterator[None]:
     """Loops and doors, and the order in which they end."""
     book, hub = doors.book, doors.hub
     lateness, rings = Recent(), Recent()
-    envoy = Envoy(doors.signers, doors.trust)
+    envoy = Envoy(doors.signers, doors.trust, keepers)
     courier = Courier(book, doors.carrier, doors.trust, hub.replica, lateness=lateness, mail=mail, envoy=envoy)
     unknowns = Unknowns(book, doors.carrier, envoy=envoy)
     alarms, canary = Alarms(book, alarms_of(doors.trust), lateness=lateness), Canary(book)
@@ -679,6 +700,8 @@ async def doctor(settings: Settings) -> int:
             wrong = await entering.faults(r.session)
             accounts = [(key, one, entrusting.opened(book.vault, one))
                         for key, one in await signing_accounts.every(r.session)]
+            services = [(key, one, choosing_services.opened(book.vault, one))
+                        for key, one in await trust_accounts.every(r.session)]
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
         say(not wrong, "; ".join(wrong) or "the ledger of all signings is unbroken, and they are all there")
@@ -693,6 +716,8 @@ async def doctor(settings: Settings) -> int:
         for key in silent:
             print(f"ok   no e-mail from campaign {key}: it has no mail_from")
     async for well, what in signers_answer(accounts):
+        say(well, what)
+    async for well, what in services_answer(services):
         say(well, what)
     return 1 if faults else 0
 
@@ -714,6 +739,28 @@ async def signers_answer(
             yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
             chosen = "takes its signatures" if row.chosen else "takes no new offers"
             yield True, f"{name} {chosen}; the adapter was made by {signer.capabilities.judged_by}"
+
+
+async def services_answer(
+    accounts: Sequence[tuple[str, TrustAccount, TimeAccount | CustodyAccount]]
+) -> AsyncIterator[tuple[bool, str]]:
+    """Whether each authority gives the time, and each keeper lets us in; and by whose word its adapter was made."""
+    async with client_session() as session:
+        for key, row, account in accounts:
+            wrong, name = "", f"campaign {key}: {row.service.value} at {row.url}"
+            party: TimeAuthority | Depository
+            try:
+                if isinstance(account, TimeAccount):
+                    party = TimeAuthority(session, account.url, account.user, account.password)
+                    await party.timestamp(os.urandom(32))
+                else:
+                    party = Depository.of(session, account)
+                    await party.check()
+            except OutsideError as error:
+                wrong = f"does not let us in: {error}"
+            yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
+            chosen = "is chosen" if row.chosen else "is chosen no more"
+            yield True, f"{name} {chosen}; the adapter was made by {party.judged_by}"
 
 
 async def _mail_answers(settings: Settings) -> tuple[bool, str]:

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import announcing, attesting, guarding, revoking
+from router.actions import announcing, attesting, depositing, guarding, revoking
+from router.actions.depositing import DepositOrder
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.envoy import Envoy
@@ -216,6 +217,8 @@ class Courier:
                 return partial(self._archive, await self._story.archiving.archive_order(w, delivery))
             case DeliveryKind.attest:
                 return partial(self._attest, await self._story.attesting.material(w, delivery))
+            case DeliveryKind.deposit:
+                return partial(self._deposit, await self._story.depositing.deposit_order(w, delivery))
             case DeliveryKind.entrust | DeliveryKind.enquire | DeliveryKind.revoke | DeliveryKind.remind:
                 return partial(self._envoy.do, delivery.kind, await self._story.entrusting.errand(w, delivery))
             case _:
@@ -262,6 +265,9 @@ class Courier:
     async def _attest(self, material: attesting.Material) -> Answer:
         return await self._seal(await asyncio.to_thread(attesting.drawn, material))
 
+    async def _deposit(self, order: DepositOrder) -> Answer:
+        return await self._envoy.deposit(await depositing.bundled(self._book, self._trust, order))
+
     async def _archive(self, order: ArchiveOrder) -> Answer:
         return Performed(archived=await self._trust.archive(order))
 
@@ -297,12 +303,14 @@ class Courier:
     async def _record_untold(self, delivery: Delivery, answer: Answer) -> None:
         """The story stumbles over the answer. What was done outside stays true and is kept; callbacks carry on from it.
 
-        A sealed or archived document that nobody took is made again.
+        A sealed or archived document that nobody took is made again, and a receipt asked for again.
         """
         if isinstance(answer, Performed) and answer.media is not None:
             answer = Refused("nobody took what was fetched", permanent=False, code="untold")
         if isinstance(answer, Performed) and (answer.sealed is not None or answer.archived is not None):
             answer = Refused("nobody took the sealed document", permanent=False, code="untold")
+        if isinstance(answer, Performed) and answer.receipt is not None:
+            answer = Refused("nobody took the receipt", permanent=False, code="untold")
         async with self._pen, self._book.writing() as w:
             await outcomes.record(w, outcomes.SILENCE, delivery, answer)
 

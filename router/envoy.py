@@ -4,22 +4,36 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from router.actions.depositing import BUNDLE, DepositOrder
 from router.actions.entrusted import holds
 from router.actions.entrusting import Errand
 from router.model.blobs import MAX_BYTES
 from router.model.deliveries import DeliveryKind
 from router.outcomes import Answer, Performed
-from router.ports import Artefact, Heard, ProviderRef, Refused, SignatureProvider, SignStage, TrustProvider, Uncertain
+from router.ports import (
+    Artefact,
+    Custodians,
+    Heard,
+    ProviderRef,
+    Refused,
+    SignatureProvider,
+    SignStage,
+    TrustProvider,
+    Uncertain,
+)
 
 log = logging.getLogger(__name__)
 
 
 class Envoy:
-    """Speaks with the providers by their names. `trust` reads documents of strangers."""
+    """Speaks with the providers by their names, and with keepers of evidence. `trust` reads documents of strangers."""
 
-    def __init__(self, signers: Mapping[str, SignatureProvider], trust: TrustProvider) -> None:
+    def __init__(
+        self, signers: Mapping[str, SignatureProvider], trust: TrustProvider, keepers: Custodians | None = None
+    ) -> None:
         self._signers = signers
         self._trust = trust
+        self._keepers = keepers
 
     async def do(self, kind: DeliveryKind, errand: Errand) -> Answer:
         """One errand. Raises Refused, Uncertain."""
@@ -46,6 +60,14 @@ class Envoy:
     async def find(self, errand: Errand) -> ProviderRef | None:
         """Whether the provider has what we are unsure of. Raises Refused, Uncertain."""
         return await self._signer(errand).find(errand.account, errand.ref, errand.since)
+
+    async def deposit(self, order: DepositOrder) -> Answer:
+        """Gives evidence to its keeper. Raises Refused, Uncertain."""
+        if self._keepers is None:
+            raise Refused("no keeper is spoken with here", permanent=False, code="provider")
+        content = order.content if order.gives == BUNDLE else None
+        receipt = await self._keepers(order.account).deposit(order.sha256, content)
+        return Performed(receipt=receipt)
 
     def _signer(self, errand: Errand) -> SignatureProvider:
         signer = self._signers.get(errand.provider)

@@ -10,6 +10,7 @@ from router.actions import (
     attaching,
     attesting,
     calling,
+    depositing,
     entrusted,
     outgoing,
     revoking,
@@ -17,10 +18,22 @@ from router.actions import (
     suppressing,
     talking,
 )
+from router.actions.depositing import DepositOrder
 from router.actions.entrusting import Errand
 from router.book import Writing
 from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliveryState
-from router.ports import Archived, ArchiveOrder, Heard, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
+from router.ports import (
+    Archived,
+    ArchiveOrder,
+    CustodyReceipt,
+    Heard,
+    MailOrder,
+    Media,
+    Refused,
+    Sealed,
+    SealOrder,
+    Uncertain,
+)
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -69,6 +82,13 @@ class Attesting(Protocol):
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> object: ...
 
 
+class Depositing(Protocol):
+    """The verbs of `router.actions.depositing` that the courier uses."""
+
+    async def deposit_order(self, w: Writing, delivery: Delivery, /) -> DepositOrder: ...
+    async def deposited(self, w: Writing, delivery: Delivery, receipt: CustodyReceipt, /) -> object: ...
+
+
 class Revoking(Protocol):
     """The verbs of `router.actions.revoking` that the courier uses."""
 
@@ -105,6 +125,7 @@ class Story:
     attesting: Attesting = attesting
     entrusting: Entrusting = entrusted
     revoking: Revoking = revoking
+    depositing: Depositing = depositing
 
 
 class _Nobody:
@@ -119,6 +140,7 @@ class _Nobody:
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> None: ...
     async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
+    async def deposited(self, w: Writing, delivery: Delivery, receipt: CustodyReceipt, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
     async def created(self, w: Writing, delivery: Delivery, foreign_id: str, link: str, /) -> None: ...
@@ -141,12 +163,15 @@ class _Nobody:
     async def material(self, w: Writing, delivery: Delivery, /) -> attesting.Material:
         raise LookupError("nobody can say what is to be certified")
 
+    async def deposit_order(self, w: Writing, delivery: Delivery, /) -> DepositOrder:
+        raise LookupError("nobody can say what is to be kept")
+
     async def mail_order(self, w: Writing, delivery: Delivery, /) -> MailOrder:
         raise LookupError("nobody can say what is to be written")
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(*(_Nobody(),) * 8)
+SILENCE = Story(*(_Nobody(),) * 9)
 
 
 @dataclass(frozen=True)
@@ -159,6 +184,7 @@ class Performed:
     archived: Archived | None = None
     media: Media | None = None
     heard: Heard | None = None
+    receipt: CustodyReceipt | None = None
     link: str = field(default="", repr=False)
 
 
@@ -205,6 +231,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.entrusting.heard(w, done, answer.heard)
     elif done.kind in ENTRUSTED:
         await story.entrusting.done(w, done)
+    elif answer.receipt is not None:
+        await story.depositing.deposited(w, done, answer.receipt)
     elif answer.media is not None:
         await story.attaching.fetched(w, int(str(done.order["attachment"])), answer.media)
 

@@ -11,7 +11,7 @@ import aiohttp
 
 from integrations.http import read_answer
 from router.model.evidence import canonical_json
-from router.ports import CustodyReceipt, Refused, Uncertain
+from router.ports import CustodyAccount, CustodyReceipt, Refused, Uncertain
 
 LONGEST_WORD = 1000
 
@@ -20,11 +20,28 @@ class Depository:
     """Implements `router.ports.CustodyProvider`. `url` without a slash at its end; `keeper` is who holds it, as a
     receipt names him."""
 
+    judged_by = "its local twin; never run against a keeper's own service"
+
     def __init__(self, session: aiohttp.ClientSession, url: str, token: str, keeper: str) -> None:
         self._session = session
         self._url = url
         self._token = token
         self._keeper = keeper
+
+    @classmethod
+    def of(cls, session: aiohttp.ClientSession, account: CustodyAccount) -> "Depository":
+        return cls(session, account.url, account.token, account.keeper)
+
+    async def check(self) -> None:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        try:
+            async with self._session.head(self._url, headers=headers, allow_redirects=False) as answer:
+                status = answer.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Refused(type(error).__name__, permanent=False, code="network") from None
+        # A store need not show what it holds: 404 and 405 are the answers of one that let us in.
+        if status in (401, 403, 407) or status >= 500:
+            raise Refused(f"the depository answered {status}", permanent=False, code=str(status))
 
     async def deposit(self, sha256: bytes, bundle: bytes | None) -> CustodyReceipt:
         if bundle is not None and hashlib.sha256(bundle).digest() != sha256:

@@ -28,11 +28,11 @@ from pyhanko_certvalidator import CertificateValidator, ValidationContext
 
 from integrations.trust.certificates import certificate, lists
 from integrations.trust.longterm import Roots, lasting
-from integrations.trust.outside import OutsideTimestamper, awake, leave_alone
+from integrations.trust.outside import OutsideTimestamper, asked, leave_alone
 from integrations.trust.sealing import own_stamper
 from integrations.trust.services import Anchors, OutsideTime
 from integrations.trust.timestamps import EmbeddedTimestamper
-from router.ports import Archived, ArchiveOrder, Refused, Stamps
+from router.ports import NO_TIME, Archived, ArchiveOrder, Refused, Stamps
 
 LEVEL = "PAdES B-LTA"
 OUTSIDE_SECONDS = 20.0
@@ -56,13 +56,13 @@ def archive(order: ArchiveOrder, anchors: Anchors, time: OutsideTime | None = No
 async def _archived(
     order: ArchiveOrder, roots: Roots, time: OutsideTime | None, own: EmbeddedTimestamper
 ) -> Archived:
-    for stamper in awake(time, OUTSIDE_SECONDS) if time and order.stamps is not Stamps.own else ():
+    for stamper in asked(order.time, time if order.stamps is not Stamps.own else None, OUTSIDE_SECONDS):
         try:
             return await _proven(await _stamped(order, stamper, roots), order, roots, "external")
         except TimestampRequestError:
             leave_alone(stamper)
-    if order.stamps is Stamps.outside:
-        raise Refused("no timestamp authority outside answers", permanent=False, code="no-timestamp")
+    if order.stamps is Stamps.outside or order.time is not None:
+        raise Refused("no timestamp authority outside answers", permanent=False, code=NO_TIME)
     return await _proven(await _stamped(order, own, roots), order, roots, "internal")
 
 

@@ -14,6 +14,7 @@ from integrations.trust.checks import unread
 from integrations.trust.services import Anchors, FileSeal, OutsideTime, OwnSeal
 from integrations.trust.worker import Worker, WorkerLost
 from router.ports import (
+    NOBODY_ELSE,
     Archived,
     ArchiveOrder,
     Authority,
@@ -27,6 +28,7 @@ from router.ports import (
     SealOrder,
     Stamped,
     StampOrder,
+    Trusted,
     TrustProvider,
 )
 
@@ -102,7 +104,7 @@ class EmbeddedTrust:
 
     async def archive(self, order: ArchiveOrder) -> Archived:
         """Raises Refused, as `seal` does."""
-        anchors = Anchors(order.keys.root_certificate, self._own_chain, self._time_roots)
+        anchors = self._anchors(order.keys.root_certificate, order.trusted)
         try:
             answer = await self._archiving.run(_archive, order, anchors, self._time)
         except WorkerLost as lost:
@@ -121,9 +123,9 @@ class EmbeddedTrust:
             raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
         return answer
 
-    async def parts(self, pdf: bytes, root_certificate: bytes) -> Parts:
+    async def parts(self, pdf: bytes, root_certificate: bytes, trusted: Trusted = NOBODY_ELSE) -> Parts:
         """Raises Refused."""
-        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
+        anchors = self._anchors(root_certificate, trusted)
         try:
             answer = await self._reading.run(_take_apart, pdf, anchors)
         except WorkerLost as lost:
@@ -132,23 +134,30 @@ class EmbeddedTrust:
             raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
         return answer
 
-    async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
+    async def inspect(
+        self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = (), trusted: Trusted = NOBODY_ELSE
+    ) -> Inspection:
         if len(pdf) > LARGEST_BYTES:
             return unread("too-large")
         if b"%PDF-" not in pdf[:HEADER_WITHIN]:
             return unread("not-a-pdf")
-        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
+        anchors = self._anchors(root_certificate, trusted)
         try:
             return await self._reading.run(_inspect, pdf, anchors, tuple(crls))
         except WorkerLost as lost:
             return unread("took-too-long" if lost.overran else "unreadable")
 
-    async def inspect_stamp(self, token: bytes, digest: bytes, root_certificate: bytes) -> Check:
-        anchors = Anchors(root_certificate, self._own_chain, self._time_roots)
+    async def inspect_stamp(
+        self, token: bytes, digest: bytes, root_certificate: bytes, trusted: Trusted = NOBODY_ELSE
+    ) -> Check:
+        anchors = self._anchors(root_certificate, trusted)
         try:
             return await self._reading.run(_inspect_stamp, token, digest, anchors)
         except WorkerLost:
             return Check("time", False, {"code": "unreadable"})
+
+    def _anchors(self, root_certificate: bytes, trusted: Trusted) -> Anchors:
+        return Anchors(root_certificate, self._own_chain, _joined(self._time_roots, trusted.time))
 
     async def read(self, pdf: bytes) -> Sequence[str] | None:
         try:
@@ -159,6 +168,10 @@ class EmbeddedTrust:
 
 def _chain(own: OwnSeal) -> bytes:
     return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
+
+
+def _joined(*bundles: bytes) -> bytes:
+    return b"\n".join(filter(None, bundles))
 
 
 @dataclass(frozen=True)

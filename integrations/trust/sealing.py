@@ -26,11 +26,11 @@ from pyhanko.sign.timestamps.common_utils import TimestampRequestError
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from integrations.trust.certificates import certificate, der
-from integrations.trust.outside import awake, leave_alone
+from integrations.trust.outside import asked, leave_alone
 from integrations.trust.own_seal import own_signer
 from integrations.trust.services import OutsideTime, OwnSeal
 from integrations.trust.timestamps import EmbeddedTimestamper
-from router.ports import ArchiveOrder, Refused, Sealed, SealKeys, SealOrder, Stamped, StampOrder
+from router.ports import NO_TIME, ArchiveOrder, Refused, Sealed, SealKeys, SealOrder, Stamped, StampOrder
 
 FIELD = "Seal"
 EVIDENCE = "evidence.json"
@@ -42,21 +42,27 @@ most, and a seal's lease is fifteen."""
 def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None = None) -> Sealed:
     """Raises Refused: for good when PDF, keys or serial do not fit, for now when a certificate is not valid today.
 
-    When no authority outside gives a timestamp, our own does, and the result says so.
+    When no authority outside gives a timestamp, our own does, and the result says so. But not in the place of one that
+    was chosen: that is Refused for now.
     """
     if order.timestamp_serial < 1:
         raise Refused("a timestamp's serial is a positive number", permanent=True, code="bad-serial")
     signer = own_signer(own) if own else _house_signer(order.keys)
     stamper = own_stamper(order)
     try:
-        pdf, source = asyncio.run(_signed(order, time, signer, stamper))
+        pdf, by = asyncio.run(_signed(order, time, signer, stamper))
+    except Refused:
+        raise
     except Exception as error:
         # The sentence of a parser may quote the document: only the kind of the fault leaves this room.
         kind = type(error).__name__
         raise Refused(f"the PDF cannot be sealed ({kind})", permanent=True, code="unsealable") from error
     if not pdf.startswith(order.pdf):
         raise Refused("sealing would not keep the document's bytes", permanent=True, code="bytes-changed")
-    return Sealed(pdf=pdf, level="PAdES B-T", time_source=source, outside_due=time is not None and source == "internal")
+    due = time is not None and order.time is None and not by
+    return Sealed(
+        pdf=pdf, level="PAdES B-T", time_source="external" if by else "internal", outside_due=due, time_by=by
+    )
 
 
 def stamp(order: StampOrder, time: OutsideTime | None = None) -> Stamped:
@@ -70,7 +76,7 @@ def stamp(order: StampOrder, time: OutsideTime | None = None) -> Stamped:
 
 
 async def _stamped(order: StampOrder, time: OutsideTime | None, own: EmbeddedTimestamper) -> Stamped:
-    for stamper in awake(time, OUTSIDE_SECONDS) if time and time.first else ():
+    for stamper in asked(None, time if time and time.first else None, OUTSIDE_SECONDS):
         try:
             return _told(await stamper.async_timestamp(order.digest, "sha256"), "external")
         except TimestampRequestError:
@@ -107,12 +113,15 @@ def own_stamper(order: SealOrder | ArchiveOrder | StampOrder) -> EmbeddedTimesta
 async def _signed(
     order: SealOrder, time: OutsideTime | None, signer: Signer, own: EmbeddedTimestamper
 ) -> tuple[bytes, str]:
-    for stamper in awake(time, OUTSIDE_SECONDS) if time and time.first else ():
+    """The sealed document, and the host of who gave the time; "" for our own authority."""
+    for stamper in asked(order.time, time if time and time.first else None, OUTSIDE_SECONDS):
         try:
-            return await _signed_with(order, signer, stamper), "external"
+            return await _signed_with(order, signer, stamper), stamper.host
         except TimestampRequestError:
             leave_alone(stamper)
-    return await _signed_with(order, signer, own), "internal"
+    if order.time is not None:
+        raise Refused("the chosen authority gives no timestamp", permanent=False, code=NO_TIME)
+    return await _signed_with(order, signer, own), ""
 
 
 async def _signed_with(order: SealOrder, signer: Signer, stamper: TimeStamper) -> bytes:

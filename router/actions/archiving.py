@@ -2,16 +2,17 @@
 
 from datetime import datetime, timedelta
 
-from router.actions import certifying, outgoing
+from router.actions import certifying, choosing_services, outgoing
 from router.book import Writing
 from router.model.archives import AGAIN_AFTER, IN_VAIN_AFTER, RENEW_BEFORE, Archive
 from router.model.authority import ISSUING, ROOT
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.signings import Signing
+from router.model.trust_accounts import ServiceName
 from router.model.vault import new_token
 from router.ports import Archived, ArchiveOrder, Stamps
-from router.store import alarms, archives, authority, blobs, evidence, signings
+from router.store import alarms, archives, authority, blobs, evidence, signings, trust_accounts
 
 ARCHIVE = "signings.archive"
 """The alarm of every night."""
@@ -28,11 +29,13 @@ EXTERNAL = "external"
 
 
 async def order_due(w: Writing, recurring_id: int, *, outside: bool) -> None:
-    """Queues the archiving of all documents that are due. `outside`: timestamps of others are wanted."""
+    """Queues the archiving of all documents that are due. `outside`: timestamps of others are wanted. Where a campaign
+    has chosen who gives them, nobody else does."""
     due = await archives.due(w.session, w.now, AT_ONCE)
     for place, signing in enumerate(due):
         newest = await archives.newest(w.session, signing.id)
-        stamps = Stamps.outside_or_own if outside else Stamps.own
+        chosen = await trust_accounts.chosen(w.session, signing.campaign_id, ServiceName.time) is not None
+        stamps = Stamps.outside if chosen else Stamps.outside_or_own if outside else Stamps.own
         if outside and newest is not None and signing.time_source != EXTERNAL and newest.until > w.now + RENEW_BEFORE:
             stamps = Stamps.outside  # it lasts already; only another's word is missing
         await _order(w, signing, stamps, w.now + place * SPACING)
@@ -78,6 +81,8 @@ async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
     return ArchiveOrder(
         pdf=pdf, keys=await certifying.keys_of(w), crls=[lists[ISSUING].content, lists[ROOT].content],
         timestamp_serial=await signings.next_serial(w.session), stamps=stamps,
+        time=await choosing_services.time_of(w, signing.campaign_id),
+        trusted=await choosing_services.trusted(w.session),
     )  # fmt: skip
 
 

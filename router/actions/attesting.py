@@ -11,7 +11,7 @@ from typing import Any
 import segno
 
 from router import printing
-from router.actions import certifying, outgoing
+from router.actions import certifying, choosing_services, depositing, outgoing
 from router.actions.offering import Speaker, drawn_text
 from router.book import Writing
 from router.model.attestations import Attestation, code_of, grouped
@@ -23,8 +23,9 @@ from router.model.evidence import EvidenceEvent, canonical_json, exported, insta
 from router.model.phone import masked
 from router.model.quotes import Quote
 from router.model.signings import Signing
-from router.ports import Sealed, SealKeys, SealOrder
-from router.store import attestations, authority, blobs, evidence, signings
+from router.model.trust_accounts import ServiceName
+from router.ports import Sealed, SealKeys, SealOrder, TimeAccount
+from router.store import attestations, authority, blobs, evidence, signings, trust_accounts
 from router.wording import moment
 
 FORMAT = "hablemos-certificate/1"
@@ -50,6 +51,7 @@ EVENTS = {
     "copy.downloaded": "The signed copy was downloaded",
     "archived": "A timestamp was added that makes the document last",
     "certified": "The certificate of evidence was made",
+    "deposited": "The evidence was given to a keeper outside of the company",
 }
 """What happened, in words, by the kind of event; other kinds are shown as they are."""
 
@@ -66,7 +68,8 @@ NOT_QUALIFIED = (
 
 @dataclass(frozen=True)
 class Material:
-    """All a certificate is made of. `drawn_at` (aware) is its date; `root` the authority's root certificate (PEM)."""
+    """All a certificate is made of. `drawn_at` (aware) is its date; `root` the authority's root certificate (PEM);
+    `time` gives its timestamp where it was chosen to; `keeper` is who will get the evidence, "" for nobody."""
 
     signing: Signing
     quote: Quote
@@ -79,6 +82,8 @@ class Material:
     public_url: str
     keys: SealKeys
     serial: int
+    time: TimeAccount | None = None
+    keeper: str = ""
 
     @property
     def speaker(self) -> Speaker:
@@ -106,12 +111,15 @@ async def material(w: Writing, delivery: Delivery) -> Material:
         raise NotAllowedNow(NO_CERTIFICATE)
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     root = vouched(await authority.find(w.session)).root_certificate
+    keeper = await trust_accounts.chosen(w.session, signing.campaign_id, ServiceName.custody)
     return Material(
         signing=signing, quote=quote, campaign=vouched(await w.session.get(Campaign, signing.campaign_id)),
         events=await evidence.of_signing(w.session, signing.id),
         offer_bytes=len(await blobs.content(w.session, quote.pdf_sha256) or b""), root=root,
         code=code_of(w.vault.mac(CODE, str(signing.id))), drawn_at=w.now, public_url=w.public_url,
         keys=await certifying.keys_of(w), serial=await signings.next_serial(w.session),
+        time=await choosing_services.time_of(w, signing.campaign_id),
+        keeper=str(keeper.settings["keeper"]) if keeper is not None else "",
     )  # fmt: skip
 
 
@@ -126,7 +134,7 @@ def drawn(found: Material) -> SealOrder:
     }
     return SealOrder(
         pdf=pdf, evidence=canonical_json(attached), keys=found.keys, timestamp_serial=found.serial,
-        reason=f"Certificate of evidence of offer {found.known_as}", location=found.public_url,
+        reason=f"Certificate of evidence of offer {found.known_as}", location=found.public_url, time=found.time,
     )
 
 
@@ -144,6 +152,7 @@ async def attested(w: Writing, delivery: Delivery, sealed: Sealed) -> None:
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
     })  # fmt: skip
     w.fact("signing.certified", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id)
+    await depositing.order(w, signing)
     w.hint(f"signing:{signing.id}")
 
 
@@ -172,7 +181,7 @@ def contents(found: Material) -> dict[str, Any]:
                 "Open %(address)s and give this code, or the file itself. Without us: any program that reads PAdES "
                 "seals checks the file against the root certificate.", address=address,
             ),
-            "pairs": [(say("Fingerprint of the root certificate (SHA-256)"), _fingerprint(found.root))],
+            "pairs": [(say("Fingerprint of the root certificate (SHA-256)"), _fingerprint(found.root)), *_kept(found)],
         },
     })  # fmt: skip
     return said
@@ -204,6 +213,15 @@ def _what(found: Material) -> list[tuple[str, str]]:
         (say("The offer's bytes, with which the signed document begins"), str(found.offer_bytes)),
         (say("Kind of seal"), signing.level),
     ]  # fmt: skip
+
+
+def _kept(found: Material) -> list[tuple[str, str]]:
+    if not found.keeper:
+        return []
+    return [(found.speaker.say("Also kept by"), found.speaker.say(
+        "%(keeper)s, who is given the evidence as soon as this certificate is made. The receipt stands in the "
+        "evidence.", keeper=found.keeper,
+    ))]  # fmt: skip
 
 
 def _how(found: Material) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from router.actions import certifying
+from router.actions import certifying, choosing_services
 from router.book import Book
 from router.model import bundles, ledger
 from router.model.authority import ISSUING
@@ -16,13 +16,14 @@ from router.model.calls import Call
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
 from router.model.deliveries import Delivery
+from router.model.deposits import Deposit
 from router.model.errors import Conflict
 from router.model.evidence import EvidenceEvent, canonical_json, instant
 from router.model.ledger import Entry, Stamp
 from router.model.quotes import Quote
 from router.model.signings import Signing
-from router.ports import Parts, SignaturePart, StampOrder, TrustProvider
-from router.store import archives, attestations, authority, blobs, evidence, signings
+from router.ports import Parts, SignaturePart, StampOrder, Trusted, TrustProvider
+from router.store import archives, attestations, authority, blobs, deposits, evidence, signings
 from router.store import ledger as ledgers
 from router.store.db import ReadSession
 from router.wording import LOCALES, moment, wording
@@ -65,6 +66,8 @@ class Material:
     root: bytes
     crls: Mapping[str, bytes]
     anchored: _Anchored | None
+    trusted: Trusted
+    deposit: Deposit | None
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -75,8 +78,8 @@ async def make(book: Book, trust: TrustProvider, signing_id: int) -> Bundle:
     """
     async with book.reading() as r:
         found = await read(r.session, signing_id)
-    signed = await trust.parts(found.signed, found.root)
-    certificate = await trust.parts(found.certificate, found.root) if found.certificate else None
+    signed = await trust.parts(found.signed, found.root, found.trusted)
+    certificate = await trust.parts(found.certificate, found.root, found.trusted) if found.certificate else None
     files = contents(found, signed, certificate)
     files[MANIFEST] = bundles.manifest(files)
     stamp = await stamped(book, trust, hashlib.sha256(files[MANIFEST]).digest())
@@ -121,7 +124,8 @@ async def read(session: ReadSession, signing_id: int) -> Material:
         messages=await evidence.messages(session, signing.id), call=await _call(session, quote),
         root=vouched(await authority.find(session)).root_certificate,
         crls={one.issuer: one.content for one in await authority.crls(session)},
-        anchored=await _anchored(session, signing.id),
+        anchored=await _anchored(session, signing.id), trusted=await choosing_services.trusted(session),
+        deposit=await deposits.received(session, signing.id),
     )  # fmt: skip
 
 
@@ -185,10 +189,21 @@ def contents(found: Material, signed: Parts, certificate: Parts | None) -> dict[
     files |= {f"tsa/archive-{place}.tst": _token(one) for place, one in enumerate(signed.archives, 1)}
     files |= {f"pki/{issuer}.crl": content for issuer, content in found.crls.items()}
     files |= _certificates([signed, *([certificate] if certificate else [])])
+    if found.deposit is not None:
+        files["custody.json"] = pretty_json(_kept(found.deposit))
     if found.anchored is not None:
         lines = "".join(f"{ledger.said(entry)}\n" for entry in found.anchored.lines)
         files |= {"ledger.txt": lines.encode(), "tsa/ledger.tst": found.anchored.stamp.token}
     return files | _instructions(found, signed, certificate, len(files))
+
+
+def _kept(deposit: Deposit) -> dict[str, Any]:
+    """The keeper's receipt: `record` is his own word, as it came."""
+    return {
+        "keeper": deposit.keeper, "reference": deposit.reference, "given": deposit.given,
+        "sha256": (deposit.sha256 or b"").hex(), "kept_at": _at(deposit.kept_at),
+        "received_at": _at(deposit.received_at), "record": (deposit.record or b"").decode("utf-8", "replace"),
+    }
 
 
 def _certificates(parts: Sequence[Parts]) -> Iterator[tuple[str, bytes]]:
@@ -238,6 +253,7 @@ def _instructions(found: Material, signed: Parts, certificate: Parts | None, oth
         "archives": [_shown(f"archive-{place}", part) for place, part in enumerate(signed.archives, 1)],
         "head": found.events[-1].hash.hex(), "anchor": found.anchored, "house": signed.house and ISSUING in found.crls,
         "now": epoch(signed.seal.at), "genesis": "0" * 64, "internal": found.signing.time_source != "external",
+        "deposit": found.deposit, "deposited": (found.deposit.sha256 or b"").hex() if found.deposit else "",
     }  # fmt: skip
     if found.anchored is not None:
         values |= {

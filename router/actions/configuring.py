@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 import holidays
 import msgspec
 
-from router.actions import choosing_signers, connecting, covering, inquiring, leaving, short_links
+from router.actions import choosing_services, choosing_signers, connecting, covering, inquiring, leaving, short_links
 from router.book import Writing
 from router.model.addresses import written
 from router.model.agents import Agent, Role
@@ -23,6 +23,7 @@ from router.model.outcomes import NAMES
 from router.model.packs import BY_COUNTRY
 from router.model.routing import PLAIN, Channel
 from router.model.rules import ORDINARY, RulesPlan, Skills, as_body, circle
+from router.model.trust_accounts import ServiceName
 from router.store import agents, cadences, configuration, packs
 
 N = TypeVar("N", bound=Numbered)
@@ -198,8 +199,9 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
     known = await configuration.campaign(w.session, plan.key)
     campaign = await _put(
-        w, known, Campaign, columns(plan, "queues", "sites", "numbers", "connectors", "links", "cadences", "signing"),
-        f"campaign {plan.key}", changes,
+        w, known, Campaign, columns(
+            plan, "queues", "sites", "numbers", "connectors", "links", "cadences", "signing", "time", "custody"
+        ), f"campaign {plan.key}", changes,
     )
     queues: dict[str, Queue] = {}
     for queue in plan.queues:
@@ -236,6 +238,10 @@ async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change])
     if plan.signing is not None:
         for one in await choosing_signers.apply(w, campaign, plan.signing, plan.key):
             changes.append(Change(*one))
+    for service, chosen in ((ServiceName.time, plan.time), (ServiceName.custody, plan.custody)):
+        if chosen is not None:
+            for one in await choosing_services.apply(w, campaign, service, chosen, plan.key):
+                changes.append(Change(*one))
     for link in plan.links:
         for one in await short_links.apply(w, campaign, link, plan.key):
             changes.append(Change(*one))

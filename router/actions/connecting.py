@@ -9,6 +9,7 @@ from router.model.campaigns import Campaign
 from router.model.configuration import ConnectorPlan, WrongFile, columns
 from router.model.connectors import SECRETS, Connector, PartyName
 from router.model.signing_accounts import SigningAccount
+from router.model.trust_accounts import TrustAccount
 from router.store import configuration, connectors
 
 _SECRETS = {"secret": "secret", "previous_secret": "previous", "verify_token": "verify_token", "token": "token"}
@@ -54,8 +55,8 @@ async def apply(w: Writing, campaign: Campaign, plan: ConnectorPlan, campaign_ke
 
 
 async def change(
-    w: Writing, known: Connector | SigningAccount, values: dict[str, Any], secrets: tuple[str, dict[str, Any]],
-    thing: str,
+    w: Writing, known: Connector | SigningAccount | TrustAccount, values: dict[str, Any],
+    secrets: tuple[str, dict[str, Any]], thing: str,
 ) -> list[Line]:
     """Makes the account at another party what the file says of it, and tells what that changed. `secrets` are the
     word they are sealed under, and they themselves."""

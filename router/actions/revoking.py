@@ -163,7 +163,8 @@ async def decide(w: Writing, withdrawal_id: int, accepted: bool, supervisor_id: 
 
 
 async def acknowledgement_order(w: Writing, signing_id: int) -> SealOrder:
-    """The acknowledgement to be sealed, with what it rests on attached. Raises Conflict when it is sealed already."""
+    """The acknowledgement to be sealed, with what it rests on attached. The law wants it without delay: it has the
+    house's time, and waits for nobody who was chosen to give it. Raises Conflict when it is sealed already."""
     made = await rows.of_signing(w.session, signing_id)
     if made is None or made.sealed_sha256 is not None:
         raise Conflict("There is nothing to seal.")

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from router.actions import attesting, certifying, outgoing, recurring
+from router.actions import attesting, certifying, choosing_services, outgoing, recurring
 from router.actions.archiving import ARCHIVE, STAMP
 from router.book import Book, Writing
 from router.model.archives import OUTSIDE_AFTER
@@ -108,6 +108,7 @@ async def seal_order(w: Writing, signing_id: int) -> SealOrder:
         pdf=pdf, evidence=bundle_kept, keys=await certifying.keys_of(w),
         timestamp_serial=await signings.next_serial(w.session),
         reason=f"Offer {quote.number}/{quote.version}: seal on the evidence of its signature", location=w.public_url,
+        time=await choosing_services.time_of(w, signing.campaign_id),
     )  # fmt: skip
 
 
@@ -157,6 +158,7 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     )  # fmt: skip
     await evidence.append(w.session, signing, w.now, "sealed", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
+        **({"time_by": sealed.time_by} if sealed.time_by else {}),
     })  # fmt: skip
     await alarms.cancel(w.session, LATE, signing_id, w.now)
     await alarms.set_alarm(w.session, COPY, signing_id, w.now)

@@ -25,6 +25,7 @@ from router.model import (
     conversations,
     credits,
     deliveries,
+    deposits,
     entrusted,
     evidence,
     facts,
@@ -52,6 +53,7 @@ from router.model import (
     suppressions,
     tasks,
     trunks,
+    trust_accounts,
     unsubscribes,
 )
 from router.model.base import Base
@@ -82,6 +84,7 @@ __all__ = [
     "conversations",
     "credits",
     "deliveries",
+    "deposits",
     "entrusted",
     "evidence",
     "facts",
@@ -109,5 +112,6 @@ __all__ = [
     "suppressions",
     "tasks",
     "trunks",
+    "trust_accounts",
     "unsubscribes",
 ]

@@ -136,7 +136,7 @@ def disagreements(files: Mapping[str, bytes]) -> list[str]:
     """Which files do not fit together, by name: everything must be what the events of the chain say it is."""
     events = told_events(files["events.jsonl"])
     said: dict[str, dict[str, Any]] = {kind: next((one["data"] for one in reversed(events) if one["kind"] == kind), {})
-                                       for kind in ("signed", "sealed", "certified", "archived")}
+                                       for kind in ("signed", "sealed", "certified", "archived", "deposited")}
     signed, offer = files.get("signed.pdf", b""), files.get("offer.pdf", b"")
     wrong = []
     if _hash(offer) != said["signed"].get("pdf_sha256"):
@@ -148,8 +148,24 @@ def disagreements(files: Mapping[str, bytes]) -> list[str]:
         wrong.append("signed.pdf")
     if _hash(files.get("certificate.pdf", b"")) != said["certified"].get("sha256", _hash(b"")):
         wrong.append("certificate.pdf")
+    if _receipt(files.get("custody.json", b"")) != {name: said["deposited"].get(name) for name in _OF_RECEIPT}:
+        wrong.append("custody.json")
     wrong += _wrong_consents(files, said["signed"].get("consents", []))
     return wrong + _wrong_evidence(files, events)
+
+
+_OF_RECEIPT = ("keeper", "reference", "given", "sha256", "record_sha256")
+
+
+def _receipt(told: bytes) -> dict[str, str | None]:
+    """What a keeper's receipt says that an event tells too; nothing where there is no receipt. Raises KeyError or
+    TypeError when this is none."""
+    try:
+        said = json.loads(told) if told else {}
+    except ValueError:
+        said = {"record": ""}
+    digest = {"record_sha256": _hash(said["record"].encode())} if said else {}
+    return {name: {**said, **digest}.get(name) for name in _OF_RECEIPT}
 
 
 def _wrong_consents(files: Mapping[str, bytes], given: Iterable[Mapping[str, str]]) -> list[str]:

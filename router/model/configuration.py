@@ -229,9 +229,39 @@ class SigningPlan(msgspec.Struct, forbid_unknown_fields=True):
     networks: Annotated[list[Annotated[str, Meta(max_length=50)]], Meta(max_length=50)] = []
 
 
+class TimePlan(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose timestamps a campaign's seals carry: the house's own or those it was set up with ("embedded"), or those of
+    one authority ("rfc3161") and of nobody in its place: what it does not stamp waits, and is not sealed.
+
+    `url` is where it is asked, `roots` are the certificates (PEM, one after the other) its timestamps lead to; `user`
+    and `password` where it asks for them. The password is stored encrypted and never shown.
+    """
+
+    provider: Annotated[str, Meta(pattern="^(embedded|rfc3161)$")]
+    url: Annotated[str, Meta(pattern=r"^(https?://[^/\s?#@]+(/\S*)?)?$", max_length=500)] = ""
+    roots: Annotated[str, Meta(max_length=100_000)] = ""
+    user: Annotated[str, Meta(max_length=200)] = ""
+    password: Secret | None = None
+
+
+class CustodyPlan(msgspec.Struct, forbid_unknown_fields=True):
+    """Who keeps the evidence of a campaign's signatures where the house cannot change it: nobody ("none"), or a
+    "depository", a store that takes what is put under a name once. What he has got already stays with him.
+
+    `keeper` is what receipts call him, `url` where he takes it, `token` what opens the account. He is given the whole
+    "bundle", or its "digest" alone. The token is stored encrypted and never shown.
+    """
+
+    provider: Annotated[str, Meta(pattern="^(none|depository)$")]
+    url: Annotated[str, Meta(pattern=r"^(https?://[^/\s?#@]+(/[^\s?#]*[^/\s?#])?)?$", max_length=500)] = ""
+    keeper: Annotated[str, Meta(max_length=100)] = ""
+    token: Secret | None = None
+    gives: Annotated[str, Meta(pattern="^(bundle|digest)$")] = "bundle"
+
+
 class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """A brand with its queues and landing pages. Times in seconds, money in minor units. Who takes signatures stays as
-    it is unless `signing` says it."""
+    """A brand with its queues and landing pages. Times in seconds, money in minor units. Who takes signatures, gives
+    their time and keeps their evidence stays as it is unless `signing`, `time` or `custody` says it."""
 
     key: Key
     name: Words
@@ -272,6 +302,8 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     links: list[LinkPlan] = []
     cadences: Annotated[list[CadencePlan], Meta(max_length=30)] = []
     signing: SigningPlan | None = None
+    time: TimePlan | None = None
+    custody: CustodyPlan | None = None
 
 
 class CapacityPlan(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

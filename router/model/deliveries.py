@@ -47,7 +47,7 @@ class DeliveryKind(StrEnum):
     sealing, archiving, attesting and fetching, whose result is kept once, and telling somebody to wait on the line. A
     caller may not be put into his room twice: he would fall out. A mail server cannot be asked what became of a mail.
     An offer is entrusted to a third party once, who is searched for it when that is uncertain, and its signer is not
-    reminded twice; to enquire after it and to take it back may be repeated."""
+    reminded twice; to enquire after it and to take it back may be repeated. What is deposited twice is kept once."""
 
     leg = "leg"
     end_room = "end_room"
@@ -65,6 +65,7 @@ class DeliveryKind(StrEnum):
     revoke = "revoke"
     remind = "remind"
     attest = "attest"
+    deposit = "deposit"
 
     @property
     def lease(self) -> timedelta:

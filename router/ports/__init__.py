@@ -37,7 +37,14 @@ from router.ports.parties import (
     Phone,
 )
 from router.ports.registers import Register, RegisterAnswer, RegisterDoor
-from router.ports.services import CustodyProvider, CustodyReceipt, SealProvider, TimeProvider
+from router.ports.services import (
+    Custodians,
+    CustodyAccount,
+    CustodyProvider,
+    CustodyReceipt,
+    SealProvider,
+    TimeProvider,
+)
 from router.ports.signers import (
     Artefact,
     Capabilities,
@@ -53,6 +60,8 @@ from router.ports.signers import (
     SignStage,
 )
 from router.ports.trust import (
+    NO_TIME,
+    NOBODY_ELSE,
     Archived,
     ArchiveOrder,
     Authority,
@@ -68,10 +77,14 @@ from router.ports.trust import (
     Stamped,
     StampOrder,
     Stamps,
+    TimeAccount,
+    Trusted,
     TrustProvider,
 )
 
 __all__ = [
+    "NOBODY_ELSE",
+    "NO_TIME",
     "RECIPIENT",
     "ArchiveOrder",
     "Archived",
@@ -89,6 +102,8 @@ __all__ = [
     "Channel",
     "Check",
     "CrlOrder",
+    "Custodians",
+    "CustodyAccount",
     "CustodyProvider",
     "CustodyReceipt",
     "Enclosure",
@@ -150,8 +165,10 @@ __all__ = [
     "StampOrder",
     "Stamped",
     "Stamps",
+    "TimeAccount",
     "TimeProvider",
     "TrustProvider",
+    "Trusted",
     "TurnAway",
     "Uncertain",
     "Webhook",

@@ -54,8 +54,35 @@ class CrlOrder:
 
 
 @dataclass(frozen=True)
+class TimeAccount:
+    """A timestamp authority (RFC 3161) that was chosen to give the time, and nobody in its place. `roots` are those its
+    tokens must lead to (PEM, one after the other); `user` and `password` where it asks for them."""
+
+    url: str
+    roots: bytes
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+NO_TIME = "no-timestamp"
+"""The code of a refusal because no timestamp is to be had where one was asked for."""
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Whom readers trust besides the house's own root: `time` are roots of timestamp authorities (PEM, one after the
+    other)."""
+
+    time: bytes = b""
+
+
+NOBODY_ELSE = Trusted()
+
+
+@dataclass(frozen=True)
 class SealOrder:
-    """A PDF to be sealed with its evidence attached. `timestamp_serial` is taken from a sequence and never reused."""
+    """A PDF to be sealed with its evidence attached. `timestamp_serial` is taken from a sequence and never reused.
+    `time` gives the timestamp where it was chosen to; without its token there is no seal."""
 
     pdf: bytes
     evidence: bytes
@@ -63,17 +90,20 @@ class SealOrder:
     timestamp_serial: int
     reason: str
     location: str
+    time: TimeAccount | None = None
 
 
 @dataclass(frozen=True)
 class Sealed:
     """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified.
-    `outside_due`: a timestamp from outside was wanted and is still to come."""
+    `outside_due`: a timestamp from outside was wanted and is still to come. `time_by` is the host of who gave an
+    external one."""
 
     pdf: bytes
     level: str
     time_source: str
     outside_due: bool = False
+    time_by: str = ""
 
 
 class Stamps(StrEnum):
@@ -87,13 +117,16 @@ class Stamps(StrEnum):
 
 @dataclass(frozen=True)
 class ArchiveOrder:
-    """A sealed PDF to be made to outlast its certificates. `crls` (DER) are the lists of our own issuers as of now."""
+    """A sealed PDF to be made to outlast its certificates. `crls` (DER) are the lists of our own issuers as of now.
+    `time` gives the timestamp where it was chosen to, as with a seal; `trusted` are who is to prove it later."""
 
     pdf: bytes
     keys: SealKeys
     crls: Sequence[bytes]
     timestamp_serial: int
     stamps: Stamps = Stamps.own
+    time: TimeAccount | None = None
+    trusted: Trusted = NOBODY_ELSE
 
 
 @dataclass(frozen=True)
@@ -197,7 +230,8 @@ class TrustProvider(Protocol):
         """The signed list, DER."""
 
     async def seal(self, order: SealOrder) -> Sealed:
-        """Raises Refused (permanent) when the PDF cannot be sealed."""
+        """Raises Refused: for good when the PDF cannot be sealed, for now when no time is to be had where it was
+        chosen (NO_TIME)."""
 
     async def archive(self, order: ArchiveOrder) -> Archived:
         """Raises Refused: for good when this is no seal of ours, for now when no timestamp is to be had."""
@@ -205,14 +239,18 @@ class TrustProvider(Protocol):
     async def stamp(self, order: StampOrder) -> Stamped:
         """A timestamp on a digest, by whoever stamps seals. Raises Refused, as `seal` does."""
 
-    async def parts(self, pdf: bytes, root_certificate: bytes) -> Parts:
+    async def parts(self, pdf: bytes, root_certificate: bytes, trusted: Trusted = NOBODY_ELSE) -> Parts:
         """The sealed PDF taken apart. Raises Refused (permanent) when it carries no seal of ours."""
 
-    async def inspect(self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = ()) -> Inspection:
+    async def inspect(
+        self, pdf: bytes, root_certificate: bytes, crls: Sequence[bytes] = (), trusted: Trusted = NOBODY_ELSE
+    ) -> Inspection:
         """Never raises: an unreadable PDF is an inspection that says so. `crls` (DER) are our issuers' current lists:
         a seal or timestamp they name as revoked does not hold."""
 
-    async def inspect_stamp(self, token: bytes, digest: bytes, root_certificate: bytes) -> Check:
+    async def inspect_stamp(
+        self, token: bytes, digest: bytes, root_certificate: bytes, trusted: Trusted = NOBODY_ELSE
+    ) -> Check:
         """What a timestamp (RFC 3161 token, DER) says of a SHA-256. Never raises."""
 
     async def read(self, pdf: bytes) -> Sequence[str] | None:

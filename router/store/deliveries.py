@@ -91,6 +91,16 @@ async def known(session: ReadSession, dedupe_key: str) -> bool:
     return await session.scalar(select(Delivery.id).where(Delivery.dedupe_key == dedupe_key)) is not None
 
 
+async def newest(session: ReadSession, signing_id: int, kind: DeliveryKind) -> Delivery | None:
+    """The order of this kind for this signing that was made last."""
+    return await session.scalar(
+        select(Delivery)
+        .where(Delivery.signing_id == signing_id, Delivery.kind == kind)
+        .order_by(Delivery.id.desc())
+        .limit(1)
+    )
+
+
 async def newest_seal(session: ReadSession, signing_id: int) -> Delivery | None:
     """The order of this signing's seal that was made last; acknowledgements of withdrawals are sealed under another
     purpose."""

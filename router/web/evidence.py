@@ -7,6 +7,7 @@ from router.actions import bundling
 from router.book import Reading, Writing
 from router.model.agents import Role
 from router.model.api_keys import Scope
+from router.model.deposits import Deposit
 from router.model.errors import Busy, NotFound, TooMany
 from router.model.quotes import Quote
 from router.model.rates import Counted, Limit, full, scopes
@@ -65,6 +66,22 @@ async def evidence(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         _, signing = await _sealed(r, row_id(request, NotFound(NO_QUOTE)))
     return await bundle(request, signing, by="supervisor", agent_id=asker.agent.id)
+
+
+@routes.get(r"/desk/quotes/{id:\d{1,19}}/deposited.zip")
+async def deposited(request: web.Request) -> web.Response:
+    """The very bytes that were given to a keeper, or whose digest was. Who took them is a fact."""
+    asker = await require(request, Role.supervisor)
+    async with doors(request).book.writing() as w:
+        quote, signing = await _sealed(w, row_id(request, NotFound(NO_QUOTE)))
+        row = await w.session.get(Deposit, signing.id)
+        content = await blobs.content(w.session, row.sha256) if row is not None else None
+        if content is None:
+            raise NotFound("This evidence was not given to a keeper.")
+        w.fact("signing.evidence_taken", campaign_id=signing.campaign_id, lead_id=signing.lead_id,
+               subject_id=signing.id, agent_id=asker.agent.id, by="supervisor")  # fmt: skip
+    headers = {**PRIVATE, "Content-Disposition": f'attachment; filename="{quote.number}-deposited.zip"'}
+    return web.Response(body=content, content_type="application/zip", headers=headers)
 
 
 @routes.get(r"/v1/quotes/{id:\d{1,19}}/evidence")

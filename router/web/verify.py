@@ -13,8 +13,10 @@ from datetime import datetime
 import msgspec
 from aiohttp import BodyPartReader, web
 
+from router.actions import choosing_services
 from router.book import Reading
 from router.model.attestations import grouped, read_code
+from router.model.deposits import Deposit
 from router.model.errors import Invalid, TooLarge, TooMany, UnknownType, Unreadable
 from router.model.evidence import EvidenceEvent, broken_at, instant
 from router.model.ledger import Stamp
@@ -41,6 +43,7 @@ TITLES = {
     "revisions": "Nothing added after the seal", "signer": "Who sealed it",
     "trust": "The seal belongs to this company", "time": "When it was sealed",
     "level": "Kind of seal", "chain": "Its place among all signings", "number": "The telephone of the signer",
+    "custody": "Who else keeps the evidence",
 }  # fmt: skip
 
 
@@ -164,9 +167,10 @@ async def _judged(request: web.Request, asked: Asked) -> list[Line]:
         issued, signing = await _issued(r, asked)
         house = await _house(r, signing) if signing is not None else []
         crls = [one.content for one in await authority.crls(r.session)]
+        trusted = await choosing_services.trusted(r.session)
     if not asked.pdf:
         return [issued, *house]
-    inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls)
+    inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls, trusted)
     return [issued, *(Line(check.name, check.holds, check.detail) for check in inspection.checks), *house]
 
 
@@ -211,7 +215,21 @@ async def _house(r: Reading, signing: Signing) -> list[Line]:
     return [
         await _chain(r, signing, events),
         Line("number", bool(given), number | ({"given_at": instant(given[-1])} if given else {})),
+        *await _kept(r, signing),
     ]  # fmt: skip
+
+
+async def _kept(r: Reading, signing: Signing) -> list[Line]:
+    """Who else keeps its evidence, where somebody was to."""
+    deposit = await r.session.get(Deposit, signing.id)
+    if deposit is None:
+        return []
+    if deposit.received_at is None:
+        return [Line("custody", False, {"code": "not-confirmed"})]
+    return [Line("custody", True, {
+        "code": f"kept-{deposit.given}", "keeper": deposit.keeper, "reference": deposit.reference,
+        "deposited_sha256": (deposit.sha256 or b"").hex(), "time": instant(deposit.received_at),
+    })]  # fmt: skip
 
 
 async def _newest_anchor(r: Reading, lines: Sequence[int]) -> Stamp | None:
@@ -276,6 +294,11 @@ SENTENCES = {
     ("chain", "broken"): "Our own record of what happened was changed, or is not complete.",
     ("number", "proven"): "The one-time code sent to %(phone)s was given %(given_at)s.",
     ("number", "not-proven"): "No code sent to %(phone)s was given.",
+    ("custody", "kept-bundle"): "%(keeper)s has kept it since %(time)s, under %(reference)s. Its SHA-256 is "
+                                "%(deposited_sha256)s.",
+    ("custody", "kept-digest"): "%(keeper)s has kept its SHA-256 since %(time)s, under %(reference)s: "
+                                "%(deposited_sha256)s.",
+    ("custody", "not-confirmed"): "It is to be given to a keeper outside of the company, who has not confirmed it yet.",
 }  # fmt: skip
 """By line and code. Values are put in after the translation."""
 

@@ -5,8 +5,6 @@ import asyncio
 import hashlib
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ from integrations.http import client_session
 from integrations.trust import EmbeddedTrust
 from integrations.trust.asked_time import TimeAuthority
 from router.ports import CustodyProvider, Refused, SealProvider, TimeProvider, Uncertain
+from tests.keeping import Handler, Store, serving
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONFIG = """
 [tsa]
 default_tsa = ours
@@ -39,19 +37,6 @@ def conform(trust: EmbeddedTrust, time: TimeAuthority, custody: Depository) -> t
 ]:
     """The house's own seal is the default one; mypy says whether each is what its port asks for."""
     return trust, time, custody
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_route("*", "/{rest:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def openssl(*words: str, **options: object) -> bytes:
@@ -121,25 +106,6 @@ async def test_a_refusal_another_token_junk_and_silence_are_never_a_time(authori
         with pytest.raises(Refused) as refused:
             await TimeAuthority(session, url).timestamp(one)
         assert refused.value.code == "network"
-
-
-class Store:
-    """Takes what is put under a name once."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-        self.faults: list[int] = []
-
-    async def take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        if self.faults:
-            return web.Response(status=self.faults.pop(0))
-        if request.headers.get("Authorization") != "Bearer let-me-in":
-            return web.Response(status=401)
-        if request.path in self.kept:
-            return web.Response(status=412)
-        self.kept[request.path] = body
-        return web.Response(status=201, text="kept", headers={"ETag": '"1"'})
 
 
 async def test_a_bundle_or_its_digest_alone_is_kept_once_under_its_own_name() -> None:

@@ -1,0 +1,60 @@
+"""Time and custody bought one by one: their accounts, and what keepers have got."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0024"
+down_revision = "0021"
+
+
+def upgrade() -> None:
+    accounts()
+    deposits()
+    kinds = (
+        *("leg", "end_room", "end_leg", "message", "hold", "seal", "put_through", "line", "fetch", "mail", "archive"),
+        *("entrust", "enquire", "revoke", "remind", "attest", "deposit"),
+    )
+    op.drop_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", type_="check")
+    listed = ", ".join(f"'{kind}'" for kind in kinds)
+    op.create_check_constraint(op.f("ck_deliveries_deliverykind"), "deliveries", f"kind in ({listed})")
+
+
+def accounts() -> None:
+    """Accounts: one chosen one for each campaign and service at most."""
+    op.create_table(
+        "trust_accounts",
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "service",
+            sa.Enum("time", "custody", name="servicename", native_enum=False, create_constraint=True, length=32),
+            nullable=False,
+        ),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("settings", postgresql.JSONB(), nullable=False),
+        sa.Column("chosen", sa.Boolean(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_trust_accounts_campaign_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trust_accounts")),
+        sa.UniqueConstraint("campaign_id", "service", "url", name=op.f("uq_trust_accounts_campaign_id_service_url")),
+    )
+    op.create_index("one_chosen_trust_account", "trust_accounts", ["campaign_id", "service"], unique=True,
+                    postgresql_where=sa.text("chosen"))
+
+
+def deposits() -> None:
+    """What keepers were given: once for each signing."""
+    op.create_table(
+        "deposits",
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("signing_id", "account_id")),
+        sa.Column("ordered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=True),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("keeper", "given", "reference")),
+        sa.Column("record", sa.LargeBinary(), nullable=True),
+        *(sa.Column(name, sa.DateTime(timezone=True), nullable=True) for name in ("kept_at", "received_at")),
+        sa.ForeignKeyConstraint(["account_id"], ["trust_accounts.id"], name=op.f("fk_deposits_account_id")),
+        sa.ForeignKeyConstraint(["sha256"], ["blobs.sha256"], name=op.f("fk_deposits_sha256")),
+        sa.ForeignKeyConstraint(["signing_id"], ["signings.id"], name=op.f("fk_deposits_signing_id")),
+        sa.PrimaryKeyConstraint("signing_id", name=op.f("pk_deposits")),
+    )
