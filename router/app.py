@@ -92,6 +92,7 @@ from router.importer import Importer
 from router.inbox import Inbox
 from router.inquirer import Inquirer
 from router.live import Hub
+from router.model.authority import seals_in
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
@@ -113,7 +114,9 @@ from router.ports import (
     Register,
     SignerAccount,
     TimeAccount,
+    Trusted,
     TrustProvider,
+    UsedSeal,
 )
 from router.reconcile import Reconciler
 from router.rounds import Rounds
@@ -887,12 +890,18 @@ async def revoke_seal(settings: Settings, reason: str) -> int:
     return 0
 
 
-async def verify_file(content: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"") -> int:
+async def verify_file(
+    content: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"", seals: bytes = b""
+) -> int:
     """`hablemos verify FILE`: what holds of a signed document, a certificate or a bundle, without the service; 0 when
-    every line does."""
+    every line does. `seals` are the company's own under other roots, as it publishes them. Raises Refusal."""
+    try:
+        trusted = Trusted(seals=[UsedSeal(chain, until) for chain, until in seals_in(seals)])
+    except ValueError as error:
+        raise Refusal("the seals should be the file which the company publishes at /pki/seals.pem") from error
     trust = EmbeddedTrust(time_roots=time_roots)
     try:
-        seen = await verifying.lines(trust, content, root_certificate)
+        seen = await verifying.lines(trust, content, root_certificate, trusted)
     finally:
         await trust.stop()
     holds = bool(seen) and all(one.holds for one in seen)

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("file", type=Path)
     verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
     verify.add_argument("--time-roots", type=Path, help="roots of timestamp authorities outside (PEM)")
+    verify.add_argument("--seals", type=Path, help="the company's own seals under other roots (its /pki/seals.pem)")
     verify.add_argument("--json", action="store_true")
     _authority_options(commands)
     simulation = commands.add_parser(
@@ -257,7 +258,8 @@ async def _verify(options: argparse.Namespace) -> int:
     content = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
     time_roots = await asyncio.to_thread(_read, options.time_roots) if options.time_roots else b""
-    return await verify_file(content, root, as_json=options.json, time_roots=time_roots)
+    seals = await asyncio.to_thread(_read, options.seals) if options.seals else b""
+    return await verify_file(content, root, as_json=options.json, time_roots=time_roots, seals=seals)
 
 
 async def _simulate(options: argparse.Namespace) -> int:

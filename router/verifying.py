@@ -11,26 +11,30 @@ from dataclasses import replace
 
 from router.model import bundles
 from router.model.bundles import MANIFEST, STAMP, NoBundle
-from router.ports import Check, TrustProvider
+from router.ports import NOBODY_ELSE, Check, Trusted, TrustProvider
 
 ZIP = b"PK"
 ROOT = "pki/root.pem"
 DOCUMENTS = ("signed.pdf", "certificate.pdf")
 
 
-async def lines(trust: TrustProvider, content: bytes, root: bytes) -> Sequence[Check]:
-    """What holds of a file, a PDF or a bundle. `root` is the company's root certificate (PEM); empty, nobody is
-    trusted. Never raises for what stands in the file."""
+async def lines(
+    trust: TrustProvider, content: bytes, root: bytes, trusted: Trusted = NOBODY_ELSE
+) -> Sequence[Check]:
+    """What holds of a file, a PDF or a bundle. `root` is the company's root certificate (PEM); empty, and with nobody
+    else `trusted`, nobody is. Never raises for what stands in the file."""
     if not content.startswith(ZIP):
-        return (await trust.inspect(content, root)).checks
+        return (await trust.inspect(content, root, (), trusted)).checks
     try:
         files = bundles.unpack(content)
     except NoBundle as problem:
         return [Check("bundle", False, {"code": str(problem)})]
-    return await _of_bundle(trust, files, root)
+    return await _of_bundle(trust, files, root, trusted)
 
 
-async def _of_bundle(trust: TrustProvider, files: Mapping[str, bytes], root: bytes) -> Sequence[Check]:
+async def _of_bundle(
+    trust: TrustProvider, files: Mapping[str, bytes], root: bytes, trusted: Trusted
+) -> Sequence[Check]:
     own = files.get(ROOT, b"")
     found = [Check("bundle", True, {"code": "as-packed", "files": str(len(files))}), _root(own, root)]
     listed = bundles.listed(files.get(MANIFEST, b""))
@@ -41,7 +45,7 @@ async def _of_bundle(trust: TrustProvider, files: Mapping[str, bytes], root: byt
     crls = [content for name, content in files.items() if name.endswith(".crl")]
     for name in DOCUMENTS:
         if name in files or name == "signed.pdf":
-            seen = await trust.inspect(files.get(name, b""), own, crls)
+            seen = await trust.inspect(files.get(name, b""), own, crls, trusted)
             found += [replace(check, name=f"{name} {check.name}") for check in seen.checks]
     if "ledger.txt" in files:
         found.append(await _ledger(trust, files, own))

@@ -112,7 +112,7 @@ async def _judged(
     integrity = _integrity(seal, status, revision, to_the_letter=_to_the_letter(seal, status, roots, proof))
     time = _time(seal, status.timestamp_validity, crls)
     unchanged = _unchanged(seal, status, pdf, revision, proof)
-    trust = _trust(status, roots, _revoked(seal, time, crls))
+    trust = _trust(status, roots, time, revoked=_revoked(seal, time, crls))
     checks = [integrity, unchanged, _signer(status), trust, time]
     return Inspection(sealed=True, checks=[*checks, _level(seal, integrity, trust, time, proof)])
 
@@ -194,19 +194,27 @@ def _signer(status: PdfSignatureStatus) -> Check:
     )
 
 
-def _trust(status: PdfSignatureStatus, roots: Roots, revoked: bool) -> Check:
+def _trust(status: PdfSignatureStatus, roots: Roots, time: Check, *, revoked: bool) -> Check:
     problem = status.trust_problem_indic
     path = status.validation_path if status.valid and problem is None else None
-    foreign = path is not None and roots.own is not None and path.first.sha256 not in _house(roots)
-    if foreign and roots.own is not None and status.signing_cert.sha256 != roots.own.sha256:
-        path = None  # under the same root as our own seal, but somebody else's
-    holds = path is not None and not revoked
+    foreign = path is not None and path.first.sha256 not in _house(roots)
+    if foreign and status.signing_cert.sha256 not in roots.own:
+        path = None  # under the same root as a seal of our own, but somebody else's
+    retired = foreign and path is not None and _retired(roots.own[status.signing_cert.sha256], time)
+    holds = path is not None and not revoked and not retired
     code = "our-root" if holds else "signature-mismatch" if not status.valid else _slug(problem)
-    code = "revoked" if path is not None and revoked else "own-seal" if holds and foreign else code
+    code = "own-seal" if holds and foreign else "retired" if retired else code
+    code = "revoked" if path is not None and revoked else code
     detail = {"code": code, "valid_until": _iso(status.signing_cert.not_valid_after)}
     if path is not None:
         detail["root_sha256"] = path.first.sha256.hex()
     return Check("trust", holds, detail)
+
+
+def _retired(until: datetime | None, time: Check) -> bool:
+    """Whether it was sealed when the company did not use this seal any more, or we cannot tell because no timestamp
+    holds."""
+    return until is not None and (not time.holds or datetime.fromisoformat(time.detail["time"]) > until)
 
 
 def _house(roots: Roots) -> set[bytes]:

@@ -8,8 +8,8 @@ that are newer than the file are not mixed in: they would be taken for what was 
 # mypy: allow-untyped-calls, no-warn-return-any
 # asn1crypto and parts of pyHanko carry no types.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 
@@ -46,6 +46,7 @@ from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from integrations.trust.certificates import certificates, trusting
 from integrations.trust.services import Anchors
+from router.ports import UsedSeal
 
 ONLY_ARCHIVING = StandardDiffPolicy(
     global_rules=[
@@ -68,14 +69,19 @@ class Roots:
 
     seal: Sequence[x509.Certificate]
     time: Sequence[x509.Certificate]
-    own: x509.Certificate | None = None
-    """The company's own seal under somebody else's root: of all under that root, only it."""
+    own: Mapping[bytes, datetime | None] = field(default_factory=dict)
+    """The company's own seals under somebody else's roots, by their SHA-256, and until when each was in use: of all
+    under those roots, only they."""
 
     @classmethod
     def of(cls, anchors: Anchors) -> "Roots":
-        house, own = certificates(anchors.house), certificates(anchors.own)
-        above = [one for one in own if one.self_issued] or own[-1:]
-        return cls([*house, *above], [*house, *certificates(anchors.time)], own[0] if own else None)
+        house, above = certificates(anchors.house), list[x509.Certificate]()
+        own: dict[bytes, datetime | None] = {}
+        for seal in (UsedSeal(anchors.own), *anchors.seals):
+            if chain := certificates(seal.chain):
+                above += [one for one in chain if one.self_issued] or chain[-1:]
+                own.setdefault(chain[0].sha256, seal.until)  # what is in use now comes first
+        return cls([*house, *above], [*house, *certificates(anchors.time)], own)
 
 
 @dataclass(frozen=True)

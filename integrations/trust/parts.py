@@ -35,6 +35,7 @@ def _parts(reader: PdfFileReader, anchors: Anchors) -> Parts:
     signed = [seal.signed_data, *extract_tst_data_iter(seal.signer_info, signed=False)]
     found = [one for data in (*signed, *(stamp.signed_data for stamp in stamps)) for one in carried(data)]
     known = [*found, *certificates(anchors.own), *certificates(anchors.time)]
+    known += [one for used in anchors.seals for one in certificates(used.chain)]
     return Parts(
         seal=_seal(seal), archives=[_archive(one) for one in stamps], certificate=_pem(seal.signer_cert),
         issuers=[_pem(one) for one in _once(known) if not one.self_issued],

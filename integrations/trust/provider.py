@@ -5,7 +5,7 @@ up a seal. pyHanko takes most of a second to import: only those processes pay fo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,10 @@ class EmbeddedTrust:
     def outside_time(self) -> bool:
         return self._time is not None
 
+    @property
+    def own_seal(self) -> bytes:
+        return self._own_chain
+
     async def start(self) -> None:
         """Raises Refused when the sealing process does not come up."""
         try:
@@ -100,7 +104,7 @@ class EmbeddedTrust:
             raise Refused(f"not sealed: {lost}", permanent=False, code="worker-lost") from lost
         if isinstance(answer, _Refusal):
             raise Refused(answer.reason, permanent=answer.permanent, code=answer.code)
-        return answer
+        return replace(answer, seal=self._own_chain)
 
     async def archive(self, order: ArchiveOrder) -> Archived:
         """Raises Refused, as `seal` does."""
@@ -157,7 +161,7 @@ class EmbeddedTrust:
             return Check("time", False, {"code": "unreadable"})
 
     def _anchors(self, root_certificate: bytes, trusted: Trusted) -> Anchors:
-        return Anchors(root_certificate, self._own_chain, _joined(self._time_roots, trusted.time))
+        return Anchors(root_certificate, self._own_chain, _joined(self._time_roots, trusted.time), tuple(trusted.seals))
 
     async def read(self, pdf: bytes) -> Sequence[str] | None:
         try:

@@ -1,7 +1,10 @@
 """What the house uses in place of its own authority: a seal of its own elsewhere, timestamps of others. Plain values,
 so that they travel to the processes that seal and archive."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from router.ports import UsedSeal
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ OwnSeal = FileSeal | TokenSeal
 @dataclass(frozen=True)
 class Anchors:
     """Whom a reader trusts: our own root; the company's own seal, if it has one elsewhere, with its issuers (its own
-    first); the roots of timestamp authorities outside. PEM, one after the other."""
+    first); the roots of timestamp authorities outside. PEM, one after the other. `seals` are those it had before."""
 
     house: bytes
     own: bytes = b""
     time: bytes = b""
+    seals: Sequence[UsedSeal] = ()

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from router.actions import certifying, choosing_services, outgoing
+from router.actions import certifying, choosing_services, outgoing, trusting
 from router.book import Writing
 from router.model.archives import AGAIN_AFTER, IN_VAIN_AFTER, RENEW_BEFORE, Archive
 from router.model.authority import ISSUING, ROOT
@@ -82,7 +82,7 @@ async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
         pdf=pdf, keys=await certifying.keys_of(w), crls=[lists[ISSUING].content, lists[ROOT].content],
         timestamp_serial=await signings.next_serial(w.session), stamps=stamps,
         time=await choosing_services.time_of(w, signing.campaign_id),
-        trusted=await choosing_services.trusted(w.session),
+        trusted=await trusting.trusted(w.session),
     )  # fmt: skip
 
 

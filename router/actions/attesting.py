@@ -11,7 +11,7 @@ from typing import Any
 import segno
 
 from router import printing
-from router.actions import certifying, choosing_services, depositing, outgoing
+from router.actions import certifying, choosing_services, depositing, outgoing, trusting
 from router.actions.offering import Speaker, drawn_text
 from router.book import Writing
 from router.model.attestations import Attestation, code_of, grouped
@@ -143,6 +143,7 @@ async def attested(w: Writing, delivery: Delivery, sealed: Sealed) -> None:
     signing = await w.session.locked(Signing, delivery.signing_id)
     if signing is None or await attestations.of_signing(w.session, signing.id) is not None:
         return
+    await trusting.seal_used(w, sealed.seal)
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     w.session.add(Attestation(
         signing_id=signing.id, sha256=sha256, code=code_of(w.vault.mac(CODE, str(signing.id))), level=sealed.level,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from router.actions import certifying, choosing_services
+from router.actions import certifying, trusting
 from router.book import Book
 from router.model import bundles, ledger
 from router.model.authority import ISSUING
@@ -124,7 +124,7 @@ async def read(session: ReadSession, signing_id: int) -> Material:
         messages=await evidence.messages(session, signing.id), call=await _call(session, quote),
         root=vouched(await authority.find(session)).root_certificate,
         crls={one.issuer: one.content for one in await authority.crls(session)},
-        anchored=await _anchored(session, signing.id), trusted=await choosing_services.trusted(session),
+        anchored=await _anchored(session, signing.id), trusted=await trusting.trusted(session),
         deposit=await deposits.received(session, signing.id),
     )  # fmt: skip
 

@@ -11,9 +11,8 @@ from router.model.campaigns import Campaign
 from router.model.configuration import CustodyPlan, TimePlan, WrongFile, columns
 from router.model.trust_accounts import SECRETS, ServiceName, TrustAccount, are_certificates
 from router.model.vault import Vault
-from router.ports import CustodyAccount, TimeAccount, Trusted
+from router.ports import CustodyAccount, TimeAccount
 from router.store import trust_accounts
-from router.store.db import ReadSession
 
 HOUSE = {ServiceName.time: "embedded", ServiceName.custody: "none"}
 """The providers' names for nobody outside."""
@@ -107,9 +106,3 @@ async def time_of(w: Writing, campaign_id: int) -> TimeAccount | None:
     """Who alone gives the time of this campaign's seals; None when it is for the house to say."""
     account = await trust_accounts.chosen(w.session, campaign_id, ServiceName.time)
     return None if account is None else as_time(w.vault, account)
-
-
-async def trusted(session: ReadSession) -> Trusted:
-    """Whom readers of our documents trust besides the house's root: the authorities that were ever chosen."""
-    accounts = await trust_accounts.of_service(session, ServiceName.time)
-    return Trusted(time="\n".join(str(one.settings["roots"]) for one in accounts).encode())

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from router import printing
-from router.actions import certifying, nurturing, outgoing
+from router.actions import certifying, nurturing, outgoing, trusting
 from router.actions.offering import Speaker
 from router.actions.signing import record
 from router.book import Book, Reading, Writing
@@ -186,6 +186,7 @@ async def acknowledged(w: Writing, signing_id: int, sealed: Sealed) -> None:
     made = vouched(await rows.of_signing(w.session, signing_id))
     if made.sealed_sha256 is not None:
         return
+    await trusting.seal_used(w, sealed.seal)
     made.sealed_sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     await w.session.flush()
     await record(w, signing, "withdrawal.sealed", {"sha256": made.sealed_sha256.hex(), "level": sealed.level})

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from router.actions import attesting, certifying, choosing_services, outgoing, recurring
+from router.actions import attesting, certifying, choosing_services, outgoing, recurring, trusting
 from router.actions.archiving import ARCHIVE, STAMP
 from router.book import Book, Writing
 from router.model.archives import OUTSIDE_AFTER
@@ -55,6 +55,7 @@ async def ensure_jobs(book: Book, trust: TrustProvider) -> None:
     nothing. Raises Conflict before the authority is made."""
     async with book.writing() as w:
         await certifying.keep_up(w, trust)
+        await trusting.seal_used(w, trust.own_seal)
         await recurring.ensure(w, certifying.KEEP_UP, "daily 01:40")
         await recurring.ensure(w, ARCHIVE, "daily 02:10")
 
@@ -150,6 +151,7 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     offer = await blobs.content(w.session, quote.pdf_sha256)
     if offer is None or not sealed.pdf.startswith(offer):
         raise Conflict("The sealed document does not begin with the offer.")
+    await trusting.seal_used(w, sealed.seal)
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     await w.move(
         Signing, signing_id, to=SigningState.sealed, sealed_sha256=sha256, level=sealed.level,

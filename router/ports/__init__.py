@@ -80,6 +80,7 @@ from router.ports.trust import (
     TimeAccount,
     Trusted,
     TrustProvider,
+    UsedSeal,
 )
 
 __all__ = [
@@ -171,5 +172,6 @@ __all__ = [
     "Trusted",
     "TurnAway",
     "Uncertain",
+    "UsedSeal",
     "Webhook",
 ]

@@ -69,11 +69,21 @@ NO_TIME = "no-timestamp"
 
 
 @dataclass(frozen=True)
+class UsedSeal:
+    """A seal of the company's own under somebody else's root: its certificate and its issuers' (PEM, its own first).
+    What is timestamped after `until` (aware) was sealed by somebody else with its key; None: it is in use."""
+
+    chain: bytes
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Trusted:
     """Whom readers trust besides the house's own root: `time` are roots of timestamp authorities (PEM, one after the
-    other)."""
+    other), `seals` those of the company's own that were ever in use."""
 
     time: bytes = b""
+    seals: Sequence[UsedSeal] = ()
 
 
 NOBODY_ELSE = Trusted()
@@ -97,13 +107,14 @@ class SealOrder:
 class Sealed:
     """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified.
     `outside_due`: a timestamp from outside was wanted and is still to come. `time_by` is the host of who gave an
-    external one."""
+    external one; `seal` the company's own seal that was used, as in `UsedSeal`, empty for the house's."""
 
     pdf: bytes
     level: str
     time_source: str
     outside_due: bool = False
     time_by: str = ""
+    seal: bytes = b""
 
 
 class Stamps(StrEnum):
@@ -208,6 +219,10 @@ class TrustProvider(Protocol):
     @property
     def outside_time(self) -> bool:
         """Whether timestamps of an outside authority are wanted."""
+
+    @property
+    def own_seal(self) -> bytes:
+        """The company's own seal that is used in place of the house's, as in `UsedSeal`; empty without one."""
 
     def make_authority(self, company: str, now: datetime, address: str = "") -> Authority:
         """A new root, issuing, seal and timestamp certificate in the company's name, valid from `now` (aware) on.

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 
-from router.model.authority import AuthorityRow, Crl, Revocation
-from router.store.db import ReadSession
+from router.model.authority import USE_NOTED, AuthorityRow, Crl, Revocation, Seal
+from router.store.db import ReadSession, WriteSession
 
 ONLY = 1
 
@@ -24,6 +25,24 @@ async def crl(session: ReadSession, issuer: str) -> Crl | None:
 async def crls(session: ReadSession) -> Sequence[Crl]:
     """The newest lists of all issuers, by their names."""
     return await session.scalars(select(Crl).order_by(Crl.issuer))
+
+
+async def seals(session: ReadSession) -> Sequence[Seal]:
+    """The company's own seals, in the order of their first use."""
+    return await session.scalars(select(Seal).order_by(Seal.first_used_at, Seal.sha256))
+
+
+async def note_use(session: WriteSession, sha256: bytes, chain: bytes, now: datetime) -> bool:
+    """Writes down that this seal of the company's is in use; whether it is the first time."""
+    known = await session.get(Seal, sha256)
+    if known is None:
+        made = insert(Seal).values(sha256=sha256, chain=chain, first_used_at=now, last_used_at=now)
+        return bool(await session.execute(made.on_conflict_do_nothing().returning(Seal.sha256)))
+    if known.last_used_at <= now - USE_NOTED:
+        await session.execute(
+            update(Seal).where(Seal.sha256 == sha256, Seal.last_used_at < now).values(last_used_at=now)
+        )
+    return False
 
 
 async def endings(session: ReadSession) -> dict[str, datetime]:

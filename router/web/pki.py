@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from router.model.authority import ISSUING, ROOT
+from router.actions import trusting
+from router.model.authority import ISSUING, ROOT, seals_file
 from router.model.errors import NotFound
 from router.store import authority
 from router.web.doors import doors
@@ -33,6 +34,17 @@ async def issuing(request: web.Request) -> web.Response:
         raise NotFound(NOT_YET)
     headers = {**AN_HOUR, "Content-Disposition": 'attachment; filename="issuing.pem"'}
     return web.Response(body=row.issuing_certificate, content_type="application/x-pem-file", headers=headers)
+
+
+@routes.get("/pki/seals.pem")
+async def seals(request: web.Request) -> web.Response:
+    """The company's own seals under other roots, for `hablemos verify --seals`."""
+    async with doors(request).book.reading() as r:
+        found = (await trusting.trusted(r.session)).seals
+    now = doors(request).trust.own_seal
+    listed = seals_file((one.chain, None if one.chain == now else one.until) for one in found)
+    headers = {**AN_HOUR, "Content-Disposition": 'attachment; filename="seals.pem"'}
+    return web.Response(body=listed, content_type="application/x-pem-file", headers=headers)
 
 
 async def _list(request: web.Request, issuer: str) -> web.Response:

@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 from aiohttp import BodyPartReader, web
 
-from router.actions import choosing_services
+from router.actions import trusting
 from router.book import Reading
 from router.model.attestations import grouped, read_code
 from router.model.deposits import Deposit
@@ -167,7 +167,7 @@ async def _judged(request: web.Request, asked: Asked) -> list[Line]:
         issued, signing = await _issued(r, asked)
         house = await _house(r, signing) if signing is not None else []
         crls = [one.content for one in await authority.crls(r.session)]
-        trusted = await choosing_services.trusted(r.session)
+        trusted = await trusting.trusted(r.session)
     if not asked.pdf:
         return [issued, *house]
     inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls, trusted)
@@ -277,6 +277,7 @@ SENTENCES = {
     ("signer", "signature-mismatch"): "The certificate names somebody, but the seal was not made with its key.",
     ("trust", "our-root"): "The certificate leads to the root certificate below.",
     ("trust", "own-seal"): "The certificate is this company's own, issued by another authority.",
+    ("trust", "retired"): "The certificate is one this company did not use any more when the document was sealed.",
     ("trust", "revoked"): "The certificate had been revoked when the document was sealed.",
     ("time", "stamped"): "%(time)s, by the timestamp service %(authority)s (%(source)s).",
     ("time", "no-timestamp"): "The seal carries no timestamp.",

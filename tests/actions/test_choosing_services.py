@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from integrations.trust.authority import make_authority
-from router.actions import choosing_services
+from router.actions import choosing_services, trusting
 from router.actions.configuring import apply
 from router.book import Book
 from router.model.campaigns import Campaign
@@ -87,7 +87,7 @@ async def test_another_choice_leaves_the_account_whose_word_still_counts(book: B
         campaign = await w.session.scalar(select(Campaign))
         assert campaign is not None
         assert await choosing_services.time_of(w, campaign.id) is None
-        assert (await choosing_services.trusted(w.session)).time.count(b"BEGIN CERTIFICATE") == 2
+        assert (await trusting.trusted(w.session)).time.count(b"BEGIN CERTIFICATE") == 2
     await put(book, CAMPAIGN + TIME)
     assert [one.chosen for one in await accounts(book)] == [True, False]
 

@@ -19,7 +19,7 @@ from sqlalchemy import select, text, update
 from integrations.custody.depository import Depository
 from integrations.http import client_session
 from integrations.trust import EmbeddedTrust
-from router.actions import bundling, choosing_services, depositing, recurring, sealing
+from router.actions import bundling, choosing_services, depositing, recurring, sealing, trusting
 from router.actions.archiving import ARCHIVE
 from router.alarms import Alarms
 from router.app import alarms_of, services_answer
@@ -117,7 +117,7 @@ class House:
     async def sources(self, pdf: bytes) -> tuple[dict[str, bool], str]:
         """Which lines hold, for whoever trusts whom we do; and whose time it is."""
         async with self.book.reading() as r:
-            trusted = await choosing_services.trusted(r.session)
+            trusted = await trusting.trusted(r.session)
         seen = await self.trust.inspect(pdf, self.root, (), trusted)
         return {one.name: one.holds for one in seen.checks}, next(
             one.detail["source"] for one in seen.checks if one.name == "time")

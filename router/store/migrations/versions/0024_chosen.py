@@ -1,4 +1,4 @@
-"""Time and custody bought one by one: their accounts, and what keepers have got."""
+"""Time and custody bought one by one: their accounts, and what keepers have got; the company's own seals."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ down_revision = "0021"
 def upgrade() -> None:
     accounts()
     deposits()
+    seals()
     kinds = (
         *("leg", "end_room", "end_leg", "message", "hold", "seal", "put_through", "line", "fetch", "mail", "archive"),
         *("entrust", "enquire", "revoke", "remind", "attest", "deposit"),
@@ -57,4 +58,14 @@ def deposits() -> None:
         sa.ForeignKeyConstraint(["sha256"], ["blobs.sha256"], name=op.f("fk_deposits_sha256")),
         sa.ForeignKeyConstraint(["signing_id"], ["signings.id"], name=op.f("fk_deposits_signing_id")),
         sa.PrimaryKeyConstraint("signing_id", name=op.f("pk_deposits")),
+    )
+
+
+def seals() -> None:
+    """The seal that is set up now is written down at the next start."""
+    op.create_table(
+        "seals",
+        *(sa.Column(name, sa.LargeBinary(), nullable=False) for name in ("sha256", "chain")),
+        *(sa.Column(name, sa.DateTime(timezone=True), nullable=False) for name in ("first_used_at", "last_used_at")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_seals")),
     )
