@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import announcing, attesting, depositing, guarding, revoking
+from router.actions import announcing, attesting, depositing, guarding, resting, revoking
 from router.actions.depositing import DepositOrder
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
@@ -164,6 +164,9 @@ class Courier:
         """The compare-and-set directly before the request. None when somebody was sooner or the order is unusable."""
         begun = asyncio.get_running_loop().time()
         async with self._pen, self._book.writing() as w:
+            if (until := await resting.closed_until(w, claimed)) is not None:
+                await outcomes.put_back(w, claimed, until, "resting")
+                return None
             started = await w.move(
                 Delivery, claimed.id, to=DeliveryState.started, frm=(DeliveryState.claimed,),
                 where=[deliveries.holds(claimed.fence), deliveries.leased(w.now)], data={"what": claimed.kind.value},

@@ -13,6 +13,7 @@ from router.actions import (
     depositing,
     entrusted,
     outgoing,
+    resting,
     revoking,
     sealing,
     suppressing,
@@ -20,6 +21,7 @@ from router.actions import (
 )
 from router.actions.depositing import DepositOrder
 from router.actions.entrusting import Errand
+from router.actions.resting import ENTRUSTED
 from router.book import Writing
 from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliveryState
 from router.ports import (
@@ -39,7 +41,6 @@ from router.store import deliveries
 log = logging.getLogger(__name__)
 
 WRITTEN = (DeliveryKind.message, DeliveryKind.mail)
-ENTRUSTED = (DeliveryKind.entrust, DeliveryKind.enquire, DeliveryKind.revoke, DeliveryKind.remind)
 
 FLEW = (DeliveryState.started, DeliveryState.unknown)
 """An answer that comes when somebody already thought it lost still counts, as long as nobody claimed it anew."""
@@ -193,6 +194,7 @@ Answer = Performed | Refused | Uncertain
 
 async def record(w: Writing, story: Story, delivery: Delivery, answer: Answer) -> None:
     """Moves the delivery by the answer to its request and tells the story."""
+    await resting.answered(w, delivery, None if isinstance(answer, Performed) else answer)
     match answer:
         case Performed():
             await performed(w, story, delivery, answer)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from router import outcomes
+from router.actions import resting
 from router.book import Book, Writing
 from router.envoy import Envoy
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -157,6 +158,9 @@ class Unknowns:
         found, answered = None, False
         try:
             async with self._book.writing() as w:
+                account = await resting.account_of(w, delivery)
+                if account is not None and account.closed_until(w.now) is not None:
+                    return  # it is left alone, and asked for later
                 errand = await self._story.entrusting.errand(w, delivery)
             if self._envoy is not None:
                 found, answered = await self._envoy.find(errand), True

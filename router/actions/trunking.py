@@ -8,7 +8,8 @@ from datetime import datetime
 
 from router.book import Writing
 from router.model.campaigns import Campaign
-from router.model.trunks import FAILURES, TRY_TAKES, WITHIN, Trunk, pause_after
+from router.model.pausing import TRY_TAKES
+from router.model.trunks import FAILURES, WITHIN, Trunk
 from router.store import trunks
 
 
@@ -32,14 +33,12 @@ async def failed(w: Writing, campaign: Campaign) -> datetime | None:
     if trunk.failing_since is None:
         if await trunks.failed(w.session, campaign.caller_id, w.now - WITHIN) < FAILURES:
             return None
-        trunk.failing_since = w.now
     elif trunk.paused_until is not None and trunk.paused_until > w.now:
         return trunk.paused_until  # it was dialled before the pause
-    trunk.paused_until, trunk.trying_until = w.now + pause_after(trunk.pauses), None
-    trunk.pauses += 1
+    until = trunk.pause(w.now)
     await w.session.flush()
-    _told(w, "trunk.paused", trunk, campaign, until=trunk.paused_until.isoformat(), pauses=trunk.pauses)
-    return trunk.paused_until
+    _told(w, "trunk.paused", trunk, campaign, until=until.isoformat(), pauses=trunk.pauses)
+    return until
 
 
 async def works(w: Writing, campaign: Campaign) -> None:
@@ -47,8 +46,7 @@ async def works(w: Writing, campaign: Campaign) -> None:
     trunk = await trunks.failing_one(w.session, campaign.caller_id)
     if trunk is None:
         return
-    trunk.failing_since = trunk.paused_until = trunk.trying_until = None
-    trunk.pauses = 0
+    trunk.go_on()
     await w.session.flush()
     _told(w, "trunk.works", trunk, campaign)
     w.hint("dispatch")

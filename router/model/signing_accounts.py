@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
+from router.model.pausing import Pausing
 
 SECRETS = "signing_account"
 """The vault's purpose of an account's secrets."""
@@ -25,13 +26,14 @@ class ProviderName(StrEnum):
         return {"docuseal": "DocuSeal", "docusign": "DocuSign", "signaturit": "Signaturit"}[self.value]
 
 
-class SigningAccount(Numbered):
+class SigningAccount(Pausing, Numbered):
     """An account of a campaign's company. New offers go to the `chosen` one; with none the house itself takes the
     signature. What was entrusted to another one stays there.
 
     `key` is the unguessable part of the address its messages come to. `sealed` are its secrets as JSON under the
     vault's purpose SECRETS: "token", "secret", "previous". `settings` are the adapter's own; `house_sends`: we text the
     link ourselves. Its messages are taken from `networks` alone (CIDR), if there are any.
+    `failures` are those since it last answered.
     """
 
     __tablename__ = "signing_accounts"
@@ -48,3 +50,4 @@ class SigningAccount(Numbered):
     house_sends: Mapped[bool] = mapped_column(default=False)
     networks: Mapped[list[str]] = mapped_column(default_factory=list)
     chosen: Mapped[bool] = mapped_column(default=True)
+    failures: Mapped[int] = mapped_column(default=0)

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from router.model.base import Numbered
+from router.model.pausing import Pausing
 
 SECRETS = "trust_account"
 """The vault's purpose of an account's secrets."""
@@ -21,12 +22,13 @@ class ServiceName(StrEnum):
     custody = "custody"
 
 
-class TrustAccount(Numbered):
+class TrustAccount(Pausing, Numbered):
     """An account of a campaign's company. The `chosen` one of a service is used from now on; with none the house gives
     the time itself, and nobody else keeps evidence. One that was chosen before stays: what it gave is proven by it.
 
     `sealed` are its secrets as JSON under the vault's purpose SECRETS: "password" of an authority, "token" of a keeper.
-    `settings` are "roots" (PEM) and "user", or "keeper" and "gives" ("bundle" or "digest").
+    `settings` are "roots" (PEM) and "user", or "keeper" and "gives" ("bundle" or "digest"). `failures` are those since
+    it last answered.
     """
 
     __tablename__ = "trust_accounts"
@@ -40,6 +42,7 @@ class TrustAccount(Numbered):
     sealed: Mapped[bytes]
     settings: Mapped[dict[str, Any]] = mapped_column(default_factory=dict)
     chosen: Mapped[bool] = mapped_column(default=True)
+    failures: Mapped[int] = mapped_column(default=0)
 
 
 def are_certificates(pem: str) -> bool:

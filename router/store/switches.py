@@ -12,19 +12,21 @@ from router.model.campaigns import NURTURE, Campaign, Switch
 from router.model.giving import stopped_by
 from router.model.tasks import Task
 from router.model.trunks import Trunk
-from router.store import trunks
+from router.store import trunks, trust_accounts
 from router.store.db import ReadSession, WriteSession
+from router.store.trust_accounts import Failing
 
 
 @dataclass(frozen=True)
 class HouseView:
     """`nurture_off` is since when no nurture is handed out, and `nurture_by` the name of who turned it off; `failing`
-    are the lines on which calls fail at the carrier."""
+    are the lines on which calls fail at the carrier, `resting` the third parties of trust that fail."""
 
     nurture_off: datetime | None
     nurture_by: str
     campaigns: Sequence[Campaign]
     failing: Sequence[Trunk] = ()
+    resting: Sequence[Failing] = ()
 
 
 async def turn_off(session: WriteSession, name: str, agent_id: int, now: datetime) -> bool:
@@ -57,7 +59,7 @@ async def house(session: ReadSession) -> HouseView:
     )
     since, by = tuple(off[0]) if off else (None, "")
     campaigns = await session.scalars(select(Campaign).order_by(Campaign.paused.desc(), Campaign.name, Campaign.id))
-    return HouseView(since, by, campaigns, await trunks.failing(session))
+    return HouseView(since, by, campaigns, await trunks.failing(session), await trust_accounts.failing(session))
 
 
 async def stops(session: ReadSession, task: Task, now: datetime) -> str:

@@ -21,6 +21,7 @@ from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.entrusted import SEARCH_PATIENCE, pause
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.inbox import InboxRow
+from router.model.pausing import LONGEST_PAUSE
 from router.model.quotes import Quote, QuoteState
 from router.model.signing_accounts import SigningAccount
 from router.model.signings import CodeAnswer, SigningState
@@ -384,7 +385,7 @@ async def test_a_provider_that_fails_is_told_and_our_own_ceremony_never_steps_in
     each.box.faults = [503] * 8
     for _ in range(8):
         await each.courier.sweep()
-        each.clock.forward(121)
+        each.clock.forward(LONGEST_PAUSE.total_seconds())
     assert await each.deliveries(DeliveryKind.entrust) == [DeliveryState.failed]
     assert await at(each) == (SigningState.undeliverable, QuoteState.sent)
     (fact,) = await each.facts("signing.undeliverable")

@@ -20,8 +20,9 @@ from router.model.deliveries import Delivery, DeliveryState
 from router.model.errors import Conflict
 from router.model.facts import Fact
 from router.model.leads import Lead
+from router.model.pausing import PAUSE, TRY_TAKES, pause_after
 from router.model.tasks import TIER_LIST, Disposition, Reservation, ReservationState, Task, TaskState
-from router.model.trunks import PAUSE, TRY_TAKES, Trunk, pause_after
+from router.model.trunks import Trunk
 from router.ports import LegMoved, LegOutcome, LegStage
 from router.store import why
 from tests import making

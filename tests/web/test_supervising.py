@@ -17,6 +17,7 @@ from router.model.campaigns import Campaign, Queue, Switch, WrapMode
 from router.model.facts import Fact
 from router.model.tasks import Task, TaskKind, TaskState
 from router.model.trunks import Trunk
+from router.model.trust_accounts import ServiceName, TrustAccount
 from tests import making
 from tests.conftest import Clock
 from tests.web.desking import Browser, House, browsing, ring, working
@@ -327,3 +328,14 @@ async def test_a_line_on_which_calls_fail_is_said_on_the_board(house: House, boa
     _, page = await board.get("/wallboard")
     assert "fail at the carrier" in page
     assert "calls fail at the carrier" in page, "and beside the task that waits for it"
+
+
+async def test_a_third_party_of_trust_that_fails_is_said_on_the_board(house: House, board: Browser) -> None:
+    async with house.book.writing() as w:
+        w.session.add(TrustAccount(
+            campaign_id=house.queue.campaign_id, service=ServiceName.custody, url="https://keeper.example/vault",
+            sealed=b"", settings={"keeper": "<b>Notaría</b>"}, failing_since=w.now,
+        ))  # fmt: skip
+    _, page = await board.get("/wallboard")
+    assert "&lt;b&gt;Notaría&lt;/b&gt;, which keeps the evidence of" in page
+    assert "Nobody needs you" not in page

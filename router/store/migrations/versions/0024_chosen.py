@@ -1,4 +1,5 @@
-"""Time and custody bought one by one: their accounts, and what keepers have got; the company's own seals."""
+"""Time and custody bought one by one: their accounts, and what keepers have got; the company's own seals;
+and parties that rest."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +13,11 @@ def upgrade() -> None:
     accounts()
     deposits()
     seals()
+    for name in ("failing_since", "paused_until", "trying_until"):
+        op.add_column("signing_accounts", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+    for name in ("pauses", "failures"):
+        op.add_column("signing_accounts", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+        op.alter_column("signing_accounts", name, server_default=None)
     kinds = (
         *("leg", "end_room", "end_leg", "message", "hold", "seal", "put_through", "line", "fetch", "mail", "archive"),
         *("entrust", "enquire", "revoke", "remind", "attest", "deposit"),
@@ -35,6 +41,8 @@ def accounts() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("settings", postgresql.JSONB(), nullable=False),
         sa.Column("chosen", sa.Boolean(), nullable=False),
+        *(sa.Column(name, sa.DateTime(timezone=True)) for name in ("failing_since", "paused_until", "trying_until")),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("pauses", "failures")),
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_trust_accounts_campaign_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_trust_accounts")),
