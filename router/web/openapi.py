@@ -46,6 +46,21 @@ class WidgetTaken(msgspec.Struct):
     stream_url: str
 
 
+class VerifiedLine(msgspec.Struct):
+    """One question about a document and whether it holds; `detail` are a code and values."""
+
+    name: str
+    holds: bool
+    detail: dict[str, str]
+
+
+class Verified(msgspec.Struct):
+    """What holds of a document, line by line; `identical`: it is, to the byte, one we issued."""
+
+    identical: bool
+    lines: list[VerifiedLine]
+
+
 _FAULTS: Mapping[int, str] = {
     400: "The body cannot be read.", 401: "No key, or an unknown one.", 403: "The key may not do this.",
     404: "There is no such thing.", 409: "It has moved on.", 413: "The body is too large.",
@@ -58,19 +73,20 @@ _FAULTS: Mapping[int, str] = {
 @dataclass(frozen=True)
 class Operation:
     """One thing a program can ask for. `scope` is what its key must be allowed; "" needs none. `document` is the media
-    type of a body that is no JSON."""
+    type of a body that is no JSON, `gives` that of an answer without a shape."""
 
     method: str
     path: str
     name: str
     summary: str
-    answer: type[msgspec.Struct]
+    answer: type[msgspec.Struct] | None
     status: int
     body: type[msgspec.Struct] | None = None
     scope: str = ""
     faults: Sequence[int] = ()
     keyed: bool = False
     document: str = ""
+    gives: str = ""
 
 
 OPERATIONS = (
@@ -91,6 +107,28 @@ OPERATIONS = (
         "post", "/v1/quotes/{id}/pdf", "postQuoteDocument", "Send the PDF a quote of yours came with, as the body.",
         DocumentKept, 201, document="application/pdf", scope="quotes:write",
         faults=(401, 403, 404, 409, 413, 415, 422, 503),
+    ),
+    Operation(
+        "get", "/v1/quotes/{id}/evidence", "getEvidence",
+        "Take all the evidence of a signed quote of your campaign as one ZIP; VERIFY.md in it says how to check it.",
+        None, 200, scope="quotes:write", faults=(401, 403, 404, 429, 503), gives="application/zip",
+    ),
+    Operation(
+        "post", "/verify", "verifyDocument",
+        "Ask what holds of a sealed PDF, which is the body. Nobody needs a key, and nothing is stored.",
+        Verified, 200, document="application/pdf", faults=(400, 413, 415, 422, 429, 503),
+    ),
+    Operation(
+        "get", "/pki/root.pem", "getRoot", "The root certificate to which our seals lead, PEM.", None, 200,
+        gives="application/x-pem-file",
+    ),
+    Operation(
+        "get", "/pki/issuing.crl", "getRevoked", "The list of seals that were taken back, DER.", None, 200,
+        faults=(404,), gives="application/pkix-crl",
+    ),
+    Operation(
+        "get", "/pki/seals.pem", "getSeals", "The company's own seals under other roots, PEM.", None, 200,
+        gives="application/x-pem-file",
     ),
     Operation(
         "post", "/v1/leads", "postLead", "Send a lead from a landing page, with the page's public key.", WidgetTaken,
@@ -116,7 +154,8 @@ def _described(one: Operation) -> dict[str, Any]:
             "schema": {"type": "string", "minLength": 8, "maxLength": 128},
         })
     problems = {"application/problem+json": {"schema": {"$ref": REF.format(name="Problem")}}}
-    answers: dict[str, Any] = {str(one.status): {"description": "Done.", "content": _json(one.answer.__name__)}}
+    content = _json(one.answer.__name__) if one.answer is not None else {one.gives: {}}
+    answers: dict[str, Any] = {str(one.status): {"description": "Done.", "content": content}}
     answers |= {str(fault): {"description": _FAULTS[fault], "content": problems} for fault in one.faults}
     described: dict[str, Any] = {
         "operationId": one.name, "summary": one.summary, "parameters": parameters, "responses": answers,

@@ -1,6 +1,7 @@
 """The door of programs: keys, leads from server to server, and its description."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +19,10 @@ from router.model.leads import Lead
 from router.model.merges import Merge
 from router.model.tasks import Task
 from router.model.vault import hash_token
+from router.web import evidence as doors_of_evidence
 from router.web import openapi
+from router.web import pki as doors_of_pki
+from router.web import verify as doors_of_verify
 from tests import making
 from tests.invariants import check
 from tests.web.visiting import House, visiting
@@ -184,6 +188,22 @@ async def test_the_description_names_every_shape_it_refers_to(house: House) -> N
     assert referred <= set(shapes)
     assert {"KeyedLead", "LeadBody", "LeadState", "Problem"} <= set(shapes)
     assert document["paths"]["/v1/campaigns/{key}/leads"]["post"]["security"] == [{"key": []}]
+
+
+async def test_the_doors_of_evidence_stand_in_the_description_as_they_are(house: House) -> None:
+    async with asked(house, "GET", "/openapi.json") as answer:
+        paths = (await answer.json())["paths"]
+    evidence = paths["/v1/quotes/{id}/evidence"]["get"]
+    assert list(evidence["responses"]["200"]["content"]) == ["application/zip"]
+    assert evidence["security"] == [{"key": []}]
+    checked = paths["/verify"]["post"]
+    assert list(checked["requestBody"]["content"]) == ["application/pdf"]
+    assert checked["security"] == []
+    described = {(one.method.upper(), one.path) for one in openapi.OPERATIONS}
+    there = {(one.method, re.sub(r":[^{}]*(\{[^{}]*\})?[^{}]*\}", "}", getattr(one, "path", "")))
+             for module in (doors_of_evidence, doors_of_pki, doors_of_verify) for one in module.routes}
+    assert {one for one in there if one[1].startswith("/v1/")} <= described
+    assert {one for one in described if one[1].startswith(("/pki", "/verify"))} <= there
 
 
 @pytest.mark.parametrize("locale", ["en", "es", "it", "ru"])
