@@ -52,8 +52,35 @@ EVENTS = {
     "archived": "A timestamp was added that makes the document last",
     "certified": "The certificate of evidence was made",
     "deposited": "The evidence was given to a keeper outside of the company",
+    "mail.sent": "E-mail sent",
+    "mail.delivered": "E-mail delivered",
+    "mail.failed": "E-mail not delivered",
+    "whatsapp.sent": "WhatsApp message sent",
+    "whatsapp.delivered": "WhatsApp message delivered",
+    "whatsapp.failed": "WhatsApp message not delivered",
+    "call.asked": "The person asked to be called",
+    "held": "Held until a supervisor had looked at it",
+    "released": "A supervisor looked at it and released it",
+    "declined": "The offer was declined",
+    "expired": "The time of the offer was over",
+    "void": "The offer was taken back",
+    "copy.mailed": "The signed document was sent by e-mail",
+    "withdrawn": "The customer withdrew from the contract",
+    "withdrawal.sealed": "The acknowledgement of the withdrawal was sealed",
+    "withdrawal.accepted": "The late withdrawal was accepted",
+    "withdrawal.refused": "The late withdrawal was refused",
+    "provider.chosen": "A third party was chosen to take the signature",
+    "provider.created": "The third party has the offer",
+    "provider.failed": "The third party did not take the offer",
+    "provider.hint": "The third party told that something had changed",
+    "provider.status": "The third party said how far it had come",
+    "provider.signed": "The signed document came from the third party",
+    "provider.proofs": "The third party gave its proofs",
+    "provider.not_sent": "The link could not be sent",
+    "provider.revoke": "The third party took the offer back for us",
+    "provider.remind": "The third party reminded the signer",
 }
-"""What happened, in words, by the kind of event; other kinds are shown as they are."""
+"""What happened, in words, by the kind of event: all that can be written."""
 
 INTERNAL = (
     "The time comes from the company's own timestamp service. That proves form and order; it is not the word of a "
