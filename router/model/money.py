@@ -29,8 +29,8 @@ class Period(enum.StrEnum):
 @dataclass(frozen=True)
 class Line:
     """`unit_minor` is the price of one without tax, in minor units, negative for a discount; `tax_bp` in basis
-    points. `product` is the key of what it sells and `list_minor` the price that has in the catalogue, None for a line
-    of the agent's own."""
+    points. `product` is the key of what it sells, `list_minor` the price and `list_tax_bp` the tax that has in the
+    catalogue, None for a line of the agent's own."""
 
     label: str
     quantity: int
@@ -39,6 +39,7 @@ class Line:
     period: Period = Period.once
     product: str = ""
     list_minor: int | None = None
+    list_tax_bp: int | None = None
 
     @property
     def net(self) -> int:

@@ -58,31 +58,44 @@ def product_of(line: Line, products: Sequence[Product]) -> Product | None:
 
 
 def priced(lines: Sequence[Line], products: Sequence[Product]) -> list[Line]:
-    """The lines with what the catalogue says of them, whatever was said before: their product and its price."""
+    """The lines with what the catalogue says of them, whatever was said before: their product, its price and its
+    tax."""
     made = []
     for line in lines:
         found = product_of(line, products)
-        made.append(replace(line, product=found.key if found else "", list_minor=found.unit_minor if found else None))
+        made.append(replace(
+            line, product=found.key if found else "", list_minor=found.unit_minor if found else None,
+            list_tax_bp=found.tax_bp if found else None,
+        ))  # fmt: skip
     return made
 
 
 def discount(lines: Sequence[Line]) -> int:
     """How far the lines are below the catalogue, in basis points rounded up, of what is paid once or of what is paid
-    each month, whichever is more. A line of its own is worth what it costs; one below zero is all discount. A price
-    above the catalogue's makes up for nothing."""
+    each month, whichever is more. Prices are compared with their taxes: who is asked for less tax than the product has
+    pays less, and the company owes the rest. A line of its own is worth what it costs; one below zero is all discount.
+    A price above the catalogue's makes up for nothing, and a tax above it neither."""
     return max(_below([line for line in lines if line.period is period]) for period in Period)
 
 
 def _below(lines: Sequence[Line]) -> int:
     full = sum(line.quantity * max(_full(line), 0) for line in lines)
-    off = sum(line.quantity * max(_full(line) - line.unit_minor, 0) for line in lines)
+    off = sum(line.quantity * max(_full(line) - _asked(line), 0) for line in lines)
     return min(-(-off * 10_000 // full), 10_000) if full else 0
 
 
 def _full(line: Line) -> int:
+    """The price of one with its tax, as the catalogue has both, in ten-thousandths of the minor unit."""
     if line.unit_minor < 0:
         return 0
-    return line.unit_minor if line.list_minor is None else line.list_minor
+    price = line.unit_minor if line.list_minor is None else line.list_minor
+    return price * (10_000 + (line.tax_bp if line.list_tax_bp is None else line.list_tax_bp))
+
+
+def _asked(line: Line) -> int:
+    """The same as the line has them."""
+    own = line.tax_bp if line.list_tax_bp is None else line.list_tax_bp
+    return line.unit_minor * (10_000 + min(line.tax_bp, own))
 
 
 def off_catalogue(lines: Sequence[Line]) -> bool:

@@ -48,6 +48,25 @@ def test_a_discount_is_counted_against_the_catalogue(lines: list[Line], below: i
     assert discount(priced(lines, PRODUCTS)) == below
 
 
+@pytest.mark.parametrize(
+    ("unit", "tax", "below"),
+    [
+        (3000, 0, 1736),  # 3000 instead of 3630
+        (3000, 1000, 910),
+        (3630, 0, 0),  # the customer pays as much: nothing was given
+        (2700, 0, 2562),  # both
+        (3000, 2500, 0),
+        (2700, 3500, 1000),  # more tax makes up for nothing
+    ],
+)
+def test_less_tax_than_the_product_has_is_a_discount(unit: int, tax: int, below: int) -> None:
+    assert discount(priced([Line("Fibra 600", 1, unit, tax, Period.month, "fibra")], PRODUCTS)) == below
+
+
+def test_a_line_of_its_own_has_the_tax_it_says() -> None:
+    assert discount(priced([Line("Otra", 1, 100, 0)], PRODUCTS)) == 0
+
+
 def test_what_the_catalogue_does_not_have_is_known() -> None:
     assert not off_catalogue(priced([line("Fibra 600", 1), line("Descuento", -1)], PRODUCTS))
     assert off_catalogue(priced([line("Fibra 600", 1), line("Otra", 1)], PRODUCTS))
