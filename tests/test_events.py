@@ -36,6 +36,8 @@ def written() -> Iterator[tuple[str, str]]:
             kind = node.args[place]
             if isinstance(kind, ast.Constant):
                 yield str(kind.value), path.name
+            elif isinstance(kind, ast.IfExp):
+                yield from ((str(ast.literal_eval(one)), path.name) for one in (kind.body, kind.orelse))
             elif isinstance(kind, ast.JoinedStr):
                 template = ast.unparse(kind)[2:-1]
                 assert template in SPELLED, f"{path.name}: say what {template} can come to"

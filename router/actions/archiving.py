@@ -1,11 +1,15 @@
-"""Archiving: sealed documents get a later timestamp over all of them, before what proves them now expires."""
+"""Archiving: sealed documents, and the certificates of their evidence, get a later timestamp over all of them, before
+what proves them now expires."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from router.actions import certifying, choosing_services, outgoing, trusting
 from router.book import Writing
 from router.model.archives import AGAIN_AFTER, IN_VAIN_AFTER, RENEW_BEFORE, Archive
+from router.model.attestations import Attestation
 from router.model.authority import ISSUING, ROOT
+from router.model.base import vouched
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.signings import Signing
@@ -29,20 +33,34 @@ EXTERNAL = "external"
 
 
 async def order_due(w: Writing, recurring_id: int, *, outside: bool) -> None:
-    """Queues the archiving of all documents that are due. `outside`: timestamps of others are wanted. Where a campaign
-    has chosen who gives them, nobody else does."""
-    due = await archives.due(w.session, w.now, AT_ONCE)
-    for place, signing in enumerate(due):
-        newest = await archives.newest(w.session, signing.id)
-        chosen = await trust_accounts.chosen(w.session, signing.campaign_id, ServiceName.time) is not None
-        stamps = Stamps.outside if chosen else Stamps.outside_or_own if outside else Stamps.own
-        if outside and newest is not None and signing.time_source != EXTERNAL and newest.until > w.now + RENEW_BEFORE:
-            stamps = Stamps.outside  # it lasts already; only another's word is missing
-        await _order(w, signing, stamps, w.now + place * SPACING)
-        signing.archive_at = w.now + AGAIN_AFTER
+    """Queues the archiving of all documents and certificates that are due. `outside`: timestamps of others are wanted.
+    Where a campaign has chosen who gives them, nobody else does."""
+    documents = await archives.due(w.session, w.now, AT_ONCE)
+    certificates = await archives.certificates_due(w.session, w.now, AT_ONCE)
+    papers: list[Signing | Attestation] = [*documents, *certificates]
+    for place, paper in enumerate(papers):
+        signing = await _signing_of(w, paper)
+        stamps = await _stamps(w, signing, paper, outside=outside)
+        await _order(w, signing, stamps, w.now + place * SPACING, of_certificate=paper is not signing)
+        paper.archive_at = w.now + AGAIN_AFTER
     await w.session.flush()
-    if len(due) == AT_ONCE:
-        await alarms.set_alarm(w.session, ARCHIVE, recurring_id, w.now + AT_ONCE * SPACING)
+    if AT_ONCE in (len(documents), len(certificates)):
+        await alarms.set_alarm(w.session, ARCHIVE, recurring_id, w.now + len(papers) * SPACING)
+
+
+async def _signing_of(w: Writing, paper: Signing | Attestation) -> Signing:
+    return paper if isinstance(paper, Signing) else vouched(await w.session.get(Signing, paper.signing_id))
+
+
+async def _stamps(w: Writing, signing: Signing, paper: Signing | Attestation, *, outside: bool) -> Stamps:
+    if await trust_accounts.chosen(w.session, signing.campaign_id, ServiceName.time) is not None:
+        return Stamps.outside
+    if not outside:
+        return Stamps.own
+    newest = await archives.newest(w.session, signing.id, of_certificate=paper is not signing)
+    lasts = newest is not None and newest.until > w.now + RENEW_BEFORE
+    # One that lasts already lacks nothing but another's word.
+    return Stamps.outside if lasts and paper.time_source != EXTERNAL else Stamps.outside_or_own
 
 
 async def stamp(w: Writing, signing_id: int) -> None:
@@ -52,13 +70,36 @@ async def stamp(w: Writing, signing_id: int) -> None:
         await _order(w, signing, Stamps.outside, w.now)
 
 
-async def _order(w: Writing, signing: Signing, stamps: Stamps, due_at: datetime) -> None:
+async def _order(
+    w: Writing, signing: Signing, stamps: Stamps, due_at: datetime, *, of_certificate: bool = False
+) -> None:
+    order = {"stamps": stamps.value, **({"of_certificate": True} if of_certificate else {})}
     delivery = await outgoing.post(
-        w, DeliveryKind.archive, f"archive:{new_token()}", {"stamps": stamps.value},
+        w, DeliveryKind.archive, f"archive:{new_token()}", order,
         campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id, purpose="archive",
     )  # fmt: skip
     delivery.due_at = due_at
     await w.session.flush()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is archived: the document, which the signing stands for, or its certificate; its newest version, and the
+    bytes the next one begins with."""
+
+    paper: Signing | Attestation
+    newest: Archive | None
+    base_sha256: bytes
+
+
+async def _found(w: Writing, delivery: Delivery, signing: Signing) -> _Found | None:
+    of_certificate = bool(delivery.order.get("of_certificate"))
+    paper = await w.session.get(Attestation, signing.id) if of_certificate else signing
+    sealed = paper.sha256 if isinstance(paper, Attestation) else signing.sealed_sha256
+    if paper is None or sealed is None:
+        return None
+    newest = await archives.newest(w.session, signing.id, of_certificate=of_certificate)
+    return _Found(paper, newest, newest.sha256 if newest else sealed)
 
 
 async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
@@ -67,16 +108,16 @@ async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
     Raises NotAllowedNow when there is nothing to add, Conflict as long as a list is missing or too old.
     """
     signing = await w.session.get(Signing, delivery.signing_id)
-    if signing is None or signing.sealed_sha256 is None:
+    if signing is None or (found := await _found(w, delivery, signing)) is None:
         raise NotAllowedNow(NOTHING)
-    newest, stamps = await archives.newest(w.session, signing.id), Stamps(str(delivery.order["stamps"]))
+    stamps, newest = Stamps(str(delivery.order["stamps"])), found.newest
     lasts = newest is not None and newest.until > w.now + RENEW_BEFORE
-    if lasts and (stamps is Stamps.own or signing.time_source == EXTERNAL):
+    if lasts and (stamps is Stamps.own or found.paper.time_source == EXTERNAL):
         raise NotAllowedNow(NOTHING)
     lists = {one.issuer: one for one in await authority.crls(w.session)}
     if {ISSUING, ROOT} - set(lists) or any(one.next_update <= w.now for one in lists.values()):
         raise Conflict(NOT_UP_TO_DATE)
-    pdf = await blobs.content(w.session, newest.sha256 if newest else signing.sealed_sha256)
+    pdf = await blobs.content(w.session, found.base_sha256)
     assert pdf is not None  # noqa: S101  a foreign key says so
     return ArchiveOrder(
         pdf=pdf, keys=await certifying.keys_of(w), crls=[lists[ISSUING].content, lists[ROOT].content],
@@ -90,30 +131,30 @@ async def archived(w: Writing, delivery: Delivery, made: Archived) -> None:
     """Stores the new version once; one that does not follow the newest, because another worker was sooner, is dropped,
     and so is one that would last no longer."""
     signing = await w.session.locked(Signing, delivery.signing_id)
-    if signing is None or signing.sealed_sha256 is None:
+    if signing is None or (found := await _found(w, delivery, signing)) is None:
         return
-    newest = await archives.newest(w.session, signing.id)
-    base_sha256 = newest.sha256 if newest else signing.sealed_sha256
-    base = await blobs.content(w.session, base_sha256)
+    paper, newest = found.paper, found.newest
+    base = await blobs.content(w.session, found.base_sha256)
     if base is None or not made.pdf.startswith(base) or len(made.pdf) == len(base):
         return
     if newest is not None and made.time_source != EXTERNAL and made.until <= newest.until:
-        signing.archive_at = w.now + IN_VAIN_AFTER
+        paper.archive_at = w.now + IN_VAIN_AFTER
         return
+    of_certificate = isinstance(paper, Attestation)
     sha256 = await blobs.keep(w.session, made.pdf, "application/pdf", w.now)
     w.session.add(Archive(
-        signing_id=signing.id, base_sha256=base_sha256, sha256=sha256, level=made.level, time_source=made.time_source,
-        until=made.until, created_at=w.now,
+        signing_id=signing.id, base_sha256=found.base_sha256, sha256=sha256, level=made.level,
+        time_source=made.time_source, until=made.until, created_at=w.now, of_certificate=of_certificate,
     ))  # fmt: skip
-    signing.level = made.level
-    signing.time_source = EXTERNAL if made.time_source == EXTERNAL else signing.time_source
-    outside_missing = signing.time_source != EXTERNAL and delivery.order["stamps"] != Stamps.own
-    signing.archive_at = w.now + AGAIN_AFTER if outside_missing else made.until - RENEW_BEFORE
-    await evidence.append(w.session, signing, w.now, "archived", {
+    paper.level = made.level
+    paper.time_source = EXTERNAL if made.time_source == EXTERNAL else paper.time_source
+    outside_missing = paper.time_source != EXTERNAL and delivery.order["stamps"] != Stamps.own
+    paper.archive_at = w.now + AGAIN_AFTER if outside_missing else made.until - RENEW_BEFORE
+    await evidence.append(w.session, signing, w.now, "certificate.archived" if of_certificate else "archived", {
         "sha256": sha256.hex(), "level": made.level, "time_source": made.time_source,
     })  # fmt: skip
     w.fact(
         "signing.archived", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id,
-        level=made.level, time_source=made.time_source,
+        level=made.level, time_source=made.time_source, what="certificate" if of_certificate else "document",
     )  # fmt: skip
     w.hint(f"signing:{signing.id}")

@@ -51,6 +51,7 @@ EVENTS = {
     "copy.downloaded": "The signed copy was downloaded",
     "archived": "A timestamp was added that makes the document last",
     "certified": "The certificate of evidence was made",
+    "certificate.archived": "A timestamp was added that makes the certificate last",
     "deposited": "The evidence was given to a keeper outside of the company",
     "mail.sent": "E-mail sent",
     "mail.delivered": "E-mail delivered",
@@ -174,7 +175,7 @@ async def attested(w: Writing, delivery: Delivery, sealed: Sealed) -> None:
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     w.session.add(Attestation(
         signing_id=signing.id, sha256=sha256, code=code_of(w.vault.mac(CODE, str(signing.id))), level=sealed.level,
-        time_source=sealed.time_source, created_at=w.now,
+        time_source=sealed.time_source, created_at=w.now, archive_at=w.now,
     ))  # fmt: skip
     await evidence.append(w.session, signing, w.now, "certified", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,

@@ -23,7 +23,7 @@ from router.model.ledger import Entry, Stamp
 from router.model.quotes import Quote
 from router.model.signings import Signing
 from router.ports import Parts, SignaturePart, StampOrder, Trusted, TrustProvider
-from router.store import archives, attestations, authority, blobs, deposits, evidence, signings
+from router.store import archives, authority, blobs, deposits, evidence, signings
 from router.store import ledger as ledgers
 from router.store.db import ReadSession
 from router.wording import LOCALES, moment, wording
@@ -113,14 +113,13 @@ async def read(session: ReadSession, signing_id: int) -> Material:
     quote = vouched(await session.get(Quote, signing.quote_id))
     newest = await archives.newest(session, signing.id)
     sealed = vouched(await blobs.content(session, signing.sealed_sha256))
-    certificate = await attestations.of_signing(session, signing.id)
     return Material(
         quote=quote, campaign=vouched(await session.get(Campaign, signing.campaign_id)), signing=signing,
         events=await evidence.of_signing(session, signing.id),
         offer=vouched(await blobs.content(session, quote.pdf_sha256)),
         signed=vouched(await blobs.content(session, newest.sha256)) if newest else sealed, sealed_bytes=len(sealed),
         evidence=vouched(await blobs.content(session, signing.evidence_sha256)),
-        certificate=await blobs.content(session, certificate.sha256) if certificate else None,
+        certificate=await blobs.content(session, await archives.certificate(session, signing.id)),
         messages=await evidence.messages(session, signing.id), call=await _call(session, quote),
         root=vouched(await authority.find(session)).root_certificate,
         crls={one.issuer: one.content for one in await authority.crls(session)},

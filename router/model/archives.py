@@ -17,8 +17,9 @@ OUTSIDE_AFTER = timedelta(minutes=10)
 
 
 class Archive(Numbered):
-    """A version of a signing's document: `base_sha256` names the one before, with whose bytes it begins. `until` is
-    when the certificate of its last timestamp expires. Each version is followed by one other at most."""
+    """A version of a signing's document, or `of_certificate` of its certificate of evidence. `base_sha256` names the
+    one before, with whose bytes it begins. `until` is when the certificate of its last timestamp expires. Each version
+    is followed by one other at most."""
 
     __tablename__ = "archives"
     __table_args__ = (UniqueConstraint("signing_id", "base_sha256"),)
@@ -29,3 +30,4 @@ class Archive(Numbered):
     time_source: Mapped[str]
     until: Mapped[datetime]
     created_at: Mapped[datetime]
+    of_certificate: Mapped[bool] = mapped_column(default=False)

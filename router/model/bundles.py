@@ -136,7 +136,8 @@ def disagreements(files: Mapping[str, bytes]) -> list[str]:
     """Which files do not fit together, by name: everything must be what the events of the chain say it is."""
     events = told_events(files["events.jsonl"])
     said: dict[str, dict[str, Any]] = {kind: next((one["data"] for one in reversed(events) if one["kind"] == kind), {})
-                                       for kind in ("signed", "sealed", "certified", "archived", "deposited")}
+                                       for kind in ("signed", "sealed", "certified", "archived", "deposited",
+                                                    "certificate.archived")}
     signed, offer = files.get("signed.pdf", b""), files.get("offer.pdf", b"")
     wrong = []
     if _hash(offer) != said["signed"].get("pdf_sha256"):
@@ -146,7 +147,8 @@ def disagreements(files: Mapping[str, bytes]) -> list[str]:
     newest = said["archived"] or said["sealed"]
     if not signed.startswith(offer) or _hash(signed) != newest.get("sha256"):
         wrong.append("signed.pdf")
-    if _hash(files.get("certificate.pdf", b"")) != said["certified"].get("sha256", _hash(b"")):
+    certified = said["certificate.archived"] or said["certified"]
+    if _hash(files.get("certificate.pdf", b"")) != certified.get("sha256", _hash(b"")):
         wrong.append("certificate.pdf")
     if _receipt(files.get("custody.json", b"")) != {name: said["deposited"].get(name) for name in _OF_RECEIPT}:
         wrong.append("custody.json")

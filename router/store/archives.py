@@ -6,14 +6,25 @@ from datetime import datetime
 from sqlalchemy import select
 
 from router.model.archives import Archive
+from router.model.attestations import Attestation
 from router.model.signings import Signing
 from router.store.db import ReadSession, WriteSession
 
 
-async def newest(session: ReadSession, signing_id: int) -> Archive | None:
-    """The signing's newest version; None when its document is as it was sealed."""
+async def newest(session: ReadSession, signing_id: int, *, of_certificate: bool = False) -> Archive | None:
+    """The newest version of a signing's document, or of its certificate; None when that is as it was sealed."""
     return await session.scalar(
-        select(Archive).where(Archive.signing_id == signing_id).order_by(Archive.id.desc()).limit(1)
+        select(Archive)
+        .where(Archive.signing_id == signing_id, Archive.of_certificate.is_(of_certificate))
+        .order_by(Archive.id.desc()).limit(1)
+    )
+
+
+async def certificate(session: ReadSession, signing_id: int) -> bytes | None:
+    """The SHA-256 of the newest version of a signing's certificate of evidence, once that is made."""
+    archived = await newest(session, signing_id, of_certificate=True)
+    return archived.sha256 if archived is not None else await session.scalar(
+        select(Attestation.sha256).where(Attestation.signing_id == signing_id)
     )
 
 
@@ -28,6 +39,17 @@ async def due(session: WriteSession, now: datetime, most: int) -> Sequence[Signi
         select(Signing)
         .where(Signing.archive_at <= now)
         .order_by(Signing.archive_at, Signing.id)
+        .limit(most)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+
+
+async def certificates_due(session: WriteSession, now: datetime, most: int) -> Sequence[Attestation]:
+    """Certificates of evidence that are to get an archive timestamp, likewise."""
+    return await session.scalars(
+        select(Attestation)
+        .where(Attestation.archive_at <= now)
+        .order_by(Attestation.archive_at, Attestation.signing_id)
         .limit(most)
         .with_for_update(skip_locked=True, key_share=True)
     )

@@ -13,7 +13,7 @@ from router.model.quotes import Quote
 from router.model.rates import Counted, Limit, full, scopes
 from router.model.signings import Signing
 from router.ports import Refused
-from router.store import archives, attestations, blobs, rates, signings
+from router.store import archives, blobs, rates, signings
 from router.web.api import authorised
 from router.web.doors import doors
 from router.web.gate import require
@@ -97,8 +97,7 @@ async def evidence_for_programs(request: web.Request) -> web.Response:
 
 async def certificate_of(r: Reading | Writing, signing_id: int) -> bytes:
     """Raises NotFound as long as it is not made."""
-    kept = await attestations.of_signing(r.session, signing_id)
-    content = await blobs.content(r.session, kept.sha256) if kept is not None else None
+    content = await blobs.content(r.session, await archives.certificate(r.session, signing_id))
     if content is None:
         raise NotFound(NO_CERTIFICATE)
     return content

@@ -28,7 +28,7 @@ from router.model.signings import (
 )
 from router.model.vault import hash_token, new_token
 from router.model.visitors import Visitor
-from router.store import attestations, blobs, holds, signings
+from router.store import archives, attestations, blobs, holds, signings
 from router.web import evidence, offered
 from router.web.doors import doors
 from router.web.gate import peer, secure
@@ -73,8 +73,8 @@ async def signed_pdf(request: web.Request) -> web.Response:
 async def certificate_pdf(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         opened = await _opened(request, r)
-        kept = None if opened is None else await attestations.of_signing(r.session, opened.signing.id)
-        content = None if kept is None else await blobs.content(r.session, kept.sha256)
+        kept = None if opened is None else await archives.certificate(r.session, opened.signing.id)
+        content = await blobs.content(r.session, kept)
     if opened is None or content is None:
         return await gone(request)
     return pdf_answer(content, f"{opened.quote.number}-certificate.pdf", "attachment")

@@ -183,9 +183,10 @@ async def _issued(r: Reading, asked: Asked) -> tuple[Line, Signing | None]:
     sha256 = asked.sha256 or hashlib.sha256(asked.pdf).digest()
     detail = {"sha256": sha256.hex()}
     if (kept := await attestations.by_sha256(r.session, sha256)) is not None:
-        return await _found(r, "certificate", kept.signing_id, detail | {"level": kept.level})
+        return await _found(r, "certificate", kept.signing_id, detail | {"level": SEALED})
     if (archive := await archives.by_sha256(r.session, sha256)) is not None:
-        return await _found(r, "identical", archive.signing_id, detail | {"level": archive.level})
+        code = "certificate" if archive.of_certificate else "identical"
+        return await _found(r, code, archive.signing_id, detail | {"level": archive.level})
     signing = await signings.by_sealed(r.session, sha256)
     if signing is not None:
         return await _found(r, "identical", signing.id, detail | {"level": SEALED})

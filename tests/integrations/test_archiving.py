@@ -13,11 +13,12 @@ from sqlalchemy import select, text
 
 from integrations.trust import EmbeddedTrust
 from integrations.trust.services import OutsideTime
-from router.actions import archiving, certifying, recurring, sealing, signing
+from router.actions import archiving, bundling, certifying, recurring, sealing, signing
 from router.alarms import Alarms
 from router.app import alarms_of
 from router.book import Book
 from router.courier import Courier
+from router.model import bundles
 from router.model.alarms import Alarm
 from router.model.archives import RENEW_BEFORE, Archive
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -25,7 +26,7 @@ from router.model.errors import Conflict, NotAllowedNow
 from router.model.evidence import EvidenceEvent, broken_at
 from router.model.signings import Signing
 from router.ports import Refused, Stamps
-from router.store import archives, blobs
+from router.store import archives, attestations, blobs
 from router.store import evidence as chain
 from tests import closing, making
 from tests.benchmarks.sealing import ready_to_sign as ready
@@ -79,17 +80,17 @@ class House:
             )
         await self.alarms.sweep()
 
-    async def deliveries(self) -> list[Delivery]:
+    async def deliveries(self, *, of_certificates: bool = False) -> list[Delivery]:
         async with self.book.reading() as r:
             found = await r.session.scalars(
                 select(Delivery).where(Delivery.kind == DeliveryKind.archive).order_by(Delivery.id)
             )
-        return list(found)
+        return [one for one in found if bool(one.order.get("of_certificate")) is of_certificates]
 
     async def versions(self, held: Signing) -> list[Archive]:
         async with self.book.reading() as r:
             found = await r.session.scalars(
-                select(Archive).where(Archive.signing_id == held.id).order_by(Archive.id)
+                select(Archive).where(Archive.signing_id == held.id, ~Archive.of_certificate).order_by(Archive.id)
             )
         return list(found)
 
@@ -129,6 +130,65 @@ async def test_at_night_a_sealed_offer_is_archived_and_its_level_rises(house: Ho
     assert events[-1].data["sha256"] == version.sha256.hex()
     assert broken_at(events) is None
     assert [row[0]["level"] for row in facts] == ["PAdES B-LTA"]
+
+
+async def test_a_certificate_of_evidence_is_archived_too_and_stays_the_one_we_issued(house: House) -> None:
+    held = await closing.sealed(house.book, house.trust)
+    await house.night()
+    house.clock.forward(2)  # one after the other
+    await house.courier.sweep()
+    async with house.book.reading() as r:
+        made = await attestations.of_signing(r.session, held.id)
+        newest = await archives.certificate(r.session, held.id)
+        events = await chain.of_signing(r.session, held.id)
+    assert made is not None
+    assert newest != made.sha256
+    assert made.level == "PAdES B-LTA"
+    before, after = await house.content(made.sha256), await house.content(newest)
+    assert after.startswith(before)
+    assert all(one.holds for one in (await house.trust.inspect(after, house.root)).checks)
+    assert {one.kind for one in events} >= {"archived", "certificate.archived"}
+    files = bundles.unpack((await bundling.make(house.book, house.trust, held.id)).content)
+    assert files["certificate.pdf"] == after
+    assert bundles.disagreements(files) == []
+    assert bundles.disagreements(files | {"certificate.pdf": before}) == ["certificate.pdf"]
+    async with visiting(house.book, house.trust, house.root) as browser:
+        for pdf in (before, after):
+            async with browser.session.post(browser.url + "/verify", data=pdf, headers={
+                "Content-Type": "application/pdf"}) as answer:
+                lines = (await answer.json())["lines"]
+            assert (lines[0]["detail"]["code"], all(one["holds"] for one in lines)) == ("certificate", True)
+    await house.night()
+    house.clock.forward(2)  # one after the other
+    await house.courier.sweep()
+    assert (len(await house.deliveries()), len(await house.deliveries(of_certificates=True))) == (1, 1)
+
+
+async def test_a_certificate_sealed_while_the_time_outside_was_away_gets_it_at_night(
+    house: House, tmp_path: Path
+) -> None:
+    with outside(tmp_path / "tsa") as authority:
+        away = EmbeddedTrust(time=OutsideTime(("http://127.0.0.1:9/tsa",), authority.root))
+        back = EmbeddedTrust(time=OutsideTime((authority.url,), authority.root))
+        await away.start()
+        await back.start()
+        try:
+            held = await closing.sealed(house.book, away)
+            async with house.book.reading() as r:
+                made = await attestations.of_signing(r.session, held.id)
+            assert made is not None
+            assert made.time_source == "internal"
+            at_night = House(house.book, back, house.clock)
+            await at_night.night()
+            house.clock.forward(2)
+            await at_night.courier.sweep()
+        finally:
+            await away.stop()
+            await back.stop()
+    async with house.book.reading() as r:
+        later = await attestations.of_signing(r.session, held.id)
+    assert later is not None
+    assert (later.time_source, later.level) == ("external", "PAdES B-LTA")
 
 
 async def test_the_next_nights_add_nothing(house: House) -> None:

@@ -1,12 +1,12 @@
 """Time and custody bought one by one: their accounts, and what keepers have got; the company's own seals;
-and parties that rest."""
+parties that rest; and certificates of evidence that last."""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0024"
-down_revision = "0021"
+down_revision = "0023"
 
 
 def upgrade() -> None:
@@ -18,6 +18,13 @@ def upgrade() -> None:
     for name in ("pauses", "failures"):
         op.add_column("signing_accounts", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
         op.alter_column("signing_accounts", name, server_default=None)
+    op.add_column("archives", sa.Column("of_certificate", sa.Boolean(), nullable=False, server_default="false"))
+    op.alter_column("archives", "of_certificate", server_default=None)
+    # Certificates that were made before are archived in the next night.
+    op.add_column("attestations", sa.Column("archive_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute("update attestations set archive_at = created_at")
+    op.create_index("ix_attestations_archive_at", "attestations", ["archive_at"],
+                    postgresql_where=sa.text("archive_at is not null"))
     kinds = (
         *("leg", "end_room", "end_leg", "message", "hold", "seal", "put_through", "line", "fetch", "mail", "archive"),
         *("entrust", "enquire", "revoke", "remind", "attest", "deposit"),
