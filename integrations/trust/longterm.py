@@ -81,7 +81,7 @@ class Roots:
             if chain := certificates(seal.chain):
                 above += [one for one in chain if one.self_issued] or chain[-1:]
                 own.setdefault(chain[0].sha256, seal.until)  # what is in use now comes first
-        return cls([*house, *above], [*house, *certificates(anchors.time)], own)
+        return cls([*house, *above], [*house, *certificates(anchors.time), *certificates(anchors.chosen)], own)
 
 
 @dataclass(frozen=True)

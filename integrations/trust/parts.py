@@ -35,7 +35,9 @@ def _parts(reader: PdfFileReader, anchors: Anchors) -> Parts:
     signed = [seal.signed_data, *extract_tst_data_iter(seal.signer_info, signed=False)]
     found = [one for data in (*signed, *(stamp.signed_data for stamp in stamps)) for one in carried(data)]
     known = [*found, *certificates(anchors.own), *certificates(anchors.time)]
-    known += [one for used in anchors.seals for one in certificates(used.chain)]
+    # Of others, who were trusted once or by other campaigns, only those this document leads to.
+    others = [*certificates(anchors.chosen), *(one for used in anchors.seals for one in certificates(used.chain))]
+    known += _above(found, others)
     return Parts(
         seal=_seal(seal), archives=[_archive(one) for one in stamps], certificate=_pem(seal.signer_cert),
         issuers=[_pem(one) for one in _once(known) if not one.self_issued],
@@ -65,6 +67,17 @@ def _range(signature: EmbeddedPdfSignature) -> tuple[int, int, int, int]:
 
 def _place(record: bytes, part: bytes) -> tuple[int, int]:
     return record.index(part), len(part)
+
+
+def _above(found: Iterable[x509.Certificate], others: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """Of the others, those that certify what was found, however far above it."""
+    left, above = list(others), list[x509.Certificate]()
+    names = {one.issuer.hashable for one in found}
+    while more := [one for one in left if one.subject.hashable in names]:
+        left = [one for one in left if one.subject.hashable not in names]
+        above += more
+        names = {one.issuer.hashable for one in more}
+    return above
 
 
 def _names(found: Iterable[x509.Certificate]) -> list[x509.Name]:

@@ -161,7 +161,9 @@ class EmbeddedTrust:
             return Check("time", False, {"code": "unreadable"})
 
     def _anchors(self, root_certificate: bytes, trusted: Trusted) -> Anchors:
-        return Anchors(root_certificate, self._own_chain, _joined(self._time_roots, trusted.time), tuple(trusted.seals))
+        return Anchors(
+            root_certificate, self._own_chain, self._time_roots, seals=tuple(trusted.seals), chosen=trusted.time
+        )
 
     async def read(self, pdf: bytes) -> Sequence[str] | None:
         try:
@@ -172,10 +174,6 @@ class EmbeddedTrust:
 
 def _chain(own: OwnSeal) -> bytes:
     return authority.chain_of(own.content, own.passphrase) if isinstance(own, FileSeal) else own.chain
-
-
-def _joined(*bundles: bytes) -> bytes:
-    return b"\n".join(filter(None, bundles))
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,11 @@ OwnSeal = FileSeal | TokenSeal
 @dataclass(frozen=True)
 class Anchors:
     """Whom a reader trusts: our own root; the company's own seal, if it has one elsewhere, with its issuers (its own
-    first); the roots of timestamp authorities outside. PEM, one after the other. `seals` are those it had before."""
+    first); the roots of timestamp authorities outside. PEM, one after the other. `seals` are those it
+    had before, `chosen` the roots of authorities that a campaign has chosen."""
 
     house: bytes
     own: bytes = b""
     time: bytes = b""
     seals: Sequence[UsedSeal] = ()
+    chosen: bytes = b""

@@ -26,13 +26,13 @@ Account = SigningAccount | TrustAccount
 
 
 async def account_of(w: Writing, delivery: Delivery) -> Account | None:
-    """Whom this delivery needs; None when it is no third party of trust."""
+    """Whom this delivery needs; None when it is no third party of trust, or its order is none."""
     if delivery.kind in ENTRUSTED:
-        row = vouched(await w.session.get(Entrusted, int(str(delivery.order["entrusted"]))))
-        return await w.session.get(SigningAccount, row.account_id)
+        row = await w.session.get(Entrusted, int(str(delivery.order.get("entrusted", 0))))
+        return None if row is None else await w.session.get(SigningAccount, row.account_id)
     if delivery.kind is DeliveryKind.deposit:
-        deposit = vouched(await w.session.get(Deposit, delivery.signing_id))
-        return await w.session.get(TrustAccount, deposit.account_id)
+        deposit = await w.session.get(Deposit, delivery.signing_id or 0)
+        return None if deposit is None else await w.session.get(TrustAccount, deposit.account_id)
     if delivery.kind in TIMED and delivery.campaign_id is not None:
         return await trust_accounts.chosen(w.session, delivery.campaign_id, ServiceName.time)
     return None

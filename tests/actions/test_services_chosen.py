@@ -247,6 +247,18 @@ async def test_the_bundle_says_how_to_check_the_receipt_and_the_chosen_time(
         assert KEEPER in archive.read("VERIFY.es.md").decode()
 
 
+async def test_the_roots_of_authorities_this_document_does_not_lead_to_are_not_in_its_bundle(
+    house: House, authority: Outside, tmp_path: Path
+) -> None:
+    with outside(tmp_path / "other", "Other Time") as other:
+        await house.takes_time_of(other)
+        await house.takes_time_of(authority)
+    await house.works()
+    files = bundles.unpack((await bundling.make(house.book, house.trust, house.held.id)).content)
+    assert authority.root.strip() in files["pki/trusted.pem"]
+    assert other.root.strip() not in files["pki/trusted.pem"]
+
+
 async def test_who_gets_the_digest_alone_gets_nothing_else(house: House) -> None:
     async with keeping(house, gives="digest") as store:
         await house.works()
