@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from integrations.trust import EmbeddedTrust
 from router import alarms
 from router.book import Book
 from router.live import Hub
@@ -142,6 +143,23 @@ def vault() -> Vault:
 async def book(engine: AsyncEngine, engines: Engines, clock: Clock, vault: Vault) -> Book:
     reading = await engines.take("reading", make_reading_engine, connections=4)
     return Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
+
+
+@pytest.fixture(scope="session")
+async def sealer() -> AsyncIterator[EmbeddedTrust]:
+    """A worker's trust provider, its processes warm for all its tests: each of them takes a second to start. It knows
+    nothing between two calls: the keys are the book's."""
+    made = EmbeddedTrust()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def trust(sealer: EmbeddedTrust, clock: Clock) -> EmbeddedTrust:
+    """The trust provider, and the machine's time: a seal has no other clock."""
+    clock.now = datetime.now(UTC)
+    return sealer
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Withdrawing from a contract: once, in time or late, acknowledged under seal, and never refused by a machine."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -113,15 +112,6 @@ async def test_one_who_withdrew_before_his_copy_was_sent_gets_it_all_the_same(bo
         await inviting.copy(w, held.id)
     assert len(await closing.texts(book, "copy")) == 1
     assert (await closing.quote_of(book, held)).state is QuoteState.withdrawn
-
-
-@pytest.fixture
-async def trust(clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 @pytest.mark.xdist_group("trust")

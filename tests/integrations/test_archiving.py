@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,14 +34,6 @@ from tests.outside import RecordingCarrier
 from tests.web.customer import visiting
 
 pytestmark = pytest.mark.xdist_group("trust")
-
-
-@pytest.fixture(scope="module")
-async def trust() -> AsyncIterator[EmbeddedTrust]:
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 class House:

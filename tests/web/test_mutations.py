@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pypdf
@@ -25,7 +24,6 @@ from router.model.signings import Signing
 from router.store import attestations, blobs
 from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
-from tests.conftest import Clock
 from tests.web.customer import Browser, visiting
 
 pytestmark = pytest.mark.xdist_group("trust")
@@ -51,15 +49,11 @@ class Proven:
 
 
 @pytest.fixture
-async def proven(book: Book, clock: Clock) -> AsyncIterator[Proven]:
-    clock.now = datetime.now(UTC)
-    trust = EmbeddedTrust()
-    await trust.start()
+async def proven(book: Book, trust: EmbeddedTrust) -> AsyncIterator[Proven]:
     root = await sealing.ensure_authority(book, trust, "Luz Clara SL")
     await sealing.ensure_jobs(book, trust)
     async with visiting(book, trust, root) as browser:
         yield Proven(trust, root, browser)
-    await trust.stop()
 
 
 async def documents(book: Book, held: Signing) -> Sequence[bytes]:
