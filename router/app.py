@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import secrets
@@ -33,7 +32,7 @@ from integrations.signers import providers
 from integrations.trust import EmbeddedTrust
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
-from router import failpoints, logs, verifying
+from router import failpoints, logs
 from router import plan as planned
 from router import replay as replaying
 from router.actions import (
@@ -128,8 +127,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECTIONS = 12
-GARBAGE = 20_000
-"""How many new objects make the collector look. The usual 700 make it look hundreds of times a second."""
 LEG_SECONDS = 5.0
 """How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
 
@@ -428,7 +425,6 @@ async def _working(
         # What stands at the start stays: collecting it anew each time would stop the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GARBAGE, 20, 50)
         try:
             yield
         finally:
@@ -838,25 +834,6 @@ async def revoke_seal(settings: Settings, reason: str) -> int:
             raise Refusal(str(error)) from error
     print("The seal's certificate is revoked, and a new one seals. What was sealed before stays good.")
     return 0
-
-
-async def verify_file(content: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"") -> int:
-    """`hablemos verify FILE`: what holds of a signed document, a certificate or a bundle, without the service; 0 when
-    every line does."""
-    trust = EmbeddedTrust(time_roots=time_roots)
-    try:
-        seen = await verifying.lines(trust, content, root_certificate)
-    finally:
-        await trust.stop()
-    holds = bool(seen) and all(one.holds for one in seen)
-    if as_json:
-        lines = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
-        print(json.dumps({"holds": holds, "lines": lines}))
-    else:
-        for one in seen:
-            said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
-            print(f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}")
-    return 0 if holds else 1
 
 
 async def phonebox_alone(account: str, token: str, port: int, log: Path | None, smtp_port: int = 0) -> int:

@@ -5,6 +5,7 @@ root is given from elsewhere and is the same.
 """
 
 import hashlib
+import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,20 @@ async def lines(trust: TrustProvider, content: bytes, root: bytes) -> Sequence[C
     except NoBundle as problem:
         return [Check("bundle", False, {"code": str(problem)})]
     return await _of_bundle(trust, files, root)
+
+
+def told(seen: Sequence[Check], *, as_json: bool) -> tuple[bool, str]:
+    """Whether every line holds, and all of them in words, or as one JSON object."""
+    holds = bool(seen) and all(one.holds for one in seen)
+    if as_json:
+        found = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
+        return holds, json.dumps({"holds": holds, "lines": found})
+    return holds, "\n".join(map(_told, seen))
+
+
+def _told(one: Check) -> str:
+    said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
+    return f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}"
 
 
 async def _of_bundle(trust: TrustProvider, files: Mapping[str, bytes], root: bytes) -> Sequence[Check]:
