@@ -18,9 +18,6 @@ from router.model.forms import KINDS
 from router.paths import TEMPLATES
 from router.wording import LOCALES, brief, moment, money, wording
 
-pytestmark = pytest.mark.xdist_group("wording")
-"""One worker reads the sources once."""
-
 Key = tuple[str | None, str]
 
 ROUTER = Path(errors.__file__).parents[1]

@@ -21,8 +21,6 @@ from router.store import attestations, blobs
 from router.walk.papers import evidence as attached
 from tests import closing
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 @pytest.fixture
 async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:

@@ -19,7 +19,6 @@ from router.model.errors import Conflict
 from router.model.signings import Signing
 from tests import closing
 
-pytestmark = pytest.mark.xdist_group("trust")
 TOOLS = ("openssl", "pdfsig", "pdfdetach", "certutil", "sha256sum", "basenc")
 
 

@@ -19,8 +19,6 @@ from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 @pytest.fixture
 async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:

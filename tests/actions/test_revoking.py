@@ -114,7 +114,6 @@ async def test_one_who_withdrew_before_his_copy_was_sent_gets_it_all_the_same(bo
     assert (await closing.quote_of(book, held)).state is QuoteState.withdrawn
 
 
-@pytest.mark.xdist_group("trust")
 async def test_the_acknowledgement_is_sealed_by_the_courier_and_found_good(
     book: Book, trust: EmbeddedTrust, clock: Clock
 ) -> None:

@@ -33,8 +33,6 @@ from tests.integrations.timestamping import outside
 from tests.outside import RecordingCarrier
 from tests.web.customer import visiting
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 class House:
     """A book with its authority, and what works in it: alarms and a courier."""

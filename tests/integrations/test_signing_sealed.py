@@ -24,8 +24,6 @@ from router.ports import Sealed
 from router.store import blobs
 from tests import closing
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 async def order_and_seal(book: Book, trust: EmbeddedTrust, held: Signing) -> Sealed:
     async with book.writing() as w:

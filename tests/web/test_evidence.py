@@ -20,7 +20,6 @@ from tests import closing
 from tests.web.customer import visiting
 from tests.web.desking import Browser, House, browsing, working
 
-pytestmark = pytest.mark.xdist_group("trust")
 KEY = PREFIX + "k" * 40
 
 

@@ -26,8 +26,6 @@ from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
 from tests.web.customer import Browser, visiting
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 OFFERS = int(os.environ.get("HABLEMOS_PROOFS", "1"))
 PLACES = int(os.environ.get("HABLEMOS_PROOF_PLACES", "4"))
 

@@ -18,8 +18,6 @@ from router.store import attestations, blobs, ledger
 from tests import closing
 from tests.web.customer import Browser, visiting
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 @dataclass
 class Issued:
