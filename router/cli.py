@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Of all commands. The options of some take most of the program to be made: they are there where one is named."""
@@ -123,6 +121,8 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. What a person can mend is said in one sentence, without a stack trace."""
+    import uvloop
+
     words = sys.argv[1:] if arguments is None else arguments
     options = _parser(words).parse_args(words)
     try:
