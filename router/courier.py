@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import announcing, attesting, guarding, revoking
+from router.actions import announcing, attesting, countersigning, guarding, revoking
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
 from router.envoy import Envoy
@@ -25,6 +25,7 @@ from router.ports import (
     ArchiveOrder,
     Carrier,
     Channel,
+    CountersignOrder,
     JoinOrder,
     LegOrder,
     LegRole,
@@ -224,6 +225,8 @@ class Courier:
                     raise ValueError("a seal without a signing")
                 if delivery.purpose == revoking.SEAL:
                     return partial(self._seal, await self._story.revoking.acknowledgement_order(w, signing_id))
+                if delivery.purpose == countersigning.SEAL:
+                    return partial(self._seal, await self._story.countersigning.order(w, signing_id))
                 return partial(self._seal, await self._story.sealing.seal_order(w, signing_id))
 
     async def _place(self, order: LegOrder) -> Answer:
@@ -256,7 +259,7 @@ class Courier:
         await self._carrier.hold(room, carrier_id, on=on)
         return Performed()
 
-    async def _seal(self, order: SealOrder) -> Answer:
+    async def _seal(self, order: SealOrder | CountersignOrder) -> Answer:
         return Performed(sealed=await self._trust.seal(order))
 
     async def _attest(self, material: attesting.Material) -> Answer:

@@ -10,6 +10,7 @@ from router.actions import (
     attaching,
     attesting,
     calling,
+    countersigning,
     entrusted,
     outgoing,
     revoking,
@@ -20,7 +21,18 @@ from router.actions import (
 from router.actions.entrusting import Errand
 from router.book import Writing
 from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliveryState
-from router.ports import Archived, ArchiveOrder, Heard, MailOrder, Media, Refused, Sealed, SealOrder, Uncertain
+from router.ports import (
+    Archived,
+    ArchiveOrder,
+    CountersignOrder,
+    Heard,
+    MailOrder,
+    Media,
+    Refused,
+    Sealed,
+    SealOrder,
+    Uncertain,
+)
 from router.store import deliveries
 
 log = logging.getLogger(__name__)
@@ -76,6 +88,13 @@ class Revoking(Protocol):
     async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
 
 
+class Countersigning(Protocol):
+    """The verbs of `router.actions.countersigning` that the courier uses."""
+
+    async def order(self, w: Writing, signing_id: int, /) -> CountersignOrder: ...
+    async def countersigned(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
@@ -105,6 +124,7 @@ class Story:
     attesting: Attesting = attesting
     entrusting: Entrusting = entrusted
     revoking: Revoking = revoking
+    countersigning: Countersigning = countersigning
 
 
 class _Nobody:
@@ -119,6 +139,7 @@ class _Nobody:
     async def archived(self, w: Writing, delivery: Delivery, made: Archived, /) -> None: ...
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> None: ...
     async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
+    async def countersigned(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
     async def created(self, w: Writing, delivery: Delivery, foreign_id: str, link: str, /) -> None: ...
@@ -135,6 +156,9 @@ class _Nobody:
     async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
 
+    async def order(self, w: Writing, signing_id: int, /) -> CountersignOrder:
+        raise LookupError("nobody can say what is to be countersigned")
+
     async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
         raise LookupError("nobody can say what is to be archived")
 
@@ -146,7 +170,7 @@ class _Nobody:
 
 
 HOUSE = Story(calling, talking, sealing)
-SILENCE = Story(*(_Nobody(),) * 8)
+SILENCE = Story(*(_Nobody(),) * 9)
 
 
 @dataclass(frozen=True)
@@ -195,6 +219,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.attesting.attested(w, done, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None and done.purpose == revoking.SEAL:
         await story.revoking.acknowledged(w, done.signing_id, answer.sealed)
+    elif answer.sealed is not None and done.signing_id is not None and done.purpose == countersigning.SEAL:
+        await story.countersigning.countersigned(w, done.signing_id, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
     elif answer.archived is not None:

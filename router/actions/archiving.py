@@ -33,7 +33,7 @@ async def order_due(w: Writing, recurring_id: int, *, outside: bool) -> None:
     for place, signing in enumerate(due):
         newest = await archives.newest(w.session, signing.id)
         stamps = Stamps.outside_or_own if outside else Stamps.own
-        if outside and newest is not None and signing.time_source != EXTERNAL and newest.until > w.now + RENEW_BEFORE:
+        if outside and newest is not None and signing.time_source != EXTERNAL and newest.lasts(w.now):
             stamps = Stamps.outside  # it lasts already; only another's word is missing
         await _order(w, signing, stamps, w.now + place * SPACING)
         signing.archive_at = w.now + AGAIN_AFTER
@@ -67,7 +67,7 @@ async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
     if signing is None or signing.sealed_sha256 is None:
         raise NotAllowedNow(NOTHING)
     newest, stamps = await archives.newest(w.session, signing.id), Stamps(str(delivery.order["stamps"]))
-    lasts = newest is not None and newest.until > w.now + RENEW_BEFORE
+    lasts = newest is not None and newest.lasts(w.now)
     if lasts and (stamps is Stamps.own or signing.time_source == EXTERNAL):
         raise NotAllowedNow(NOTHING)
     lists = {one.issuer: one for one in await authority.crls(w.session)}
@@ -92,7 +92,8 @@ async def archived(w: Writing, delivery: Delivery, made: Archived) -> None:
     base = await blobs.content(w.session, base_sha256)
     if base is None or not made.pdf.startswith(base) or len(made.pdf) == len(base):
         return
-    if newest is not None and made.time_source != EXTERNAL and made.until <= newest.until:
+    lasted = newest.until if newest is not None else None
+    if lasted is not None and made.time_source != EXTERNAL and made.until <= lasted:
         signing.archive_at = w.now + IN_VAIN_AFTER
         return
     sha256 = await blobs.keep(w.session, made.pdf, "application/pdf", w.now)

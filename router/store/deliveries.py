@@ -91,12 +91,12 @@ async def known(session: ReadSession, dedupe_key: str) -> bool:
     return await session.scalar(select(Delivery.id).where(Delivery.dedupe_key == dedupe_key)) is not None
 
 
-async def newest_seal(session: ReadSession, signing_id: int) -> Delivery | None:
-    """The order of this signing's seal that was made last; acknowledgements of withdrawals are sealed under another
-    purpose."""
+async def newest_seal(session: ReadSession, signing_id: int, purpose: str = "seal") -> Delivery | None:
+    """The order of this signing's seal that was made last; countersignatures, and acknowledgements of withdrawals, are
+    made under other purposes."""
     return await session.scalar(
         select(Delivery)
-        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal, Delivery.purpose == "seal")
+        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal, Delivery.purpose == purpose)
         .order_by(Delivery.id.desc())
         .limit(1)
     )
