@@ -99,7 +99,7 @@ async def refuse(w: Writing, quote_id: int, supervisor_id: int, reason: str, not
     if moved is None:
         raise Conflict(DECIDED)
     await evidence.append(w.session, signing, w.now, "countersign.refused", {
-        "agent": supervisor_id, "name": moved.name, "role": moved.role, "reason": reason, "note": moved.note,
+        "agent": supervisor_id, "name": moved.name, "role": moved.role, "reason": reason,
     })  # fmt: skip
     await _decided(w, signing, moved, quote)
     return moved

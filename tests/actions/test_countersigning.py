@@ -317,7 +317,7 @@ async def test_the_customer_gets_the_countersigned_copy_and_it_must_be_proven_an
     await carried(house)
     await house.alarms.sweep()
     (said,) = await closing.texts(house.book, "countersigned")
-    assert "contrafirmado la oferta" in said
+    assert "contrafirmado su oferta" in said
     second = await closing.token(house.book, "countersigned")
     assert second != first
     async with house.book.reading() as r:
@@ -352,7 +352,9 @@ async def test_a_refusal_keeps_what_was_signed_and_tells_the_customer_why(house:
         (fact,) = await r.session.scalars(select(Fact).where(Fact.kind == "countersignature.refused"))
         assert await rows.waiting(r.session) == []
     assert fact.data["reason"] == "mistake"
-    assert "last year" not in json.dumps(fact.data)
+        events = await evidence.of_signing(r.session, held.id)
+    told = json.dumps([fact.data, *(event.data for event in events)])
+    assert "last year" not in told, "the customer may have the evidence, and programs the facts"
     with pytest.raises(Conflict):
         await approve(house.book, held, by)
     await house.night()
