@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,10 +103,10 @@ async def verified(book: Book, **values: Any) -> Signing:
     return await now(book, held)
 
 
-async def signed(book: Book, **values: Any) -> Signing:
+async def signed(book: Book, *, consents: Sequence[str] = CONSENTS, **values: Any) -> Signing:
     held = await verified(book, **values)
     async with book.writing() as w:
-        return await signing.sign(w, held, "Carmen Ruiz", CONSENTS, CUSTOMER)
+        return await signing.sign(w, held, "Carmen Ruiz", consents, CUSTOMER)
 
 
 async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:

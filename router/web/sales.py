@@ -14,6 +14,7 @@ from router.model.countersignatures import LONGEST_NOTE, REFUSALS
 from router.model.credits import MOST_SHARES, SplitReason
 from router.model.errors import Invalid, NotFound
 from router.model.quotes import Quote
+from router.model.signings import EXPRESS, Signing, asked_for
 from router.store import contract_withdrawals, countersignatures, credits, evidence, signings
 from router.web.doors import doors
 from router.web.gate import page, require
@@ -37,7 +38,8 @@ async def sale_page(request: web.Request) -> web.Response:
             "shares": await credits.of_quote(r.session, quote.id), "agents": await credits.agents(r.session),
             "withdrawal": await contract_withdrawals.of_signing(r.session, signing.id),
             "proven": await evidence.proves_copy(r.session, signing.id),
-            "counter": await countersignatures.of_signing(r.session, signing.id), "company": campaign.company_name,
+            "counter": await countersignatures.of_signing(r.session, signing.id),
+            "company": campaign.company_name, "begins": _begins(quote, signing),
         }
     return page(
         request, "sales/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf,
@@ -63,6 +65,13 @@ async def refuse_to_countersign(request: web.Request) -> web.Response:
     async with doors(request).book.writing() as w:
         await countersigning.refuse(w, number, signed.agent.id, form.get("reason", ""), form.get("note", ""))
     raise web.HTTPSeeOther(f"/sales/{number}")
+
+
+def _begins(quote: Quote, signing: Signing) -> str:
+    """When the service may begin: "early" at his express request, "later" without it; "" where neither was asked."""
+    if not any(one.id == EXPRESS for one in asked_for(quote.canonical or [])):
+        return ""
+    return "early" if signing.begins_early else "later"
 
 
 @routes.post(r"/sales/{id:\d{1,19}}")

@@ -351,8 +351,8 @@ async def test_a_refusal_keeps_what_was_signed_and_tells_the_customer_why(house:
     async with house.book.reading() as r:
         (fact,) = await r.session.scalars(select(Fact).where(Fact.kind == "countersignature.refused"))
         assert await rows.waiting(r.session) == []
-    assert fact.data["reason"] == "mistake"
         events = await evidence.of_signing(r.session, held.id)
+    assert fact.data["reason"] == "mistake"
     told = json.dumps([fact.data, *(event.data for event in events)])
     assert "last year" not in told, "the customer may have the evidence, and programs the facts"
     with pytest.raises(Conflict):
