@@ -187,6 +187,15 @@ def test_a_flipped_byte_anywhere_is_noticed(authority: Authority, after: bytes, 
             assert failing(inspect(bytes(flipped), anchors(authority))), at
 
 
+def test_a_part_of_its_record_that_no_signature_covers_is_as_we_write_it(authority: Authority, after: bytes) -> None:
+    at = after.rindex(b"/Contents <")
+    version = after.index(b"02010131", at) + 5  # SignedData.version, before the set of digest algorithms
+    altered = after[:version] + b"3" + after[version + 1 :]
+    assert failing(inspect(altered, anchors(authority))) == {
+        "revisions": "changed-after", "countersignature": "not-as-signed",
+    }
+
+
 def test_padding_behind_it_is_no_place_to_write(authority: Authority, after: bytes) -> None:
     at = after.rindex(b"0000>")
     assert "revisions" in failing(inspect(after[:at] + b"1" + after[at + 1 :], anchors(authority)))
