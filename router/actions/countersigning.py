@@ -110,7 +110,7 @@ async def _to_decide(w: Writing, quote_id: int, supervisor_id: int) -> tuple[Sig
     live = await signings.live_of_quote(w.session, quote_id)
     signing = None if live is None else await w.session.locked(Signing, live.id)
     row = None if signing is None else await rows.of_signing(w.session, signing.id)
-    if signing is None or row is None:
+    if signing is None or row is None or signing.sealed_sha256 is None:
         raise NotFound(NOTHING)
     quote = vouched(await w.session.get(Quote, quote_id))
     if quote.agent_id == supervisor_id:
@@ -133,7 +133,8 @@ async def late(w: Writing, countersignature_id: int) -> None:
     """Asks whether what was decided is made (an alarm's handler). If not, that is told each time, and it is ordered
     again where the last order was given up."""
     row = await w.session.locked(Countersignature, countersignature_id)
-    if row is None or row.state is not CountersignatureState.approved:
+    signing = None if row is None else await w.session.get(Signing, row.signing_id)
+    if row is None or row.state is not CountersignatureState.approved or vouched(signing).sealed_sha256 is None:
         return
     newest = await deliveries.newest_seal(w.session, row.signing_id, SEAL)
     again = newest is None or newest.state in GIVEN_UP
@@ -148,6 +149,8 @@ async def order(w: Writing, signing_id: int) -> CountersignOrder:
     signing = await w.session.get(Signing, signing_id)
     row = await rows.of_signing(w.session, signing_id)
     if signing is None or row is None or row.state is not CountersignatureState.approved:
+        raise NotAllowedNow(NOTHING)
+    if signing.sealed_sha256 is None:  # forgotten meanwhile
         raise NotAllowedNow(NOTHING)
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     return CountersignOrder(
@@ -173,7 +176,7 @@ async def countersigned(w: Writing, signing_id: int, sealed: Sealed) -> None:
     """
     signing = vouched(await w.session.locked(Signing, signing_id))
     row = vouched(await rows.of_signing(w.session, signing_id))
-    if row.state is not CountersignatureState.approved:
+    if row.state is not CountersignatureState.approved or signing.sealed_sha256 is None:
         return
     base_sha256, base = await _newest(w, signing)
     if not sealed.pdf.startswith(base) or len(sealed.pdf) == len(base):

@@ -179,7 +179,9 @@ async def tell_countersigned(w: Writing, countersignature_id: int) -> None:
     found = await w.session.get(Countersignature, countersignature_id)
     signing = None if found is None else await w.session.locked(Signing, found.signing_id)
     row = await w.session.locked(Countersignature, countersignature_id)
-    if signing is None or row is None or row.told_at is not None or row.decided_at is None:
+    if signing is None or row is None or row.told_at is not None or not row.state.final:
+        return
+    if signing.sealed_sha256 is None:  # forgotten meanwhile
         return
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     parties = vouched(await quotes.parties(w.session, signing.lead_id))

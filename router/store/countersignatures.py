@@ -30,13 +30,15 @@ class Waiting(NamedTuple):
 
 
 async def waiting(session: ReadSession) -> Sequence[Waiting]:
-    """Those that wait for a supervisor, who waits longest first. Who has withdrawn meanwhile waits for nothing."""
+    """Those that wait for a supervisor, who waits longest first. Who has withdrawn meanwhile, or was forgotten, waits
+    for nothing."""
     rows = await session.rows(
         select(Quote, Agent.name, Countersignature.asked_at)
         .join(Signing, Signing.quote_id == Quote.id)
         .join(Countersignature, Countersignature.signing_id == Signing.id)
         .outerjoin(Agent, Agent.id == Quote.agent_id)
-        .where(Countersignature.state == CountersignatureState.waiting, Quote.state != QuoteState.withdrawn)
+        .where(Countersignature.state == CountersignatureState.waiting, Quote.state != QuoteState.withdrawn,
+               Signing.sealed_sha256.is_not(None))
         .order_by(Countersignature.id).limit(MOST_SHOWN)
     )
     return [Waiting(row[0], row[1] or "", row[2]) for row in rows]

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 
 from integrations.trust import EmbeddedTrust
 from router import printing, verifying
-from router.actions import attesting, bundling, countersigning, inviting, revoking, sealing, signing
+from router.actions import attesting, bundling, countersigning, erasing, inviting, revoking, sealing, signing
 from router.alarms import Alarms
 from router.app import alarms_of
 from router.book import Book
@@ -20,6 +20,7 @@ from router.courier import Courier
 from router.model import bundles
 from router.model.archives import RENEW_BEFORE, Archive
 from router.model.base import vouched
+from router.model.blobs import Blob
 from router.model.countersignatures import (
     ARCHIVE_WAITS,
     BEFORE_EXPIRY,
@@ -42,6 +43,7 @@ from router.store import countersignatures as rows
 from router.wording import LOCALES, wording
 from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
+from tests.actions.test_erasing import talked_over
 from tests.conftest import Clock
 from tests.integrations.test_archiving import House
 from tests.outside import RecordingCarrier
@@ -471,3 +473,31 @@ def test_every_reason_is_told_in_every_language(locale: str) -> None:
 def test_the_alarms_of_the_house_are_heard(trust: EmbeddedTrust, book: Book) -> None:
     assert {countersigning.TELL, countersigning.LATE} <= set(alarms_of(trust))
     assert Alarms(book, alarms_of(trust))
+
+
+async def test_what_was_countersigned_is_forgotten_with_the_rest(house: House, clock: Clock) -> None:
+    held = await closing.countersigned(house.book, house.trust, campaign={"evidence_days": 1827})
+    await talked_over(house.book)
+    async with house.book.writing() as w:
+        await w.session.execute(text("update deliveries set state = 'done'"))
+    clock.now += timedelta(days=1828)
+    async with house.book.writing() as w:
+        await erasing.sweep(w, 1)
+    async with house.book.reading() as r:
+        assert await r.session.scalar(select(func.count()).select_from(Blob)) == 0
+    row = await row_of(house.book, held)
+    assert (row.state, row.sha256, row.copy_hash) == (MADE, None, None)
+
+
+async def test_what_was_forgotten_waits_for_nobody(house: House, clock: Clock) -> None:
+    held = await house.sealed(campaign={**ASKED, "evidence_days": 1827})
+    await talked_over(house.book)
+    async with house.book.writing() as w:
+        await w.session.execute(text("update deliveries set state = 'done'"))
+    clock.now += timedelta(days=1828)
+    async with house.book.writing() as w:
+        await erasing.sweep(w, 1)
+    async with house.book.reading() as r:
+        assert await rows.waiting(r.session) == []
+    with pytest.raises(NotFound):
+        await approve(house.book, held, await closing.supervisor(house.book))
