@@ -26,10 +26,10 @@ SILENT = (
     + rb"|0\s+Tr" + END  # filled; other ways to set text hide it or cut by it
 )  # fmt: skip
 STEP = re.compile(
-    rb"\s*(?:(?P<silent>(?:" + SILENT + rb")++)"
-    + rb"|/(?P<font>\w+)\s+[-+.\d]+\s+Tf" + END
-    + rb"|(?P<shown>" + STRING + rb"|" + ROW + rb")\s*T[jJ]" + END
-    + rb"|(?P<begin>BT)" + END + rb")", re.DOTALL,
+    rb"\s*(?:(?:(?:BT" + END + rb")?(?:0\s+Tr" + END + rb")?/(?P<font>\w+)\s+[-+.\d]+\s+Tf" + END + rb")"
+    + rb"|(?:(?:[-+.\d]+\s+)*+Tm" + END + rb")?(?P<shown>" + STRING + rb"|" + ROW + rb")\s*T[jJ]" + END
+    + rb"|(?P<begin>BT)" + END
+    + rb"|(?P<silent>(?:" + SILENT + rb")++))", re.DOTALL,
 )  # fmt: skip
 """One operator with its operands, or several that say nothing."""
 TWO_BYTES = re.compile(rb"1 begincodespacerange\s+<0000> <FFFF>\s+endcodespacerange")
