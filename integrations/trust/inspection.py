@@ -108,6 +108,7 @@ async def _judged(
         seal,
         signer_validation_context=trusting(roots.seal, moment),
         ts_validation_context=trusting(roots.time, moment),
+        skip_diff=proof is not None,  # the proof holds only when nothing but archiving came after the seal
     )
     integrity = _integrity(seal, status, revision, to_the_letter=_to_the_letter(seal, status, roots, proof))
     time = _time(seal, status.timestamp_validity, crls)
