@@ -121,6 +121,7 @@ async def _judged(
         seal,
         signer_validation_context=trusting(roots.seal, moment),
         ts_validation_context=trusting(roots.time, moment),
+        skip_diff=proof is not None,  # the proof holds only when nothing but archiving came after the seal
     )
     counter = await countersignature(seal, found, proof, roots, crls)
     good = found is not None and (proof is not None or not found.stamps) and (counter is None or counter.holds)
