@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import secrets
@@ -35,7 +34,7 @@ from integrations.trust import EmbeddedTrust
 from integrations.trust.asked_time import TimeAuthority
 from integrations.trust.authority import locked_key, opened_key
 from integrations.trust.services import FileSeal, OutsideTime, OwnSeal, TokenSeal
-from router import failpoints, logs, verifying
+from router import failpoints, logs
 from router import plan as planned
 from router import replay as replaying
 from router.actions import (
@@ -47,6 +46,7 @@ from router.actions import (
     choosing_services,
     configuring,
     consulting,
+    countersigning,
     covering,
     depositing,
     dispatch,
@@ -92,7 +92,6 @@ from router.importer import Importer
 from router.inbox import Inbox
 from router.inquirer import Inquirer
 from router.live import Hub
-from router.model.authority import seals_in
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
@@ -114,9 +113,7 @@ from router.ports import (
     Register,
     SignerAccount,
     TimeAccount,
-    Trusted,
     TrustProvider,
-    UsedSeal,
 )
 from router.reconcile import Reconciler
 from router.rounds import Rounds
@@ -148,8 +145,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CONNECTIONS = 12
-GARBAGE = 20_000
-"""How many new objects make the collector look. The usual 700 make it look hundreds of times a second."""
 LEG_SECONDS = 5.0
 """How long the carrier may take to answer: shorter than a leg's lease of eight seconds."""
 DEPOSIT_SECONDS = 30.0
@@ -178,6 +173,8 @@ ALARMS: Mapping[str, Handler | Late] = {
     inviting.COPY: inviting.copy,
     proving.PROOF_DUE: proving.proof_due,
     revoking.ACKNOWLEDGE: inviting.acknowledge,
+    countersigning.TELL: inviting.tell_countersigned,
+    countersigning.LATE: countersigning.late,
     sealing.LATE: sealing.late,
     archiving.STAMP: archiving.stamp,
     depositing.LATE: depositing.late,
@@ -452,7 +449,6 @@ async def _working(
         # What stands at the start stays: collecting it anew each time would stop the loop for a tenth of a second.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GARBAGE, 20, 50)
         try:
             yield
         finally:
@@ -888,31 +884,6 @@ async def revoke_seal(settings: Settings, reason: str) -> int:
             raise Refusal(str(error)) from error
     print("The seal's certificate is revoked, and a new one seals. What was sealed before stays good.")
     return 0
-
-
-async def verify_file(
-    content: bytes, root_certificate: bytes, *, as_json: bool, time_roots: bytes = b"", seals: bytes = b""
-) -> int:
-    """`hablemos verify FILE`: what holds of a signed document, a certificate or a bundle, without the service; 0 when
-    every line does. `seals` are the company's own under other roots, as it publishes them. Raises Refusal."""
-    try:
-        trusted = Trusted(seals=[UsedSeal(chain, until) for chain, until in seals_in(seals)])
-    except ValueError as error:
-        raise Refusal("the seals should be the file which the company publishes at /pki/seals.pem") from error
-    trust = EmbeddedTrust(time_roots=time_roots)
-    try:
-        seen = await verifying.lines(trust, content, root_certificate, trusted)
-    finally:
-        await trust.stop()
-    holds = bool(seen) and all(one.holds for one in seen)
-    if as_json:
-        lines = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
-        print(json.dumps({"holds": holds, "lines": lines}))
-    else:
-        for one in seen:
-            said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
-            print(f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}")
-    return 0 if holds else 1
 
 
 async def phonebox_alone(account: str, token: str, port: int, log: Path | None, smtp_port: int = 0) -> int:

@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 
-def _parser() -> argparse.ArgumentParser:
-    from router.plan import options as planning
-    from router.replay import options as replaying
-    from router.whatif import options
-
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Of all commands. The options of some take most of the program to be made: they are there where one is named."""
     parser = argparse.ArgumentParser(
         prog="hablemos", description="A self-hosted remote-sales contact centre.",
         epilog="Every option of serve is also an environment variable, e.g. HABLEMOS_PORT.",
@@ -66,21 +63,30 @@ def _parser() -> argparse.ArgumentParser:
         "--arrivals-per-hour 200 --handle 180 --agents 10:es --agents 4:es,it=2 --needs 0.9:es --needs 0.1:it "
         "--patience 300",
     )
-    options(simulation)
+    if "simulate" in words:
+        from router.whatif import options as simulating
+
+        simulating(simulation)
     replay = commands.add_parser(
         "replay", help="a recorded time again, with other rules or agents, side by side",
         description="Plays what is on record with the very rules that route real people: as it was, and with a change. "
         "Example: hablemos replay --from 2026-11-23 --campaign luz --agents +2",
     )
     _serving(replay)
-    replaying(replay)
+    if "replay" in words:
+        from router.replay import options as replaying
+
+        replaying(replay)
     plan = commands.add_parser(
         "plan", help="what the next days will bring: calls and messages by the hour, what is in the way, who is needed",
         description="Plays the next days forward with the very rules that call and write. "
         "Example: hablemos plan --days 14 --campaign luz --svg plan.svg",
     )
     _serving(plan)
-    planning(plan)
+    if "plan" in words:
+        from router.plan import options as planning
+
+        planning(plan)
     phonebox = commands.add_parser("phonebox", help="the local carrier alone")
     phonebox.add_argument("--port", type=int, default=8081)
     phonebox.add_argument("--account", required=True)
@@ -116,20 +122,28 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. What a person can mend is said in one sentence, without a stack trace."""
-    from router.app import Refusal, run
+    import uvloop
+
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(words).parse_args(words)
+    try:
+        return uvloop.run(_run(options))
+    except KeyboardInterrupt:
+        return 130
+    except _mendable() as error:
+        print(f"hablemos: {error}", file=sys.stderr)
+        return 2
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """The errors whose message says to a person what to mend."""
+    from router.app import Refusal
     from router.embedded import EmbeddedError
     from router.model.configuration import WrongFile
     from router.settings import WrongSetting
     from router.whatif import WrongInput
 
-    options = _parser().parse_args(arguments)
-    try:
-        return run(_run(options))
-    except (WrongSetting, WrongFile, WrongInput, EmbeddedError, Refusal) as error:
-        print(f"hablemos: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return WrongSetting, WrongFile, WrongInput, EmbeddedError, Refusal
 
 
 async def _run(options: argparse.Namespace) -> int:
@@ -244,22 +258,37 @@ async def _alarms(options: argparse.Namespace) -> int:
 
 
 def _read(file: Path) -> bytes:
-    from router.app import Refusal
-
     try:
         return file.read_bytes()
     except OSError as error:
+        from router.app import Refusal
+
         raise Refusal(f"{file}: {error.strerror}") from error
 
 
 async def _verify(options: argparse.Namespace) -> int:
-    from router.app import verify_file
+    from integrations.trust import EmbeddedTrust
+    from router.model.authority import seals_in
+    from router.ports import Trusted, UsedSeal
+    from router.verifying import lines, told
 
     content = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
     time_roots = await asyncio.to_thread(_read, options.time_roots) if options.time_roots else b""
     seals = await asyncio.to_thread(_read, options.seals) if options.seals else b""
-    return await verify_file(content, root, as_json=options.json, time_roots=time_roots, seals=seals)
+    try:
+        trusted = Trusted(seals=[UsedSeal(chain, until) for chain, until in seals_in(seals)])
+    except ValueError:
+        print("The seals should be the file which the company publishes at /pki/seals.pem.", file=sys.stderr)
+        return 2
+    trust = EmbeddedTrust(time_roots=time_roots)
+    try:
+        seen = await lines(trust, content, root, trusted)
+    finally:
+        await trust.stop()
+    holds, said = told(seen, as_json=options.json)
+    print(said)
+    return 0 if holds else 1
 
 
 async def _simulate(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from router import outcomes
-from router.actions import announcing, attesting, depositing, guarding, resting, revoking
+from router.actions import announcing, attesting, countersigning, depositing, guarding, resting, revoking
 from router.actions.depositing import DepositOrder
 from router.actions.talking import TEXTS
 from router.book import Book, Writing
@@ -26,6 +26,7 @@ from router.ports import (
     ArchiveOrder,
     Carrier,
     Channel,
+    CountersignOrder,
     JoinOrder,
     LegOrder,
     LegRole,
@@ -230,6 +231,8 @@ class Courier:
                     raise ValueError("a seal without a signing")
                 if delivery.purpose == revoking.SEAL:
                     return partial(self._seal, await self._story.revoking.acknowledgement_order(w, signing_id))
+                if delivery.purpose == countersigning.SEAL:
+                    return partial(self._seal, await self._story.countersigning.order(w, signing_id))
                 return partial(self._seal, await self._story.sealing.seal_order(w, signing_id))
 
     async def _place(self, order: LegOrder) -> Answer:
@@ -262,7 +265,7 @@ class Courier:
         await self._carrier.hold(room, carrier_id, on=on)
         return Performed()
 
-    async def _seal(self, order: SealOrder) -> Answer:
+    async def _seal(self, order: SealOrder | CountersignOrder) -> Answer:
         return Performed(sealed=await self._trust.seal(order))
 
     async def _attest(self, material: attesting.Material) -> Answer:

@@ -10,6 +10,7 @@ from router.actions import (
     attaching,
     attesting,
     calling,
+    countersigning,
     depositing,
     entrusted,
     outgoing,
@@ -27,6 +28,7 @@ from router.model.deliveries import GIVEN_UP, Delivery, DeliveryKind, DeliverySt
 from router.ports import (
     Archived,
     ArchiveOrder,
+    CountersignOrder,
     CustodyReceipt,
     Heard,
     MailOrder,
@@ -97,6 +99,13 @@ class Revoking(Protocol):
     async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
 
 
+class Countersigning(Protocol):
+    """The verbs of `router.actions.countersigning` that the courier uses."""
+
+    async def order(self, w: Writing, signing_id: int, /) -> CountersignOrder: ...
+    async def countersigned(self, w: Writing, signing_id: int, sealed: Sealed, /) -> object: ...
+
+
 class Attaching(Protocol):
     """The verbs of `router.actions.attaching` that the courier uses."""
 
@@ -127,6 +136,7 @@ class Story:
     entrusting: Entrusting = entrusted
     revoking: Revoking = revoking
     depositing: Depositing = depositing
+    countersigning: Countersigning = countersigning
 
 
 class _Nobody:
@@ -142,6 +152,7 @@ class _Nobody:
     async def attested(self, w: Writing, delivery: Delivery, sealed: Sealed, /) -> None: ...
     async def acknowledged(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def deposited(self, w: Writing, delivery: Delivery, receipt: CustodyReceipt, /) -> None: ...
+    async def countersigned(self, w: Writing, signing_id: int, sealed: Sealed, /) -> None: ...
     async def fetched(self, w: Writing, attachment_id: int, media: Media, /) -> None: ...
     async def missing(self, w: Writing, attachment_id: int, reason: str, /) -> None: ...
     async def created(self, w: Writing, delivery: Delivery, foreign_id: str, link: str, /) -> None: ...
@@ -157,6 +168,9 @@ class _Nobody:
 
     async def acknowledgement_order(self, w: Writing, signing_id: int, /) -> SealOrder:
         raise LookupError("nobody can say what is to be sealed")
+
+    async def order(self, w: Writing, signing_id: int, /) -> CountersignOrder:
+        raise LookupError("nobody can say what is to be countersigned")
 
     async def archive_order(self, w: Writing, delivery: Delivery, /) -> ArchiveOrder:
         raise LookupError("nobody can say what is to be archived")
@@ -223,6 +237,8 @@ async def performed(w: Writing, story: Story, delivery: Delivery, answer: Perfor
         await story.attesting.attested(w, done, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None and done.purpose == revoking.SEAL:
         await story.revoking.acknowledged(w, done.signing_id, answer.sealed)
+    elif answer.sealed is not None and done.signing_id is not None and done.purpose == countersigning.SEAL:
+        await story.countersigning.countersigned(w, done.signing_id, answer.sealed)
     elif answer.sealed is not None and done.signing_id is not None:
         await story.sealing.sealed(w, done.signing_id, answer.sealed)
     elif answer.archived is not None:

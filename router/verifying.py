@@ -5,6 +5,7 @@ root is given from elsewhere and is the same.
 """
 
 import hashlib
+import json
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,20 @@ async def lines(
     except NoBundle as problem:
         return [Check("bundle", False, {"code": str(problem)})]
     return await _of_bundle(trust, files, root, trusted)
+
+
+def told(seen: Sequence[Check], *, as_json: bool) -> tuple[bool, str]:
+    """Whether every line holds, and all of them in words, or as one JSON object."""
+    holds = bool(seen) and all(one.holds for one in seen)
+    if as_json:
+        found = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
+        return holds, json.dumps({"holds": holds, "lines": found})
+    return holds, "\n".join(map(_told, seen))
+
+
+def _told(one: Check) -> str:
+    said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
+    return f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}"
 
 
 async def _of_bundle(

@@ -2,21 +2,24 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
-from router.actions import attesting, inviting, quoting, sealing, signing
+from router.actions import attesting, countersigning, inviting, quoting, sealing, signing
 from router.actions.talking import TEXTS
 from router.book import Book
+from router.model.agents import Role
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.money import Line, Period
 from router.model.quotes import Quote
 from router.model.signings import CodeAnswer, Given, Signing
 from router.model.tasks import TaskState
 from router.model.visitors import Visitor
-from router.ports import Refused, Sealed, SealOrder, TrustProvider
+from router.ports import CountersignOrder, Refused, Sealed, SealOrder, TrustProvider
+from router.store import archives, blobs
 from tests import making
 
 CUSTOMER = Visitor("203.0.113.9", "Telephone/1")
@@ -100,10 +103,10 @@ async def verified(book: Book, **values: Any) -> Signing:
     return await now(book, held)
 
 
-async def signed(book: Book, **values: Any) -> Signing:
+async def signed(book: Book, *, consents: Sequence[str] = CONSENTS, **values: Any) -> Signing:
     held = await verified(book, **values)
     async with book.writing() as w:
-        return await signing.sign(w, held, "Carmen Ruiz", CONSENTS, CUSTOMER)
+        return await signing.sign(w, held, "Carmen Ruiz", consents, CUSTOMER)
 
 
 async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:
@@ -114,18 +117,11 @@ async def sealed(book: Book, trust: TrustProvider, **values: Any) -> Signing:
     document = await _seal(trust, order)
     async with book.writing() as w:
         await sealing.sealed(w, held.id, document)
-    async with book.writing() as w:
-        delivery = await w.session.scalar(select(Delivery).where(
-            Delivery.kind == DeliveryKind.attest, Delivery.signing_id == held.id))
-        assert delivery is not None
-        found = await attesting.material(w, delivery)
-    certificate = await _seal(trust, attesting.drawn(found))
-    async with book.writing() as w:
-        await attesting.attested(w, delivery, certificate)
+    await attested(book, trust, held)
     return await now(book, held)
 
 
-async def _seal(trust: TrustProvider, order: SealOrder) -> Sealed:
+async def _seal(trust: TrustProvider, order: SealOrder | CountersignOrder) -> Sealed:
     """Asked once more where the process was lost, as the courier would."""
     try:
         return await trust.seal(order)
@@ -152,3 +148,50 @@ async def quote_of(book: Book, held: Signing) -> Quote:
 def other_code(right: str) -> str:
     """Six digits that are not these."""
     return f"{(int(right) + 1 + int(hashlib.sha256(right.encode()).hexdigest(), 16) % 999_998) % 1_000_000:06d}"
+
+
+async def supervisor(book: Book, login: str = "sol") -> int:
+    """Somebody who may countersign."""
+    async with book.writing() as w:
+        return (await making.agent(w, login, role=Role.supervisor)).id
+
+
+async def countersigned(book: Book, trust: TrustProvider, **values: Any) -> Signing:
+    """Sealed, countersigned and certified once more, as the courier would have it done."""
+    campaign = {**(values.pop("campaign", None) or {}), "countersign": True}
+    held = await sealed(book, trust, campaign=campaign, **values)
+    by = await supervisor(book, f"sol{held.id}")
+    async with book.writing() as w:
+        await countersigning.approve(w, held.quote_id, by)
+    await countersignature_made(book, trust, held)
+    return await now(book, held)
+
+
+async def countersignature_made(book: Book, trust: TrustProvider, held: Signing) -> None:
+    async with book.writing() as w:
+        order = await countersigning.order(w, held.id)
+    document = await _seal(trust, order)
+    async with book.writing() as w:
+        await countersigning.countersigned(w, held.id, document)
+    await attested(book, trust, held)
+
+
+async def attested(book: Book, trust: TrustProvider, held: Signing) -> None:
+    """The certificate ordered last is made."""
+    async with book.writing() as w:
+        delivery = await w.session.scalar(select(Delivery).where(
+            Delivery.kind == DeliveryKind.attest, Delivery.signing_id == held.id).order_by(Delivery.id.desc()))
+        assert delivery is not None
+        found = await attesting.material(w, delivery)
+    certificate = await _seal(trust, attesting.drawn(found))
+    async with book.writing() as w:
+        await attesting.attested(w, delivery, certificate)
+
+
+async def newest_version(book: Book, held: Signing) -> bytes:
+    """The signed document as the customer is given it."""
+    async with book.reading() as r:
+        found = await archives.newest(r.session, held.id)
+        content = await blobs.content(r.session, found.sha256 if found else held.sealed_sha256)
+    assert content is not None
+    return content

@@ -4,12 +4,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from xdist.scheduler import LoadScopeScheduling
 
+from integrations.trust import EmbeddedTrust
 from router import alarms
 from router.book import Book
 from router.live import Hub
@@ -144,6 +147,23 @@ async def book(engine: AsyncEngine, engines: Engines, clock: Clock, vault: Vault
     return Book(engine, Hub(), vault, "http://127.0.0.1:8080", reading=reading, clock=clock)
 
 
+@pytest.fixture(scope="session")
+async def sealer() -> AsyncIterator[EmbeddedTrust]:
+    """A worker's trust provider, its processes warm for all its tests: each of them takes a second to start. It knows
+    nothing between two calls: the keys are the book's."""
+    made = EmbeddedTrust()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def trust(sealer: EmbeddedTrust, clock: Clock) -> EmbeddedTrust:
+    """The trust provider, and the machine's time: a seal has no other clock."""
+    clock.now = datetime.now(UTC)
+    return sealer
+
+
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a batch of alarms is not cut."""
@@ -161,17 +181,53 @@ async def until(condition: Callable[[], Awaitable[object]], what: str, seconds: 
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
-ALSO = ("test_alarms_kill", "test_import_kill", "test_planning")
-"""Stories told beside the others."""
+TOGETHER = {
+    # They mostly wait: more than two at once would leave the processors idle.
+    "stories": ("stories/",),
+    "more stories": ("stories/test_alarms_kill", "stories/test_import_kill", "stories/test_planning"),
+    # They share the processes that seal and read.
+    "trust": (
+        *("actions/test_attesting", "actions/test_bundling", "actions/test_entering", "actions/test_revoking"),
+        *("integrations/test_archiving", "integrations/test_signing_sealed"),
+        *("web/test_evidence", "web/test_mutations", "web/test_verify"),
+    ),
+    # Each makes something dear once: an authority, a server, the sentences in all sources.
+    "authorities": ("integrations/test_trust_",),
+    "simulation": ("model/test_simulation",),
+    "wording": ("test_wording",),
+    "own server": ("test_tail",),
+    "embedded": ("test_embedded",),
+    "carrier": ("integrations/test_carrier_calls",),
+}
+"""Which tests go to one worker, by how the names of their files begin; the longest counts."""
+
+
+_GROUPS = {f"tests/{name}": group for group, names in TOGETHER.items() for name in names}
+
+
+def group_of(nodeid: str) -> str | None:
+    """The group of a test, None of one that may run anywhere."""
+    fitting = [name for name in _GROUPS if nodeid.startswith(name)]
+    return _GROUPS[max(fitting, key=len)] if fitting else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stories first, in two workers: they mostly wait, and more of them at once would leave the processors idle."""
-    stories = [item for item in items if "/stories/" in item.nodeid]
-    for item in stories:
-        beside = any(one in item.nodeid for one in ALSO)
-        item.add_marker(pytest.mark.xdist_group("more stories" if beside else "stories"))
-    items[:] = [*stories, *(item for item in items if "/stories/" not in item.nodeid)]
+    """Groups first, or the last of them would be waited for when all else is done."""
+    order = [*TOGETHER, None]
+    items.sort(key=lambda item: order.index(group_of(item.nodeid)))
+
+
+class InGroups(LoadScopeScheduling):
+    """A group goes to one worker, any other test to whoever is free. What xdist has for it reads marks, and with
+    pytest 9.2 no longer finds them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid) or nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InGroups | None:
+    return InGroups(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_xdist_auto_num_workers() -> int:

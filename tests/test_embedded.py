@@ -131,6 +131,17 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def test_who_started_a_server_that_others_use_leaves_without_a_complaint(data_dir: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", HOLD, str(data_dir)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as owner:
+        pid = pid_held_by(owner)
+        with embedded(data_dir) as running:
+            _, said = owner.communicate()
+            assert (said, owner.returncode) == ("", 0)
+            assert (running.pid, birth(pid) is None) == (pid, False)
+
+
 async def test_what_was_written_is_there_after_a_stop_and_a_start(data_dir: Path) -> None:
     async with embedded(data_dir) as first:
         assert await ask(first, "SELECT current_database()::text") == "hablemos"

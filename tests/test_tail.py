@@ -30,8 +30,6 @@ from router.tail import Listener, RingTimes, Tail
 from tests import making
 from tests.conftest import Clock, Engines, until
 
-pytestmark = pytest.mark.xdist_group("own server")
-
 
 @pytest.fixture(scope="module")
 def worker_database() -> Iterator[str]:

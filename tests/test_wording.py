@@ -18,9 +18,6 @@ from router.model.forms import KINDS
 from router.paths import TEMPLATES
 from router.wording import LOCALES, brief, moment, money, wording
 
-pytestmark = pytest.mark.xdist_group("wording")
-"""One worker reads the sources once."""
-
 Key = tuple[str | None, str]
 
 ROUTER = Path(errors.__file__).parents[1]
@@ -234,6 +231,7 @@ def test_a_promised_time_is_said_as_people_say_it_with_its_zone(locale: str, sai
 @pytest.mark.parametrize(("template", "most"), [
     ("sms/code.txt", 3), ("sms/offer.txt", 3), ("sms/copy.txt", 3), ("sms/announcement.txt", 3),
     ("sms/handout.txt", 3),
+    ("sms/countersigned.txt", 3), ("sms/not_countersigned.txt", 3),
 ])
 def test_a_text_message_stays_short_in_every_language(template: str, most: int, locale: str) -> None:
     what = "123456" if "code" in template else "https://hablemos.luzclara.example/q/" + "x" * 22
@@ -241,6 +239,7 @@ def test_a_text_message_stays_short_in_every_language(template: str, most: int, 
         template, locale, what=what, number="2026-0007", company="Luz Clara SL", amount=money(12990, "EUR", locale),
         phone="+34 910 00 00 00", host="hablemos.luzclara.example", caller="+34 910 00 00 00",
         when=brief(datetime(2026, 12, 7, 12, tzinfo=UTC), "Europe/Madrid", locale),
+        why=wording().say("details you gave could not be confirmed", locale),
     )
     assert segments(said) <= most, (segments(said), said)
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from asn1crypto import cms, crl, ocsp, x509
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.general import extract_certificate_info
 from pyhanko.sign.signers.pdf_signer import PdfTimeStamper
@@ -27,9 +26,9 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 
 from integrations.trust.certificates import certificate, lists
-from integrations.trust.longterm import Roots, lasting
+from integrations.trust.longterm import Roots, added, lasting
 from integrations.trust.outside import OutsideTimestamper, asked, leave_alone
-from integrations.trust.sealing import own_stamper
+from integrations.trust.sealing import PlainWriter, own_stamper
 from integrations.trust.services import Anchors, OutsideTime
 from integrations.trust.timestamps import EmbeddedTimestamper
 from router.ports import NO_TIME, Archived, ArchiveOrder, Refused, Stamps
@@ -70,16 +69,16 @@ async def _proven(pdf: bytes, order: ArchiveOrder, roots: Roots, source: str) ->
     if not pdf.startswith(order.pdf):
         raise Refused("archiving would not keep the document's bytes", permanent=True, code="bytes-changed")
     seal = PdfFileReader(BytesIO(pdf)).embedded_regular_signatures[0]
-    proof = await lasting(pdf, seal, roots)
+    proof = await lasting(pdf, seal, added(pdf, seal), roots)
     if proof is None:
         raise Refused("the archived PDF would prove nothing", permanent=True, code="not-provable")
     return Archived(pdf=pdf, level=LEVEL, time_source=source, until=proof.until)
 
 
 async def _stamped(order: ArchiveOrder, stamper: TimeStamper, roots: Roots) -> bytes:
-    writer = _PlainWriter(BytesIO(order.pdf))
+    writer = PlainWriter(BytesIO(order.pdf))
     reader = writer.prev
-    signed = list(_signed_data(reader.embedded_regular_signatures[0]))
+    signed = [data for one in reader.embedded_regular_signatures for data in _signed_data(one)]
     signed += [one.signed_data for one in reader.embedded_timestamp_signatures]
     if isinstance(stamper, OutsideTimestamper):
         signed.append((await stamper.async_dummy_response("sha256"))["content"])
@@ -91,12 +90,6 @@ async def _stamped(order: ArchiveOrder, stamper: TimeStamper, roots: Roots) -> b
     field = f"Archive{len(list(reader.embedded_timestamp_signatures)) + 1}"
     result = await PdfTimeStamper(stamper, field_name=field).async_timestamp_pdf(writer, "sha256")
     return bytes(result.getbuffer())
-
-
-class _PlainWriter(IncrementalPdfFileWriter):
-    """Leaves title and date of change as they are: a later reader need not ask whether they were changed by others."""
-
-    def _update_meta(self) -> None: ...
 
 
 def _signed_data(seal: EmbeddedPdfSignature) -> Iterator[cms.SignedData]:

@@ -10,6 +10,10 @@ from typing import Any
 from asn1crypto import cms, crl, pem, x509
 from pyhanko_certvalidator import ValidationContext
 
+from integrations.trust.lengths import mend
+
+mend()
+
 
 def certificate(data: bytes) -> x509.Certificate:
     """One certificate, PEM."""

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from io import BytesIO
 
-from asn1crypto import cms, crl, tsp
+from asn1crypto import cms, crl
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import DiffResult
-from pyhanko.sign.general import find_unique_cms_attribute
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.generic_cms import validate_tst_signed_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
@@ -24,10 +23,23 @@ from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverage
 
 from integrations.trust.certificates import leads_to_a_root, lists, revoked_since, trusting
 from integrations.trust.checks import unread
+from integrations.trust.countersigned import countersignature
+from integrations.trust.details import iso, source_of, stamp_of, text_of
 from integrations.trust.exactness import as_signed
-from integrations.trust.longterm import Lasting, Roots, contents_fill_their_gap, exact, lasting, token_of
+from integrations.trust.longterm import (
+    Added,
+    Lasting,
+    Roots,
+    added,
+    contents_fill_their_gap,
+    exact,
+    is_house,
+    is_retired,
+    lasting,
+    leads_to_us,
+    token_of,
+)
 from integrations.trust.services import Anchors
-from integrations.trust.timestamps import POLICY
 from router.ports import Check, Inspection
 
 END = b"%%EOF"
@@ -59,7 +71,7 @@ async def _stamp_judged(token: bytes, digest: bytes, roots: Roots) -> Check:
     content = cms.ContentInfo.load(token, strict=True)
     info = content["content"]["encap_content_info"]["content"].parsed
     imprint, at = info["message_imprint"], info["gen_time"].native
-    detail = {"time": _iso(at), "source": _source(info), "serial": str(info["serial_number"].native)}
+    detail = {"time": iso(at), "source": source_of(info), "serial": str(info["serial_number"].native)}
     status = await validate_tst_signed_data(
         content["content"], trusting(roots.time, at), lambda algorithm: digest if algorithm == "sha256" else b""
     )
@@ -68,7 +80,7 @@ async def _stamp_judged(token: bytes, digest: bytes, roots: Roots) -> Check:
         return Check("time", False, {"code": "mismatch", **detail})
     if not leads_to_a_root(status):
         return Check("time", False, {"code": "no-chain", **detail})
-    if _source(info) == "internal" and not as_signed(token, roots.seal):
+    if source_of(info) == "internal" and not as_signed(token, roots.seal):
         return Check("time", False, {"code": "not-as-signed", **detail})
     return Check("time", True, {"code": "stamped", **detail})
 
@@ -100,7 +112,9 @@ def _seal(revision: bytes) -> EmbeddedPdfSignature | None:
 async def _judged(
     seal: EmbeddedPdfSignature, pdf: bytes, revision: bytes, roots: Roots, crls: Sequence[crl.CertificateList]
 ) -> Inspection:
-    proof = await _proof(pdf, seal, roots, crls) if len(revision) == len(pdf) else None
+    whole = len(revision) == len(pdf)
+    found = _added(pdf, seal) if whole else None
+    proof = await _proof(pdf, seal, found, roots, crls) if found else None
     # What has been proven since then is judged as of then. Two contexts: in one, the seal's chain could be mended by
     # the certificates that came with the timestamp.
     moment = proof.since if proof else None
@@ -108,20 +122,32 @@ async def _judged(
         seal,
         signer_validation_context=trusting(roots.seal, moment),
         ts_validation_context=trusting(roots.time, moment),
+        skip_diff=proof is not None,  # the proof holds only when nothing but archiving came after the seal
     )
-    integrity = _integrity(seal, status, revision, to_the_letter=_to_the_letter(seal, status, roots, proof))
+    counter = await countersignature(seal, found, proof, roots, crls)
+    good = found is not None and (proof is not None or not found.stamps) and (counter is None or counter.holds)
+    lawful = found if good else None
+    integrity = _integrity(seal, status, revision, to_the_letter=_to_the_letter(seal, status, roots, lawful))
     time = _time(seal, status.timestamp_validity, crls)
-    unchanged = _unchanged(seal, status, pdf, revision, proof)
-    trust = _trust(status, roots, time, revoked=_revoked(seal, time, crls))
+    unchanged = _unchanged(seal, status, pdf, revision, lawful)
+    trust = _trust(status, roots, _revoked(seal, time, crls))
     checks = [integrity, unchanged, _signer(status), trust, time]
-    return Inspection(sealed=True, checks=[*checks, _level(seal, integrity, trust, time, proof)])
+    level = _level(seal, integrity, trust, time, proof)
+    return Inspection(sealed=True, checks=[*checks, level, *([counter] if counter else [])])
+
+
+def _added(pdf: bytes, seal: EmbeddedPdfSignature) -> Added | None:
+    try:
+        return added(pdf, seal)
+    except Exception:
+        return None  # whatever was added to the seal, it is nothing that we add
 
 
 async def _proof(
-    pdf: bytes, seal: EmbeddedPdfSignature, roots: Roots, crls: Sequence[crl.CertificateList]
+    pdf: bytes, seal: EmbeddedPdfSignature, found: Added, roots: Roots, crls: Sequence[crl.CertificateList]
 ) -> Lasting | None:
     try:
-        proof = await lasting(pdf, seal, roots)
+        proof = await lasting(pdf, seal, found, roots)
     except Exception:
         return None  # whatever was added to the seal, it is no archive of ours
     return None if proof and revoked_since(proof.last.signer_cert, crls) else proof
@@ -134,14 +160,17 @@ def _revoked(seal: EmbeddedPdfSignature, time: Check, crls: Sequence[crl.Certifi
 
 
 def _to_the_letter(
-    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, roots: Roots, proof: Lasting | None
+    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, roots: Roots, lawful: Added | None
 ) -> bool:
-    """Whether what no signature covers is as we write it: in our own seal, and in the last timestamp over it. What
-    others write in theirs we cannot know; the timestamps before the last one are covered by it."""
-    ours = status.validation_path is not None and status.validation_path.first.sha256 in _house(roots)
-    if proof is not None:
-        last = proof.last
-        return _source(token_of(last)) != "internal" or as_signed(exact(last.pkcs7_content), roots.seal)
+    """Whether what no signature covers is as we write it: in our own seal, or in the last timestamp over it. What
+    others write in theirs we cannot know; what stands before the last one is covered by it. Of a countersignature that
+    is the last one its own line says so."""
+    ours = is_house(status, roots)
+    if lawful is not None:
+        last = lawful.signatures[-1]
+        if last is lawful.countersignature or source_of(token_of(last)) != "internal":
+            return True
+        return as_signed(exact(last.pkcs7_content), roots.seal)
     stamp = status.timestamp_validity
     strange = stamp is not None and not stamp.trusted  # the line about time says so
     return not ours or strange or as_signed(exact(seal.pkcs7_content), roots.seal)
@@ -163,12 +192,14 @@ def _integrity(
 
 
 def _unchanged(
-    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, pdf: bytes, revision: bytes, proof: Lasting | None
+    seal: EmbeddedPdfSignature, status: PdfSignatureStatus, pdf: bytes, revision: bytes, lawful: Added | None
 ) -> Check:
     after = len(pdf) - int(seal.byte_range[-2]) - int(seal.byte_range[-1])
     whole = after == 0 and status.coverage == SignatureCoverageLevel.ENTIRE_FILE
-    if proof and not whole:
-        return Check("revisions", True, {"code": "archived-after", "bytes_after": str(after)})
+    if lawful and not whole:
+        code = "archived-after" if lawful.countersignature is None else "countersigned-after"
+        code = "archived-and-countersigned-after" if lawful.countersignature and lawful.stamps else code
+        return Check("revisions", True, {"code": code, "bytes_after": str(after)})
     detail = {"code": "nothing-after" if whole else "changed-after", "bytes_after": str(after)}
     if not whole:
         difference = status.diff_result
@@ -186,40 +217,26 @@ def _signer(status: PdfSignatureStatus) -> Check:
         bool(status.valid),
         {
             "code": "signed-by" if status.valid else "signature-mismatch",
-            "organization": _text(subject.get("organization_name")),
-            "common_name": _text(subject.get("common_name")),
+            "organization": text_of(subject.get("organization_name")),
+            "common_name": text_of(subject.get("common_name")),
             "serial": format(certificate.serial_number, "x"),
             "sha256": certificate.sha256.hex(),
         },
     )
 
 
-def _trust(status: PdfSignatureStatus, roots: Roots, time: Check, *, revoked: bool) -> Check:
+def _trust(status: PdfSignatureStatus, roots: Roots, revoked: bool) -> Check:
     problem = status.trust_problem_indic
-    path = status.validation_path if status.valid and problem is None else None
-    foreign = path is not None and path.first.sha256 not in _house(roots)
-    if foreign and status.signing_cert.sha256 not in roots.own:
-        path = None  # under the same root as a seal of our own, but somebody else's
-    retired = foreign and path is not None and _retired(roots.own[status.signing_cert.sha256], time)
-    holds = path is not None and not revoked and not retired
+    path = status.validation_path if leads_to_us(status, roots) else None
+    foreign = path is not None and not is_house(status, roots)
+    holds = path is not None and not revoked
     code = "our-root" if holds else "signature-mismatch" if not status.valid else _slug(problem)
-    code = "own-seal" if holds and foreign else "retired" if retired else code
-    code = "revoked" if path is not None and revoked else code
-    detail = {"code": code, "valid_until": _iso(status.signing_cert.not_valid_after)}
+    code = "revoked" if path is not None and revoked else "own-seal" if holds and foreign else code
+    code = "retired" if status.valid and problem is None and path is None and is_retired(status, roots) else code
+    detail = {"code": code, "valid_until": iso(status.signing_cert.not_valid_after)}
     if path is not None:
         detail["root_sha256"] = path.first.sha256.hex()
     return Check("trust", holds, detail)
-
-
-def _retired(until: datetime | None, time: Check) -> bool:
-    """Whether it was sealed when the company did not use this seal any more, or we cannot tell because no timestamp
-    holds."""
-    return until is not None and (not time.holds or datetime.fromisoformat(time.detail["time"]) > until)
-
-
-def _house(roots: Roots) -> set[bytes]:
-    """Our own roots: those under which seal and timestamps may both stand."""
-    return {one.sha256 for one in roots.seal} & {one.sha256 for one in roots.time}
 
 
 def _time(
@@ -233,23 +250,18 @@ def _time(
     code = "stamped" if holds else _slug(stamp.trust_problem_indic) if matches else "mismatch"
     if holds and revoked_since(stamp.signing_cert, crls):
         holds, code = False, "revoked"
-    token = _token(seal)
+    token = stamp_of(seal)
     return Check(
         "time",
         holds,
         {
             "code": code,
-            "time": _iso(stamp.timestamp),
-            "source": _source(token),
+            "time": iso(stamp.timestamp),
+            "source": source_of(token),
             "serial": str(token["serial_number"].native),
-            "authority": _text(stamp.signing_cert.subject.native.get("common_name")),
+            "authority": text_of(stamp.signing_cert.subject.native.get("common_name")),
         },
     )
-
-
-def _token(seal: EmbeddedPdfSignature) -> tsp.TSTInfo:
-    token = find_unique_cms_attribute(seal.signer_info["unsigned_attrs"], "signature_time_stamp_token")
-    return token["content"]["encap_content_info"]["content"].parsed
 
 
 def _level(
@@ -266,9 +278,9 @@ def _level(
             {
                 "code": "lasting",
                 "level": "PAdES B-LTA",
-                "time": _iso(token["gen_time"].native),
-                "source": _source(token),
-                "until": _iso(proof.until),
+                "time": iso(token["gen_time"].native),
+                "source": source_of(token),
+                "until": iso(proof.until),
             },
         )
     level = "PAdES B-T" if time.holds else "PAdES B-B"
@@ -276,19 +288,5 @@ def _level(
     return Check("level", reached, {"code": "reached" if reached else "not-reached", "level": level})
 
 
-def _source(token: tsp.TSTInfo) -> str:
-    return "internal" if token["policy"].native == POLICY else "external"
-
-
 def _slug(problem: object) -> str:
     return str(getattr(problem, "name", None) or "no-chain").lower().replace("_", "-")
-
-
-def _text(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(one) for one in value)
-    return "" if value is None else str(value)
-
-
-def _iso(moment: object) -> str:
-    return str(getattr(moment, "isoformat", lambda: "")())

@@ -1,8 +1,9 @@
 """Whether a sealed file outlasts its certificates (PAdES B-LTA). Imported by the workers only.
 
 Its last timestamp must be good today; each one before it must have been good when the next one was made; and the seal
-must have been good, not revoked by the lists in the file itself, when the first one was made. Nothing is fetched. Lists
-that are newer than the file are not mixed in: they would be taken for what was known then.
+must have been good, not revoked by the lists in the file itself, when the first one was made. So must the company's
+countersignature, wherever it stands among the timestamps, when the next one was made, or today. Nothing is fetched.
+Lists that are newer than the file are not mixed in: they would be taken for what was known then.
 """
 
 # mypy: allow-untyped-calls, no-warn-return-any
@@ -18,7 +19,6 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.diff_analysis import (
     CatalogModificationRule,
-    DiffResult,
     DSSCompareRule,
     FormUpdatingRule,
     GenericFieldModificationRule,
@@ -27,9 +27,11 @@ from pyhanko.sign.diff_analysis import (
     SigFieldCreationRule,
     SigFieldModificationRule,
     StandardDiffPolicy,
+    SuspiciousModification,
     XrefStreamRule,
 )
-from pyhanko.sign.validation import async_validate_pdf_timestamp
+from pyhanko.sign.fields import MDPPerm
+from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.policy_decl import (
@@ -38,7 +40,7 @@ from pyhanko.sign.validation.policy_decl import (
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
-from pyhanko.sign.validation.status import SignatureCoverageLevel
+from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy, RevocationCheckingPolicy
@@ -60,6 +62,15 @@ ONLY_ARCHIVING = StandardDiffPolicy(
     ),
 )
 """What archiving itself adds, and nothing else: pyHanko's own policy lets titles and other metadata change too."""
+ONLY_SIGNING = StandardDiffPolicy(
+    global_rules=[
+        CatalogModificationRule(),
+        XrefStreamRule().as_qualified(ModificationLevel.LTA_UPDATES),
+        ObjectStreamRule().as_qualified(ModificationLevel.LTA_UPDATES),
+    ],
+    form_rule=FormUpdatingRule(field_rules=[SigFieldCreationRule(), SigFieldModificationRule()]),
+)
+"""What one more signature adds, and nothing else: no other field of a form may be filled in with it."""
 IF_DECLARED = RevocationCheckingPolicy.from_legacy("hard-fail")
 
 
@@ -94,19 +105,95 @@ class Lasting:
     until: datetime
 
 
-async def lasting(pdf: bytes, seal: EmbeddedPdfSignature, roots: Roots) -> Lasting | None:
-    """None when it does not, e.g. because something else was added to it."""
-    stamps = list(seal.reader.embedded_timestamp_signatures)
-    if not stamps or not _nothing_else(pdf, seal, stamps):
+@dataclass(frozen=True)
+class Added:
+    """What was lawfully added to a sealed file, in its order: timestamps over all of it, one countersignature."""
+
+    signatures: Sequence[EmbeddedPdfSignature]
+
+    @property
+    def stamps(self) -> Sequence[EmbeddedPdfSignature]:
+        return [one for one in self.signatures if _is_stamp(one)]
+
+    @property
+    def countersignature(self) -> EmbeddedPdfSignature | None:
+        return next((one for one in self.signatures if not _is_stamp(one)), None)
+
+    def stamp_over(self, signature: EmbeddedPdfSignature) -> EmbeddedPdfSignature | None:
+        """The first timestamp that covers this signature."""
+        return next((one for one in self.stamps if one.signed_revision > signature.signed_revision), None)
+
+
+async def lasting(
+    pdf: bytes, seal: EmbeddedPdfSignature, found: Added | None, roots: Roots
+) -> Lasting | None:
+    """None when it does not. `found` is what was `added` to the seal; None for something else, which is no proof."""
+    if found is None or not found.stamps or not await _countersigned_well(pdf, found, roots):
         return None
+    stamps = found.stamps
+    # What was added between and after them has been looked at before, more strictly than pyHanko would.
     moments = [token_of(one)["gen_time"].native for one in stamps]
     for stamp, moment in zip(stamps, [*moments[1:], None], strict=True):
-        status = await async_validate_pdf_timestamp(stamp, trusting(roots.time, moment))
+        status = await async_validate_pdf_timestamp(stamp, trusting(roots.time, moment), skip_diff=True)
         if not (status.intact and status.valid and status.trusted):
             return None
     if not await _good_then(_as_of(pdf, seal, stamps[0]), moments[0], roots):
         return None
     return Lasting(moments[0], stamps[-1], stamps[-1].signer_cert.not_valid_after)
+
+
+async def _countersigned_well(pdf: bytes, found: Added, roots: Roots) -> bool:
+    """Whether the countersignature, if there is one, is the company's and was good when it was next covered by a
+    timestamp, or is today."""
+    one = found.countersignature
+    if one is None:
+        return True
+    stamp = found.stamp_over(one)
+    if stamp is None:
+        return is_good(await status_of(one, roots, None), roots)
+    moment = token_of(stamp)["gen_time"].native
+    good = is_good(await status_of(one, roots, moment), roots)
+    return good and await _good_then(_as_of(pdf, one, stamp), moment, roots)
+
+
+async def status_of(one: EmbeddedPdfSignature, roots: Roots, moment: datetime | None) -> PdfSignatureStatus:
+    """What is to be found out about a countersignature by itself, as of a moment (aware; now without one)."""
+    return await async_validate_pdf_signature(
+        one, signer_validation_context=trusting(roots.seal, moment),
+        ts_validation_context=trusting(roots.time, moment), skip_diff=True,
+    )  # fmt: skip
+
+
+def is_good(status: PdfSignatureStatus, roots: Roots) -> bool:
+    """Whether a signature holds, is the company's, and has a timestamp that holds."""
+    stamp = status.timestamp_validity
+    timely = stamp is not None and stamp.intact and stamp.valid and stamp.trusted
+    covered = status.coverage >= SignatureCoverageLevel.ENTIRE_REVISION
+    return bool(status.intact and status.valid and covered and timely and leads_to_us(status, roots))
+
+
+def leads_to_us(status: PdfSignatureStatus, roots: Roots) -> bool:
+    """Whether the signer is this company: its certificate leads to our own root, or is its own under another's."""
+    if not status.valid or status.trust_problem_indic is not None or status.validation_path is None:
+        return False
+    own = status.signing_cert.sha256 in roots.own and not is_retired(status, roots)
+    return own or is_house(status, roots)
+
+
+def is_retired(status: PdfSignatureStatus, roots: Roots) -> bool:
+    """Whether it was made with a seal of the company's own that was not in use any more, or nobody can tell when."""
+    until, stamp = roots.own.get(status.signing_cert.sha256), status.timestamp_validity
+    if until is None:
+        return False
+    timely = stamp is not None and stamp.intact and stamp.valid and stamp.trusted
+    return stamp is None or not timely or stamp.timestamp > until
+
+
+def is_house(status: PdfSignatureStatus, roots: Roots) -> bool:
+    """Whether the signer's certificate leads to one of our own roots: those under which seal and timestamps may both
+    stand."""
+    house = {one.sha256 for one in roots.seal} & {one.sha256 for one in roots.time}
+    return status.validation_path is not None and status.validation_path.first.sha256 in house
 
 
 def token_of(stamp: EmbeddedPdfSignature) -> tsp.TSTInfo:
@@ -139,27 +226,50 @@ def _type_and_content(record: bytes) -> bool:
     return kind + parser.peek(content[kind:]) == len(content)
 
 
-def _nothing_else(pdf: bytes, seal: EmbeddedPdfSignature, stamps: Sequence[EmbeddedPdfSignature]) -> bool:
-    """One revision for each timestamp, right after the seal and up to the last byte, which add nothing but that."""
-    expected = [seal.signed_revision + place for place in range(1, len(stamps) + 1)]
-    if [one.signed_revision for one in stamps] != expected or seal.reader.xrefs.total_revisions != expected[-1] + 1:
-        return False
-    if len(list(seal.reader.embedded_signatures)) != 1 + len(stamps):
-        return False
-    if stamps[-1].evaluate_signature_coverage() != SignatureCoverageLevel.ENTIRE_FILE:
-        return False
-    if not all(contents_fill_their_gap(one, pdf) for one in stamps):
-        return False
-    difference = ONLY_ARCHIVING.review_file(seal.reader, seal.signed_revision)
-    return isinstance(difference, DiffResult) and difference.modification_level <= ModificationLevel.LTA_UPDATES
+def added(pdf: bytes, seal: EmbeddedPdfSignature) -> Added | None:
+    """What was added to the seal, if it is one revision for each timestamp and one for a countersignature, right after
+    the seal and up to the last byte, which add nothing but that; None for anything else, or nothing. Whose they are is
+    not looked at."""
+    later = [one for one in seal.reader.embedded_signatures if one.signed_revision > seal.signed_revision]
+    expected = [seal.signed_revision + place for place in range(1, len(later) + 1)]
+    if not later or len(list(seal.reader.embedded_signatures)) != 1 + len(later):
+        return None
+    if [one.signed_revision for one in later] != expected or seal.reader.xrefs.total_revisions != expected[-1] + 1:
+        return None
+    if sum(not _is_stamp(one) for one in later) > 1:
+        return None
+    if later[-1].evaluate_signature_coverage() != SignatureCoverageLevel.ENTIRE_FILE:
+        return None
+    if not all(contents_fill_their_gap(one, pdf) and _adds_itself(one) for one in later):
+        return None
+    return Added(later)
 
 
-def _as_of(pdf: bytes, seal: EmbeddedPdfSignature, stamp: EmbeddedPdfSignature) -> EmbeddedPdfSignature:
-    """The seal in the file as it was when this timestamp was made."""
+def _is_stamp(one: EmbeddedPdfSignature) -> bool:
+    return one.sig_object_type == "/DocTimeStamp"
+
+
+def _adds_itself(one: EmbeddedPdfSignature) -> bool:
+    """Whether its revision holds what such a signature needs, and nothing else: of a form, its own field alone, which
+    is not seen on any page."""
+    policy, most = (
+        (ONLY_ARCHIVING, ModificationLevel.LTA_UPDATES) if _is_stamp(one)
+        else (ONLY_SIGNING, ModificationLevel.FORM_FILLING)
+    )  # fmt: skip
+    before, after = (one.reader.get_historical_resolver(one.signed_revision - back) for back in (1, 0))
+    try:
+        return policy.apply(before, after, doc_mdp=MDPPerm.FILL_FORMS).modification_level <= most
+    except SuspiciousModification:
+        return False
+
+
+def _as_of(pdf: bytes, one: EmbeddedPdfSignature, stamp: EmbeddedPdfSignature) -> EmbeddedPdfSignature:
+    """The signature in the file as it was when this timestamp was made."""
     end = int(stamp.byte_range[2]) + int(stamp.byte_range[3])
     if end == len(pdf):
-        return seal
-    return PdfFileReader(BytesIO(pdf[:end])).embedded_regular_signatures[0]
+        return one
+    then = PdfFileReader(BytesIO(pdf[:end])).embedded_regular_signatures
+    return next(same for same in then if same.signed_revision == one.signed_revision)
 
 
 async def _good_then(seal: EmbeddedPdfSignature, moment: datetime, roots: Roots) -> bool:

@@ -29,10 +29,13 @@ def parts(pdf: bytes, anchors: Anchors) -> Parts:
 
 
 def _parts(reader: PdfFileReader, anchors: Anchors) -> Parts:
-    seal = reader.embedded_regular_signatures[0]
+    seal, *later = reader.embedded_regular_signatures
     stamps = list(reader.embedded_timestamp_signatures)
     house = certificates(anchors.house)
-    signed = [seal.signed_data, *extract_tst_data_iter(seal.signer_info, signed=False)]
+    signed = [
+        data for one in (seal, *later)
+        for data in (one.signed_data, *extract_tst_data_iter(one.signer_info, signed=False))
+    ]  # fmt: skip
     found = [one for data in (*signed, *(stamp.signed_data for stamp in stamps)) for one in carried(data)]
     known = [*found, *certificates(anchors.own), *certificates(anchors.time)]
     # Of others, who were trusted once or by other campaigns, only those this document leads to.
@@ -43,6 +46,7 @@ def _parts(reader: PdfFileReader, anchors: Anchors) -> Parts:
         issuers=[_pem(one) for one in _once(known) if not one.self_issued],
         roots=[_pem(one) for one in _once([*house, *(one for one in known if one.self_issued)])],
         house=seal.signer_cert.issuer in _names([*house, *(one for one in found if one.issuer in _names(house))]),
+        countersignature=_seal(later[0]) if later else None,
     )  # fmt: skip
 
 

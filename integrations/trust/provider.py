@@ -19,6 +19,7 @@ from router.ports import (
     ArchiveOrder,
     Authority,
     Check,
+    CountersignOrder,
     CrlOrder,
     Inspection,
     Parts,
@@ -96,7 +97,7 @@ class EmbeddedTrust:
     def issue_crl(self, order: CrlOrder) -> bytes:
         return authority.issue_crl(order)
 
-    async def seal(self, order: SealOrder) -> Sealed:
+    async def seal(self, order: SealOrder | CountersignOrder) -> Sealed:
         """Raises Refused. Not permanent: the process was lost, nothing was done, asking again may help."""
         try:
             answer = await self._sealing.run(_seal, order, self._time, self._own)
@@ -197,7 +198,9 @@ def _warm_reading() -> None:
     import integrations.trust.inspection  # noqa: F401
 
 
-def _seal(order: SealOrder, time: OutsideTime | None, own: OwnSeal | None) -> Sealed | _Refusal:
+def _seal(
+    order: SealOrder | CountersignOrder, time: OutsideTime | None, own: OwnSeal | None
+) -> Sealed | _Refusal:
     from integrations.trust.sealing import seal
 
     try:

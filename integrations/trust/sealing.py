@@ -1,4 +1,5 @@
-"""The company's seal on a PDF: PAdES B-T, certifying, with the evidence attached. Imported by the worker only.
+"""The company's seal on a PDF: PAdES B-T, certifying, with the evidence attached; and its countersignature on what was
+sealed, a second signature that approves. Imported by the worker only.
 
 Everything is appended: the bytes given are the first bytes of the result, so whoever has the offer can find it there.
 DocMDP permission 2, because readers take the later additions of long-term validation for a breach of permission 1.
@@ -10,6 +11,7 @@ DocMDP permission 2, because readers take the later additions of long-term valid
 import asyncio
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 from asn1crypto import cms
 from asn1crypto import keys as asn1_keys
@@ -30,16 +32,29 @@ from integrations.trust.outside import asked, leave_alone
 from integrations.trust.own_seal import own_signer
 from integrations.trust.services import OutsideTime, OwnSeal
 from integrations.trust.timestamps import EmbeddedTimestamper
-from router.ports import NO_TIME, ArchiveOrder, Refused, Sealed, SealKeys, SealOrder, Stamped, StampOrder
+from router.ports import (
+    NO_TIME,
+    ArchiveOrder,
+    CountersignOrder,
+    Refused,
+    Sealed,
+    SealKeys,
+    SealOrder,
+    Stamped,
+    StampOrder,
+)
 
 FIELD = "Seal"
+COUNTERSIGNATURE = "Countersignature"
 EVIDENCE = "evidence.json"
 OUTSIDE_SECONDS = 4.0
 """After so long a seal begins with no further authority outside: with the one it waits for then, nine seconds are the
 most, and a seal's lease is fifteen."""
 
 
-def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None = None) -> Sealed:
+def seal(
+    order: SealOrder | CountersignOrder, time: OutsideTime | None = None, own: OwnSeal | None = None
+) -> Sealed:
     """Raises Refused: for good when PDF, keys or serial do not fit, for now when a certificate is not valid today.
 
     When no authority outside gives a timestamp, our own does, and the result says so. But not in the place of one that
@@ -59,9 +74,10 @@ def seal(order: SealOrder, time: OutsideTime | None = None, own: OwnSeal | None 
         raise Refused(f"the PDF cannot be sealed ({kind})", permanent=True, code="unsealable") from error
     if not pdf.startswith(order.pdf):
         raise Refused("sealing would not keep the document's bytes", permanent=True, code="bytes-changed")
-    due = time is not None and order.time is None and not by
     return Sealed(
-        pdf=pdf, level="PAdES B-T", time_source="external" if by else "internal", outside_due=due, time_by=by
+        pdf=pdf, level="PAdES B-T", time_source="external" if by else "internal", time_by=by,
+        outside_due=time is not None and order.time is None and not by,
+        until=signer.signing_cert.not_valid_after if signer.signing_cert is not None else None,
     )
 
 
@@ -102,7 +118,7 @@ def _fit(certificate_pem: bytes, key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def own_stamper(order: SealOrder | ArchiveOrder | StampOrder) -> EmbeddedTimestamper:
+def own_stamper(order: SealOrder | CountersignOrder | ArchiveOrder | StampOrder) -> EmbeddedTimestamper:
     """Our own timestamp authority, for the one token whose serial the order gives. Raises Refused."""
     key = _fit(order.keys.timestamp_certificate, order.keys.timestamp_key)
     chain = (certificate(order.keys.timestamp_certificate), certificate(order.keys.issuing_certificate))
@@ -111,7 +127,7 @@ def own_stamper(order: SealOrder | ArchiveOrder | StampOrder) -> EmbeddedTimesta
 
 
 async def _signed(
-    order: SealOrder, time: OutsideTime | None, signer: Signer, own: EmbeddedTimestamper
+    order: SealOrder | CountersignOrder, time: OutsideTime | None, signer: Signer, own: EmbeddedTimestamper
 ) -> tuple[bytes, str]:
     """The sealed document, and the host of who gave the time; "" for our own authority."""
     for stamper in asked(order.time, time if time and time.first else None, OUTSIDE_SECONDS):
@@ -124,20 +140,28 @@ async def _signed(
     return await _signed_with(order, signer, own), ""
 
 
-async def _signed_with(order: SealOrder, signer: Signer, stamper: TimeStamper) -> bytes:
-    writer = IncrementalPdfFileWriter(BytesIO(order.pdf))
-    _attach(writer, order.evidence)
-    metadata = PdfSignatureMetadata(
-        field_name=FIELD,
-        md_algorithm="sha256",
-        subfilter=SigSeedSubFilter.PADES,
-        certify=True,
-        docmdp_permissions=MDPPerm.FILL_FORMS,
-        reason=order.reason or None,
-        location=order.location or None,
-    )
+async def _signed_with(order: SealOrder | CountersignOrder, signer: Signer, stamper: TimeStamper) -> bytes:
+    common: dict[str, Any] = {
+        "md_algorithm": "sha256", "subfilter": SigSeedSubFilter.PADES, "reason": order.reason or None,
+        "location": order.location or None,
+    }  # fmt: skip
+    if isinstance(order, CountersignOrder):
+        writer: IncrementalPdfFileWriter = PlainWriter(BytesIO(order.pdf))
+        metadata = PdfSignatureMetadata(field_name=COUNTERSIGNATURE, name=order.name, **common)
+    else:
+        writer = IncrementalPdfFileWriter(BytesIO(order.pdf))
+        _attach(writer, order.evidence)
+        metadata = PdfSignatureMetadata(
+            field_name=FIELD, certify=True, docmdp_permissions=MDPPerm.FILL_FORMS, **common
+        )
     result = await PdfSigner(metadata, signer=signer, timestamper=stamper).async_sign_pdf(writer)
     return bytes(result.getbuffer())
+
+
+class PlainWriter(IncrementalPdfFileWriter):
+    """Leaves title and date of change as they are: a later reader need not ask whether they were changed by others."""
+
+    def _update_meta(self) -> None: ...
 
 
 def _attach(writer: IncrementalPdfFileWriter, evidence: bytes) -> None:

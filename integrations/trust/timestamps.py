@@ -20,7 +20,10 @@ from pyhanko.sign.timestamps.common_utils import TimestampRequestError, dummy_di
 POLICY = "2.25.45580503707364450527579038088842347114"  # under 2.25 (a UUID) a policy needs no registration
 DIGEST_BYTES = {"sha256": 32, "sha384": 48, "sha512": 64}
 LONGEST_SIGNATURE = 72  # bytes: DER of an ECDSA signature over P-256
+LARGEST_SERIAL = 2**63 - 1
 ACCURACY_SECONDS = 1
+
+_dummies: dict[tuple[bytes, bytes, str], bytes] = {}
 
 
 def utc_now() -> datetime:
@@ -56,9 +59,14 @@ class EmbeddedTimestamper(TimeStamper):
         return self._response(req, self._sign)
 
     async def async_dummy_response(self, md_algorithm: str) -> cms.ContentInfo:
-        """A token as long as the longest possible, without a signature: pyHanko asks for one to measure."""
-        _, req = self.request_cms(dummy_digest(md_algorithm), md_algorithm)
-        return self._response(req, lambda _: bytes(LONGEST_SIGNATURE))["time_stamp_token"]
+        """A token as long as the longest possible, without a signature: pyHanko asks for one to measure. Made once for
+        these certificates, for it takes as long as a real one."""
+        made = (self._certificate.sha256, self._issuing.sha256, md_algorithm)
+        if made not in _dummies:
+            _, req = self.request_cms(dummy_digest(md_algorithm), md_algorithm)
+            longest = EmbeddedTimestamper((self._certificate, self._issuing), self._key, serial=LARGEST_SERIAL)
+            _dummies[made] = longest._response(req, lambda _: bytes(LONGEST_SIGNATURE))["time_stamp_token"].dump()
+        return cms.ContentInfo.load(_dummies[made])
 
     def _sign(self, data: bytes) -> bytes:
         return self._key.sign(data, ec.ECDSA(hashes.SHA256()))

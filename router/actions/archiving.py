@@ -16,7 +16,7 @@ from router.model.signings import Signing
 from router.model.trust_accounts import ServiceName
 from router.model.vault import new_token
 from router.ports import Archived, ArchiveOrder, Stamps
-from router.store import alarms, archives, authority, blobs, evidence, signings, trust_accounts
+from router.store import alarms, archives, attestations, authority, blobs, evidence, signings, trust_accounts
 
 ARCHIVE = "signings.archive"
 """The alarm of every night."""
@@ -41,7 +41,7 @@ async def order_due(w: Writing, recurring_id: int, *, outside: bool) -> None:
     for place, paper in enumerate(papers):
         signing = await _signing_of(w, paper)
         stamps = await _stamps(w, signing, paper, outside=outside)
-        await _order(w, signing, stamps, w.now + place * SPACING, of_certificate=paper is not signing)
+        await _order(w, signing, stamps, w.now + place * SPACING, edition=_edition_of(paper))
         paper.archive_at = w.now + AGAIN_AFTER
     await w.session.flush()
     if AT_ONCE in (len(documents), len(certificates)):
@@ -52,13 +52,17 @@ async def _signing_of(w: Writing, paper: Signing | Attestation) -> Signing:
     return paper if isinstance(paper, Signing) else vouched(await w.session.get(Signing, paper.signing_id))
 
 
+def _edition_of(paper: Signing | Attestation) -> int | None:
+    return paper.edition if isinstance(paper, Attestation) else None
+
+
 async def _stamps(w: Writing, signing: Signing, paper: Signing | Attestation, *, outside: bool) -> Stamps:
     if await trust_accounts.chosen(w.session, signing.campaign_id, ServiceName.time) is not None:
         return Stamps.outside
     if not outside:
         return Stamps.own
-    newest = await archives.newest(w.session, signing.id, of_certificate=paper is not signing)
-    lasts = newest is not None and newest.until > w.now + RENEW_BEFORE
+    newest = await archives.newest(w.session, signing.id, _edition_of(paper))
+    lasts = newest is not None and newest.lasts(w.now)
     # One that lasts already lacks nothing but another's word.
     return Stamps.outside if lasts and paper.time_source != EXTERNAL else Stamps.outside_or_own
 
@@ -71,9 +75,9 @@ async def stamp(w: Writing, signing_id: int) -> None:
 
 
 async def _order(
-    w: Writing, signing: Signing, stamps: Stamps, due_at: datetime, *, of_certificate: bool = False
+    w: Writing, signing: Signing, stamps: Stamps, due_at: datetime, *, edition: int | None = None
 ) -> None:
-    order = {"stamps": stamps.value, **({"of_certificate": True} if of_certificate else {})}
+    order = {"stamps": stamps.value, **({"edition": edition} if edition is not None else {})}
     delivery = await outgoing.post(
         w, DeliveryKind.archive, f"archive:{new_token()}", order,
         campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id, purpose="archive",
@@ -84,8 +88,8 @@ async def _order(
 
 @dataclass(frozen=True)
 class _Found:
-    """What is archived: the document, which the signing stands for, or its certificate; its newest version, and the
-    bytes the next one begins with."""
+    """What is archived: the document, which the signing stands for, or the newest edition of its certificate; its
+    newest version, and the bytes the next one begins with."""
 
     paper: Signing | Attestation
     newest: Archive | None
@@ -93,12 +97,14 @@ class _Found:
 
 
 async def _found(w: Writing, delivery: Delivery, signing: Signing) -> _Found | None:
-    of_certificate = bool(delivery.order.get("of_certificate"))
-    paper = await w.session.get(Attestation, signing.id) if of_certificate else signing
-    sealed = paper.sha256 if isinstance(paper, Attestation) else signing.sealed_sha256
-    if paper is None or sealed is None:
+    edition = delivery.order.get("edition")
+    paper = signing if edition is None else await attestations.of_signing(w.session, signing.id)
+    if paper is None or _edition_of(paper) != edition:
         return None
-    newest = await archives.newest(w.session, signing.id, of_certificate=of_certificate)
+    sealed = paper.sha256 if isinstance(paper, Attestation) else signing.sealed_sha256
+    if sealed is None:
+        return None
+    newest = await archives.newest(w.session, signing.id, edition)
     return _Found(paper, newest, newest.sha256 if newest else sealed)
 
 
@@ -110,8 +116,8 @@ async def archive_order(w: Writing, delivery: Delivery) -> ArchiveOrder:
     signing = await w.session.get(Signing, delivery.signing_id)
     if signing is None or (found := await _found(w, delivery, signing)) is None:
         raise NotAllowedNow(NOTHING)
-    stamps, newest = Stamps(str(delivery.order["stamps"])), found.newest
-    lasts = newest is not None and newest.until > w.now + RENEW_BEFORE
+    stamps = Stamps(str(delivery.order["stamps"]))
+    lasts = found.newest is not None and found.newest.lasts(w.now)
     if lasts and (stamps is Stamps.own or found.paper.time_source == EXTERNAL):
         raise NotAllowedNow(NOTHING)
     lists = {one.issuer: one for one in await authority.crls(w.session)}
@@ -137,24 +143,25 @@ async def archived(w: Writing, delivery: Delivery, made: Archived) -> None:
     base = await blobs.content(w.session, found.base_sha256)
     if base is None or not made.pdf.startswith(base) or len(made.pdf) == len(base):
         return
-    if newest is not None and made.time_source != EXTERNAL and made.until <= newest.until:
+    lasted = newest.until if newest is not None else None
+    if lasted is not None and made.time_source != EXTERNAL and made.until <= lasted:
         paper.archive_at = w.now + IN_VAIN_AFTER
         return
-    of_certificate = isinstance(paper, Attestation)
+    edition = _edition_of(paper)
     sha256 = await blobs.keep(w.session, made.pdf, "application/pdf", w.now)
     w.session.add(Archive(
         signing_id=signing.id, base_sha256=found.base_sha256, sha256=sha256, level=made.level,
-        time_source=made.time_source, until=made.until, created_at=w.now, of_certificate=of_certificate,
+        time_source=made.time_source, until=made.until, created_at=w.now, edition=edition,
     ))  # fmt: skip
     paper.level = made.level
     paper.time_source = EXTERNAL if made.time_source == EXTERNAL else paper.time_source
     outside_missing = paper.time_source != EXTERNAL and delivery.order["stamps"] != Stamps.own
     paper.archive_at = w.now + AGAIN_AFTER if outside_missing else made.until - RENEW_BEFORE
-    await evidence.append(w.session, signing, w.now, "certificate.archived" if of_certificate else "archived", {
+    await evidence.append(w.session, signing, w.now, "archived" if edition is None else "certificate.archived", {
         "sha256": sha256.hex(), "level": made.level, "time_source": made.time_source,
     })  # fmt: skip
     w.fact(
         "signing.archived", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id,
-        level=made.level, time_source=made.time_source, what="certificate" if of_certificate else "document",
+        level=made.level, time_source=made.time_source, what="document" if edition is None else "certificate",
     )  # fmt: skip
     w.hint(f"signing:{signing.id}")

@@ -17,6 +17,7 @@ from router.book import Writing
 from router.model.attestations import Attestation, code_of, grouped
 from router.model.base import vouched
 from router.model.campaigns import Campaign
+from router.model.countersignatures import REFUSALS, RefusalReason
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import NotAllowedNow
 from router.model.evidence import EvidenceEvent, canonical_json, exported, instant
@@ -32,6 +33,8 @@ FORMAT = "hablemos-certificate/1"
 CODE = "attestation"
 """The vault's purpose for the codes printed on certificates."""
 NO_CERTIFICATE = "There is nothing to certify."
+AT_SEALING, AFTER_DECISION = 1, 2
+"""The editions of a certificate."""
 
 EVENTS = {
     "offer.sent": "The offer was sent to be signed",
@@ -80,9 +83,14 @@ EVENTS = {
     "provider.not_sent": "The link could not be sent",
     "provider.revoke": "The third party took the offer back for us",
     "provider.remind": "The third party reminded the signer",
+    "countersign.asked": "The company's countersignature was asked for",
+    "countersign.approved": "A supervisor decided to countersign",
+    "countersign.refused": "The company did not countersign",
+    "countersigned": "Countersigned by the company",
 }
 """What happened, in words, by the kind of event: all that can be written."""
 
+ROLES = {"supervisor": "supervisor", "admin": "administrator"}
 INTERNAL = (
     "The time comes from the company's own timestamp service. That proves form and order; it is not the word of a "
     "third party."
@@ -122,12 +130,23 @@ class Material:
         return f"{self.quote.number}/{self.quote.version}"
 
 
-async def order(w: Writing, signing: Signing) -> None:
-    """Queues the certificate of what has just been sealed, once."""
+async def order(w: Writing, signing: Signing, edition: int = AT_SEALING) -> None:
+    """Queues the certificate of what has just been sealed, or decided on, once for each edition."""
+    key = f"attest:{signing.id}" if edition == AT_SEALING else f"attest:{signing.id}:{edition}"
     await outgoing.post(
-        w, DeliveryKind.attest, f"attest:{signing.id}", {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
+        w, DeliveryKind.attest, key, {"edition": edition}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
         signing_id=signing.id, purpose="attest",
     )  # fmt: skip
+
+
+async def _is_made(w: Writing, delivery: Delivery) -> bool:
+    """Whether there is this edition, or a later one, which tells of more."""
+    kept = await attestations.of_signing(w.session, vouched(delivery.signing_id))
+    return kept is not None and kept.edition >= _edition(delivery)
+
+
+def _edition(delivery: Delivery) -> int:
+    return int(str(delivery.order.get("edition", AT_SEALING)))
 
 
 async def material(w: Writing, delivery: Delivery) -> Material:
@@ -135,7 +154,7 @@ async def material(w: Writing, delivery: Delivery) -> Material:
     signing = await w.session.get(Signing, delivery.signing_id)
     if signing is None or signing.sealed_sha256 is None:
         raise NotAllowedNow(NO_CERTIFICATE)
-    if await attestations.of_signing(w.session, signing.id) is not None:
+    if await _is_made(w, delivery):
         raise NotAllowedNow(NO_CERTIFICATE)
     quote = vouched(await w.session.get(Quote, signing.quote_id))
     root = vouched(await authority.find(w.session)).root_certificate
@@ -169,19 +188,23 @@ def drawn(found: Material) -> SealOrder:
 async def attested(w: Writing, delivery: Delivery, sealed: Sealed) -> None:
     """Stores the certificate once; a second worker's is dropped."""
     signing = await w.session.locked(Signing, delivery.signing_id)
-    if signing is None or await attestations.of_signing(w.session, signing.id) is not None:
+    if signing is None or await _is_made(w, delivery):
         return
     await trusting.seal_used(w, sealed.seal)
+    if (before := await attestations.of_signing(w.session, signing.id)) is not None:
+        before.archive_at = None  # what is told of no more need not last
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     w.session.add(Attestation(
-        signing_id=signing.id, sha256=sha256, code=code_of(w.vault.mac(CODE, str(signing.id))), level=sealed.level,
-        time_source=sealed.time_source, created_at=w.now, archive_at=w.now,
+        signing_id=signing.id, edition=_edition(delivery), sha256=sha256,
+        code=code_of(w.vault.mac(CODE, str(signing.id))), level=sealed.level, time_source=sealed.time_source,
+        created_at=w.now, archive_at=w.now,
     ))  # fmt: skip
     await evidence.append(w.session, signing, w.now, "certified", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
     })  # fmt: skip
     w.fact("signing.certified", campaign_id=signing.campaign_id, lead_id=signing.lead_id, subject_id=signing.id)
-    await depositing.order(w, signing)
+    if before is None:
+        await depositing.order(w, signing)
     w.hint(f"signing:{signing.id}")
 
 
@@ -200,6 +223,7 @@ def contents(found: Material) -> dict[str, Any]:
             {"title": say("Who"), "pairs": _who(found, company)},
             {"title": say("What was shown"), "pairs": _what(found)},
             {"title": say("How it was signed"), "pairs": _how(found)},
+            *([{"title": say("The company's countersignature"), "pairs": pairs}] if (pairs := _counter(found)) else []),
         ],
         "timeline": {"title": say("What happened, in order"), "rows": [_told(found, event) for event in found.events]},
         "checking": {
@@ -260,6 +284,29 @@ def _how(found: Material) -> list[tuple[str, str]]:
              (say("Signed"), _when(found, "signed"))]  # fmt: skip
     consents = [(say("Agreed to"), f"{one['text']} (SHA-256 {one['sha256']})") for one in signing.consents]
     return [pair for pair in pairs if pair[1]] + consents
+
+
+def _counter(found: Material) -> list[tuple[str, str]]:
+    """What became of the company's countersignature; empty where none was asked for."""
+    say, last = found.speaker.say, {event.kind: event for event in found.events if event.kind.startswith("countersign")}
+    if (made := last.get("countersigned")) is not None:
+        return [
+            (say("Countersigned by"), _decider(found, made)),
+            (say("Countersigned"), _when(found, "countersigned")),
+            (say("The countersigned document: SHA-256"), str(made.data["sha256"])),
+            (say("Kind of countersignature"), str(made.data["level"])),
+        ]  # fmt: skip
+    if (refused := last.get("countersign.refused")) is not None:
+        return [
+            (say("Not countersigned"), _when(found, "countersign.refused")),
+            (say("Decided by"), _decider(found, refused)),
+            (say("Reason"), say(REFUSALS[RefusalReason(refused.data["reason"])])),
+        ]
+    return [(say("Asked for"), _when(found, "countersign.asked"))] if last else []
+
+
+def _decider(found: Material, event: EvidenceEvent) -> str:
+    return f"{event.data['name']} ({found.speaker.say(ROLES.get(event.data['role'], event.data['role']))})"
 
 
 def _when(found: Material, kind: str) -> str:

@@ -186,6 +186,8 @@ def contents(found: Material, signed: Parts, certificate: Parts | None) -> dict[
     files |= {f"sms/{place}-{one.purpose}.json": pretty_json(_message(found, one))
               for place, one in enumerate(found.messages, 1)}
     files |= {f"tsa/archive-{place}.tst": _token(one) for place, one in enumerate(signed.archives, 1)}
+    if signed.countersignature is not None:
+        files["tsa/countersignature.tst"] = _token(signed.countersignature)
     files |= {f"pki/{issuer}.crl": content for issuer, content in found.crls.items()}
     files |= _certificates([signed, *([certificate] if certificate else [])])
     if found.deposit is not None:
@@ -244,11 +246,14 @@ def snapshot(found: Material) -> str:
 def _instructions(found: Material, signed: Parts, certificate: Parts | None, others: int) -> dict[str, bytes]:
     """How to check all of it, in English and in the language of the offer."""
     locales = list(dict.fromkeys((LOCALES[0], found.quote.locale)))
-    documents = [("signed", signed.seal)] + ([("certificate", certificate.seal)] if certificate else [])
+    counter = signed.countersignature
+    seals = [_shown("signed", signed.seal, "signed", "seal")]
+    seals += [_shown("certificate", certificate.seal, "certificate", "certificate")] if certificate else []
+    seals += [_shown("countersignature", counter, "signed", "countersignature")] if counter else []
     values = {
         "offer": f"{found.quote.number}/{found.quote.version}", "files": others + len(locales) + 2,
         "offer_bytes": len(found.offer), "sealed_bytes": found.sealed_bytes,
-        "documents": [_shown(name, part) for name, part in documents],
+        "seals": seals, "certified": certificate is not None, "countersigned": counter is not None,
         "archives": [_shown(f"archive-{place}", part) for place, part in enumerate(signed.archives, 1)],
         "head": found.events[-1].hash.hex(), "anchor": found.anchored, "house": signed.house and ISSUING in found.crls,
         "now": epoch(signed.seal.at), "genesis": "0" * 64, "internal": found.signing.time_source != "external",
@@ -267,11 +272,12 @@ def _instructions(found: Material, signed: Parts, certificate: Parts | None, oth
     }  # fmt: skip
 
 
-def _shown(name: str, part: SignaturePart) -> dict[str, Any]:
-    """Where everything stands, as head and tail count: bytes from 1."""
+def _shown(name: str, part: SignaturePart, file: str = "signed", token: str = "") -> dict[str, Any]:
+    """Where everything stands in its `file`, as head and tail count: bytes from 1. `token` is the timestamp's file."""
     _, before, after, rest = part.byte_range
     return {
-        "name": name, "before": before, "after": after + 1, "rest": rest, "digits": before + 2,
-        "digit_count": 2 * len(part.cms), "value_at": part.value[0] + 1, "value_length": part.value[1],
-        "token_at": part.token[0] + 1, "token_length": part.token[1], "time": epoch(part.at),
+        "name": name, "file": file, "token": token or name, "before": before, "after": after + 1, "rest": rest,
+        "digits": before + 2, "digit_count": 2 * len(part.cms), "value_at": part.value[0] + 1,
+        "value_length": part.value[1], "token_at": part.token[0] + 1, "token_length": part.token[1],
+        "time": epoch(part.at),
     }

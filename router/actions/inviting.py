@@ -13,6 +13,7 @@ from router.book import Writing
 from router.model.base import vouched
 from router.model.contract_withdrawals import ContractWithdrawal
 from router.model.conversations import Channel as ConversationChannel
+from router.model.countersignatures import REFUSALS, Countersignature, RefusalReason
 from router.model.errors import Conflict, NotAllowedNow
 from router.model.guard import Purpose
 from router.model.quotes import Quote, QuoteState
@@ -23,7 +24,7 @@ from router.ports import Channel
 from router.store import alarms, conversations, holds, quotes, signing_accounts, signings
 from router.wording import moment, money, wording
 
-__all__ = ["COPY", "NARROW", "acknowledge", "amount", "copy", "invite", "send_code", "void"]
+__all__ = ["COPY", "NARROW", "acknowledge", "amount", "copy", "invite", "send_code", "tell_countersigned", "void"]
 
 WHATSAPP_DAY = timedelta(hours=24)
 _GAP = "\x00"
@@ -172,6 +173,31 @@ async def acknowledge(w: Writing, withdrawal_id: int) -> None:
     await _text(w, signing, quote, found, "withdrawal", f"{w.public_url}/withdraw/{token}", at=at)
 
 
+async def tell_countersigned(w: Writing, countersignature_id: int) -> None:
+    """Texts the link to the countersigned copy, or that the company has not countersigned and why (an alarm's handler).
+    Raises NotAllowedNow: the alarm tries again later."""
+    found = await w.session.get(Countersignature, countersignature_id)
+    signing = None if found is None else await w.session.locked(Signing, found.signing_id)
+    row = await w.session.locked(Countersignature, countersignature_id)
+    if signing is None or row is None or row.told_at is not None or not row.state.final:
+        return
+    if signing.sealed_sha256 is None:  # forgotten meanwhile
+        return
+    quote = vouched(await w.session.get(Quote, signing.quote_id))
+    parties = vouched(await quotes.parties(w.session, signing.lead_id))
+    row.told_at = w.now
+    if row.sha256 is None:
+        why = wording().say(REFUSALS[RefusalReason(row.reason)], quote.locale)
+        await _text(w, signing, quote, parties, "not_countersigned", "", why=why)
+        return
+    token = new_token()
+    row.copy_hash = hash_token(token)
+    await _text(w, signing, quote, parties, "countersigned", f"{w.public_url}/q/copy/{token}")
+    await proving.mail_countersigned(w, signing, quote, parties, row.sha256)
+    await alarms.set_alarm(w.session, proving.PROOF_DUE, signing.id, w.now + proving.PROOF_WITHIN)
+    w.hint(f"signing:{signing.id}", f"agent:{quote.agent_id}")
+
+
 async def void(w: Writing, signing_id: int, reason: str) -> None:
     """Ends a signing so that its link, code and browser session are dead. Raises Conflict when it was signed or has
     ended."""
@@ -195,13 +221,13 @@ def amount(quote: Quote) -> str:
 
 async def _text(
     w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, subject: str, secret: str, place: int = 1,
-    channel: Channel = Channel.sms, at: str = "",
+    channel: Channel = Channel.sms, at: str = "", why: str = "",
 ) -> None:
     company = parties.campaign.company
     values = {
         "company": company.get("name", parties.campaign.name), "number": quote.number, "amount": amount(quote),
         "phone": company.get("phone", ""), "host": urlsplit(w.public_url).hostname or "",
-        "at": at,
+        "at": at, "why": why,
     }  # fmt: skip
 
     def said(what: str) -> str:

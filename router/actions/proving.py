@@ -3,6 +3,8 @@
 A link alone is no durable medium (Court of Justice C-49/11): where an address is known the document itself is mailed.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from router.actions import talking
@@ -26,21 +28,53 @@ PARAGRAPHS = (
     "Please keep it.",
     "You may withdraw within 14 calendar days of signing: with the link in our text message, or by a plain statement.",
 )
+COUNTERSIGNED = "The countersigned copy of %(number)s"
+COUNTERSIGNED_PARAGRAPHS = (
+    "Here is the document %(number)s you signed, now countersigned by the company, too. It begins with the very bytes "
+    "of the copy you have. Please keep it.",
+    PARAGRAPHS[1],
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A document the customer is owed on a durable medium: its SHA-256, what its mail is called, its file's name, and
+    what the mail says."""
+
+    sha256: bytes
+    key: str
+    name: str
+    subject: str
+    paragraphs: Sequence[str]
 
 
 async def mail_copy(w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties) -> bool:
     """Sends the sealed document to the person's own address, where one is known and may be written to. Never raises:
     the text with the link has gone."""
+    sha256 = vouched(signing.sealed_sha256)
+    kept = Kept(sha256, f"{MAILED_COPY}:{signing.id}", f"{quote.number}-signed.pdf", SUBJECT, PARAGRAPHS)
+    return await _mail(w, signing, quote, parties, kept)
+
+
+async def mail_countersigned(
+    w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, sha256: bytes
+) -> bool:
+    """Sends the countersigned document likewise."""
+    key, name = f"{MAILED_COPY}:{signing.id}:countersigned", f"{quote.number}-countersigned.pdf"
+    return await _mail(w, signing, quote, parties, Kept(sha256, key, name, COUNTERSIGNED, COUNTERSIGNED_PARAGRAPHS))
+
+
+async def _mail(w: Writing, signing: Signing, quote: Quote, parties: quotes.Parties, kept: Kept) -> bool:
     address = await addresses.address_of(w.session, parties.contact.id)
-    if not address or signing.sealed_sha256 is None:
+    if not address:
         return False
     values = {"number": quote.number}
     say = wording().say
     letter = Letter(
-        "letter", MAILED_COPY, Purpose.service, f"{MAILED_COPY}:{signing.id}",
-        values={"subject": say(SUBJECT, quote.locale, **values),
-                "paragraphs": [say(one, quote.locale, **values) for one in PARAGRAPHS]},
-        papers=[Paper(f"{quote.number}-signed.pdf", "application/pdf", signing.sealed_sha256)],
+        "letter", MAILED_COPY, Purpose.service, kept.key,
+        values={"subject": say(kept.subject, quote.locale, **values),
+                "paragraphs": [say(one, quote.locale, **values) for one in kept.paragraphs]},
+        papers=[Paper(kept.name, "application/pdf", kept.sha256)],
     )
     try:
         await talking.send_mail(
@@ -48,7 +82,7 @@ async def mail_copy(w: Writing, signing: Signing, quote: Quote, parties: quotes.
         )
     except NotAllowedNow:
         return False
-    await record(w, signing, "copy.mailed", {"sha256": signing.sealed_sha256.hex()})
+    await record(w, signing, "copy.mailed", {"sha256": kept.sha256.hex()})
     return True
 
 

@@ -3,6 +3,7 @@ no try of its own; then one of them tries."""
 
 from datetime import datetime
 
+from router.actions import revoking
 from router.book import Writing
 from router.model.base import vouched
 from router.model.deliveries import Delivery, DeliveryKind
@@ -21,6 +22,7 @@ ITS_FAULTS = frozenset({"network", "answer", "token", "uncertain", NO_TIME})
 """Refusals that are about the party and not about what it was asked; what it answered itself with is a number."""
 ENTRUSTED = (DeliveryKind.entrust, DeliveryKind.enquire, DeliveryKind.revoke, DeliveryKind.remind)
 TIMED = (DeliveryKind.seal, DeliveryKind.attest, DeliveryKind.archive)
+"""What needs the chosen time; but for acknowledgements of withdrawals, which wait for nobody."""
 
 Account = SigningAccount | TrustAccount
 
@@ -33,7 +35,7 @@ async def account_of(w: Writing, delivery: Delivery) -> Account | None:
     if delivery.kind is DeliveryKind.deposit:
         deposit = await w.session.get(Deposit, delivery.signing_id or 0)
         return None if deposit is None else await w.session.get(TrustAccount, deposit.account_id)
-    if delivery.kind in TIMED and delivery.campaign_id is not None:
+    if delivery.kind in TIMED and delivery.purpose != revoking.SEAL and delivery.campaign_id is not None:
         return await trust_accounts.chosen(w.session, delivery.campaign_id, ServiceName.time)
     return None
 

@@ -80,12 +80,18 @@ def _lines(
 ) -> list[dict[str, Any]]:
     say, company = speaker.say, campaign.company
     number = f"{quote.number}/{quote.version}"
-    after = say(
-        "The contract is ended. What you have paid is returned to you within 14 days."
-    ) if at < ends else say(
-        "It came after the time in which no reasons are needed. A person decides on it and tells you; it has not been "
-        "refused."
-    )
+    if at >= ends:
+        after = say(
+            "It came after the time in which no reasons are needed. A person decides on it and tells you; it has not "
+            "been refused."
+        )
+    elif signing.begins_early:
+        after = say(
+            "The contract is ended. You owe, in proportion, what was provided until now at your express request; what "
+            "you have paid beyond that is returned to you within 14 days."
+        )
+    else:
+        after = say("The contract is ended. What you have paid is returned to you within 14 days.")
     found = (
         ("title", say("Acknowledgement of withdrawal"), number),
         ("company", say("Company"), campaign.company_name),

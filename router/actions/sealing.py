@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from router.actions import attesting, certifying, choosing_services, outgoing, recurring, trusting
+from router.actions import attesting, certifying, choosing_services, countersigning, outgoing, recurring, trusting
 from router.actions.archiving import ARCHIVE, STAMP
 from router.book import Book, Writing
 from router.model.archives import OUTSIDE_AFTER
@@ -155,13 +155,15 @@ async def sealed(w: Writing, signing_id: int, sealed: Sealed) -> None:
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)
     await w.move(
         Signing, signing_id, to=SigningState.sealed, sealed_sha256=sha256, level=sealed.level,
-        time_source=sealed.time_source, archive_at=w.now,
+        time_source=sealed.time_source,
         data={"level": sealed.level, "time_source": sealed.time_source},
     )  # fmt: skip
     await evidence.append(w.session, signing, w.now, "sealed", {
         "sha256": sha256.hex(), "level": sealed.level, "time_source": sealed.time_source,
         **({"time_by": sealed.time_by} if sealed.time_by else {}),
     })  # fmt: skip
+    signing.archive_at = await countersigning.ask(w, signing, sealed)
+    await w.session.flush()
     await alarms.cancel(w.session, LATE, signing_id, w.now)
     await alarms.set_alarm(w.session, COPY, signing_id, w.now)
     await attesting.order(w, signing)

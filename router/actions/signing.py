@@ -17,7 +17,7 @@ from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
 from router.model.errors import Conflict, Invalid
-from router.model.offers import readable
+from router.model.offers import WITHDRAWAL_DAYS, readable
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import (
     ALIVE,
@@ -33,6 +33,7 @@ from router.model.signings import (
     Given,
     Signing,
     SigningState,
+    asked_for,
 )
 from router.model.vault import hash_token, new_token
 from router.model.visitors import Visitor
@@ -196,6 +197,7 @@ async def sign(
         raise Conflict("This offer cannot be signed any more.")
     await record(w, moved, "signed", {
         "name": typed, "consents": [{key: c[key] for key in ("id", "version", "sha256")} for c in given],
+        "asked": [one.id for one in asked_for(quote.canonical or [])],
         "offer_sha256": (quote.canonical_sha256 or b"").hex(), "pdf_sha256": (quote.pdf_sha256 or b"").hex(),
         "call": await holds.on_the_line(w.session, moved.lead_id), **visitor.as_data(),
         **({"drawing_sha256": drawing_sha256.hex()} if drawing_sha256 is not None else {}),
@@ -221,9 +223,10 @@ async def _given(w: Writing, signing: Signing, consents: Collection[str]) -> lis
     assert campaign is not None  # noqa: S101  a foreign key says so
     assert quote is not None  # noqa: S101  likewise
     given = []
-    for consent in CONSENTS:
+    values = {"company": campaign.company.get("name", campaign.name), "days": WITHDRAWAL_DAYS}
+    for consent in asked_for(quote.canonical or []):
         if consent.id in consents:
-            text = wording().say(consent.text, quote.locale) % {"company": campaign.company.get("name", campaign.name)}
+            text = wording().say(consent.text, quote.locale) % values
             digest = hashlib.sha256(text.encode()).hexdigest()
             given.append({"id": consent.id, "version": consent.version, "text": text, "sha256": digest})
             if consent.id == "commercial":

@@ -1,4 +1,5 @@
-"""Archives: a sealed document with a later timestamp over all of it, so that it outlasts its certificates."""
+"""Archives: the later versions of a sealed document: with a timestamp over all of it, so that it outlasts its
+certificates, or with the company's countersignature."""
 
 from datetime import datetime, timedelta
 
@@ -17,9 +18,10 @@ OUTSIDE_AFTER = timedelta(minutes=10)
 
 
 class Archive(Numbered):
-    """A version of a signing's document, or `of_certificate` of its certificate of evidence. `base_sha256` names the
-    one before, with whose bytes it begins. `until` is when the certificate of its last timestamp expires. Each version
-    is followed by one other at most."""
+    """A version of a signing's document, or of an `edition` of its certificate of evidence. `base_sha256` names the
+    one before, with whose bytes it begins. `until` is when the certificate of the timestamp over it expires; None for
+    one that ends with a countersignature, which no timestamp covers yet. Each version is followed by one other at
+    most."""
 
     __tablename__ = "archives"
     __table_args__ = (UniqueConstraint("signing_id", "base_sha256"),)
@@ -28,6 +30,10 @@ class Archive(Numbered):
     sha256: Mapped[bytes] = mapped_column(ForeignKey("blobs.sha256"), unique=True)
     level: Mapped[str]
     time_source: Mapped[str]
-    until: Mapped[datetime]
+    until: Mapped[datetime | None]
     created_at: Mapped[datetime]
-    of_certificate: Mapped[bool] = mapped_column(default=False)
+    edition: Mapped[int | None] = mapped_column(default=None)
+
+    def lasts(self, now: datetime) -> bool:
+        """Whether it needs no further timestamp at `now` (aware)."""
+        return self.until is not None and self.until > now + RENEW_BEFORE

@@ -14,7 +14,8 @@ GROUP = 4
 
 
 class Attestation(Base):
-    """A signing's certificate, made once. `code` is printed on it; who types it where documents are checked holds the
+    """A signing's certificate, made once as it is sealed (edition 1) and once more when the company has decided on its
+    countersignature (edition 2). `code` is printed on both; who types it where documents are checked holds the
     certificate, or was told by who does. `archive_at` is when it is to get its next archive timestamp; `level` and
     `time_source` are the best that it, or its newest archive, has reached."""
 
@@ -23,8 +24,9 @@ class Attestation(Base):
         Index("ix_attestations_archive_at", "archive_at", postgresql_where=text("archive_at is not null")),
     )
     signing_id: Mapped[int] = mapped_column(ForeignKey("signings.id"), primary_key=True)
+    edition: Mapped[int] = mapped_column(primary_key=True)
     sha256: Mapped[bytes] = mapped_column(ForeignKey("blobs.sha256"), unique=True)
-    code: Mapped[str] = mapped_column(unique=True)
+    code: Mapped[str] = mapped_column(index=True)
     level: Mapped[str]
     time_source: Mapped[str]
     created_at: Mapped[datetime]

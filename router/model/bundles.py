@@ -20,6 +20,9 @@ MANIFEST, STAMP = "manifest.json", "manifest.tst"
 LARGEST = 64 * 1024 * 1024
 """Bytes of all files unpacked; a larger one is none of ours."""
 MOST_FILES = 500
+VERSIONS = ("sealed", "countersigned", "archived")
+EDITIONS = ("certified", "certificate.archived")
+"""The events that tell of a new version of the signed document."""
 FIXED = (1980, 1, 1, 0, 0, 0)
 
 
@@ -136,18 +139,17 @@ def disagreements(files: Mapping[str, bytes]) -> list[str]:
     """Which files do not fit together, by name: everything must be what the events of the chain say it is."""
     events = told_events(files["events.jsonl"])
     said: dict[str, dict[str, Any]] = {kind: next((one["data"] for one in reversed(events) if one["kind"] == kind), {})
-                                       for kind in ("signed", "sealed", "certified", "archived", "deposited",
-                                                    "certificate.archived")}
+                                       for kind in ("signed", "deposited")}
     signed, offer = files.get("signed.pdf", b""), files.get("offer.pdf", b"")
     wrong = []
     if _hash(offer) != said["signed"].get("pdf_sha256"):
         wrong.append("offer.pdf")
     if _hash(files.get("offer-lines.json", b"")) != said["signed"].get("offer_sha256"):
         wrong.append("offer-lines.json")
-    newest = said["archived"] or said["sealed"]
+    newest: Mapping[str, Any] = next((one["data"] for one in reversed(events) if one["kind"] in VERSIONS), {})
     if not signed.startswith(offer) or _hash(signed) != newest.get("sha256"):
         wrong.append("signed.pdf")
-    certified = said["certificate.archived"] or said["certified"]
+    certified: Mapping[str, Any] = next((one["data"] for one in reversed(events) if one["kind"] in EDITIONS), {})
     if _hash(files.get("certificate.pdf", b"")) != certified.get("sha256", _hash(b"")):
         wrong.append("certificate.pdf")
     if _receipt(files.get("custody.json", b"")) != {name: said["deposited"].get(name) for name in _OF_RECEIPT}:

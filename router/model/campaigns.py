@@ -29,10 +29,11 @@ class Campaign(Numbered):
     catalogue, in basis points, and sell what it has not unless `catalogue_only`; more is for a supervisor to approve.
     An offer that holds only while its person is on the line is valid for `line_minutes`.
 
-    An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Of persons about whom nothing has
-    happened for `retention_days` (0: no limit) only what evidence needs is kept; and of persons about whom nothing has
-    happened for `evidence_days` since they last signed or withdrew (0: no limit) not even that. Links to documents that
-    were sent in talks work for `handout_days`.
+    An offer opened from one of its `office_networks` (CIDR) is held for a supervisor. Where it says so, a supervisor
+    is asked to `countersign` for the company what was signed and sealed. Of persons about whom nothing has happened for
+    `retention_days` (0: no limit) only what evidence needs is kept; and of persons about whom nothing has happened for
+    `evidence_days` since they last signed or withdrew (0: no limit) not even that. Links to documents that were sent in
+    talks work for `handout_days`.
     """
 
     __tablename__ = "campaigns"
@@ -69,6 +70,7 @@ class Campaign(Numbered):
     retention_days: Mapped[int] = mapped_column(default=0)
     evidence_days: Mapped[int] = mapped_column(default=0)
     handout_days: Mapped[int] = mapped_column(default=30)
+    countersign: Mapped[bool] = mapped_column(default=False)
 
     @property
     def company_name(self) -> str:

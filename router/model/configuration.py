@@ -297,6 +297,7 @@ class CampaignPlan(msgspec.Struct, forbid_unknown_fields=True):
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     evidence_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     handout_days: Annotated[int, Meta(ge=1, le=365)] = 30
+    countersign: bool = False
     numbers: list[NumberPlan] = []
     connectors: list[ConnectorPlan] = []
     links: list[LinkPlan] = []

@@ -167,10 +167,21 @@ def _bound(offer: Offer, speaker: Speaker) -> Found:
     )
     if terms.return_cost is not None:
         yield "term", "return_cost", say("Sending back"), say(_RETURNS[terms.return_cost])
-    if offer.early and terms.express:
+    if offer.early and terms.express and offer.signed_with:
         yield "term", "express", say("Your express request"), say(
             "You ask that the service begins before the time to withdraw is over. If you then withdraw, you pay for "
             "what was provided until then, in proportion to the whole."
+        )
+    elif offer.early and terms.express:
+        # Signing alone is no express request (Directive 2011/83/EU articles 7(3), 8(8), 16(a), not read again): where
+        # the ceremony is ours it has a box of its own, and who leaves it empty is served later.
+        yield "term", "express", say("Your express request"), say(
+            "If you tick the box for it when you sign, the service begins before the time to withdraw is over. If you "
+            "then withdraw, you pay for what was provided until then, in proportion to the whole; once the service has "
+            "been fully performed you can withdraw no longer."
+        )
+        yield "term", "later_start", say("Without that request"), say(
+            "The service begins once the time to withdraw is over."
         )
 
 

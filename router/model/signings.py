@@ -1,5 +1,6 @@
 """Signings: the ceremony of link, opening, one-time code, signature and sealed PDF."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,19 +30,37 @@ CODE_COOLDOWNS = (timedelta(seconds=0), timedelta(seconds=30), timedelta(seconds
 
 @dataclass(frozen=True)
 class Consent:
-    """One thing agreed to, asked for by itself. `text` is our English source; a changed text gets a new version."""
+    """One thing agreed to, asked for by itself. `text` is our English source; a changed text gets a new version. With
+    an `item` it is asked for only where the offer has a line of that name; `without` says what follows from leaving it
+    empty."""
 
     id: str
     version: str
     required: bool
     text: str
+    item: str = ""
+    without: str = ""
 
 
+EXPRESS = "express"
 CONSENTS = (
     Consent("offer", "1", True, "I accept this offer and I know that signing it obliges me to pay."),
     Consent("data", "1", True, "I agree that %(company)s uses my data to prepare and carry out this contract."),
+    Consent(
+        EXPRESS, "1", False,
+        "I expressly ask that the service begins before the %(days)s days in which I may withdraw are over. If I "
+        "withdraw after that, I pay for what was provided, in proportion; once the service has been fully performed I "
+        "can withdraw no longer.",
+        item="later_start", without="If you leave this empty, the service begins once that time is over.",
+    ),
     Consent("commercial", "1", False, "I would like %(company)s to tell me of other offers; I may stop it any time."),
 )
+
+
+def asked_for(lines: Iterable[Mapping[str, str]]) -> list[Consent]:
+    """The consents asked for with an offer that has these lines."""
+    items = {line.get("item", "") for line in lines}
+    return [one for one in CONSENTS if not one.item or one.item in items]
 
 
 class DeclineReason(StrEnum):
@@ -182,6 +201,11 @@ class Signing(Numbered):
     def is_entrusted(self) -> bool:
         """Whether a third party takes the signature."""
         return self.account_id is not None
+
+    @property
+    def begins_early(self) -> bool:
+        """Whether the customer expressly asked that the service begins while he may still withdraw."""
+        return any(one.get("id") == EXPRESS for one in self.consents)
 
     def next_code_at(self) -> datetime | None:
         """When the next code may be asked for; None when there is none left."""

@@ -104,10 +104,25 @@ class SealOrder:
 
 
 @dataclass(frozen=True)
+class CountersignOrder:
+    """A sealed PDF that the company countersigns: a second signature with its seal, in a revision of its own. `name` is
+    who decided so, `reason` in which role and for what. `timestamp_serial` and `time` as with `SealOrder`."""
+
+    pdf: bytes
+    keys: SealKeys
+    timestamp_serial: int
+    name: str
+    reason: str
+    location: str
+    time: TimeAccount | None = None
+
+
+@dataclass(frozen=True)
 class Sealed:
     """`level` is the level really reached, e.g. "PAdES B-T"; `time_source` is internal, external or qualified.
     `outside_due`: a timestamp from outside was wanted and is still to come. `time_by` is the host of who gave an
-    external one; `seal` the company's own seal that was used, as in `UsedSeal`, empty for the house's."""
+    external one; `seal` the company's own seal that was used, as in `UsedSeal`, empty for the house's. `until` (aware)
+    is when the certificate of the seal expires."""
 
     pdf: bytes
     level: str
@@ -115,6 +130,7 @@ class Sealed:
     outside_due: bool = False
     time_by: str = ""
     seal: bytes = b""
+    until: datetime | None = None
 
 
 class Stamps(StrEnum):
@@ -186,7 +202,8 @@ class SignaturePart:
 class Parts:
     """What a sealed PDF is proven with: the seal, later timestamps in their order, the seal's certificate, the issuers'
     and timestamp services' that came with them, and the roots to be trusted (PEM each). `house`: the seal leads to our
-    own root, so our own list of revoked certificates is the one to be asked."""
+    own root, so our own list of revoked certificates is the one to be asked. `countersignature` is the company's, where
+    there is one."""
 
     seal: SignaturePart
     archives: Sequence[SignaturePart]
@@ -194,6 +211,7 @@ class Parts:
     issuers: Sequence[bytes]
     roots: Sequence[bytes]
     house: bool
+    countersignature: SignaturePart | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +225,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a PDF's seal says of it. `checks` are integrity, revisions, signer, trust, time, level, in this order."""
+    """What a PDF's seal says of it. `checks` are integrity, revisions, signer, trust, time, level, in this order; where
+    somebody has signed after the seal, countersignature is the last one."""
 
     sealed: bool
     checks: Sequence[Check]
@@ -244,9 +263,9 @@ class TrustProvider(Protocol):
     def issue_crl(self, order: CrlOrder) -> bytes:
         """The signed list, DER."""
 
-    async def seal(self, order: SealOrder) -> Sealed:
-        """Raises Refused: for good when the PDF cannot be sealed, for now when no time is to be had where it was
-        chosen (NO_TIME)."""
+    async def seal(self, order: SealOrder | CountersignOrder) -> Sealed:
+        """Seals a PDF, or countersigns a sealed one. Raises Refused: for good when that cannot be done, for now when no
+        time is to be had where it was chosen (NO_TIME)."""
 
     async def archive(self, order: ArchiveOrder) -> Archived:
         """Raises Refused: for good when this is no seal of ours, for now when no timestamp is to be had."""

@@ -11,21 +11,25 @@ from router.model.signings import Signing
 from router.store.db import ReadSession, WriteSession
 
 
-async def newest(session: ReadSession, signing_id: int, *, of_certificate: bool = False) -> Archive | None:
-    """The newest version of a signing's document, or of its certificate; None when that is as it was sealed."""
+async def newest(session: ReadSession, signing_id: int, edition: int | None = None) -> Archive | None:
+    """The newest version of a signing's document, or of this edition of its certificate; None when that is as it was
+    sealed."""
     return await session.scalar(
         select(Archive)
-        .where(Archive.signing_id == signing_id, Archive.of_certificate.is_(of_certificate))
+        .where(Archive.signing_id == signing_id, Archive.edition.is_not_distinct_from(edition))
         .order_by(Archive.id.desc()).limit(1)
     )
 
 
 async def certificate(session: ReadSession, signing_id: int) -> bytes | None:
-    """The SHA-256 of the newest version of a signing's certificate of evidence, once that is made."""
-    archived = await newest(session, signing_id, of_certificate=True)
-    return archived.sha256 if archived is not None else await session.scalar(
-        select(Attestation.sha256).where(Attestation.signing_id == signing_id)
+    """The SHA-256 of the newest version of a signing's newest certificate of evidence, once that is made."""
+    made = await session.scalar(
+        select(Attestation).where(Attestation.signing_id == signing_id).order_by(Attestation.edition.desc()).limit(1)
     )
+    if made is None:
+        return None
+    archived = await newest(session, signing_id, made.edition)
+    return archived.sha256 if archived is not None else made.sha256
 
 
 async def by_sha256(session: ReadSession, sha256: bytes) -> Archive | None:

@@ -7,7 +7,10 @@ from router.store.db import ReadSession
 
 
 async def of_signing(session: ReadSession, signing_id: int) -> Attestation | None:
-    return await session.get(Attestation, signing_id)
+    """The signing's newest certificate."""
+    return await session.scalar(
+        select(Attestation).where(Attestation.signing_id == signing_id).order_by(Attestation.edition.desc()).limit(1)
+    )
 
 
 async def by_sha256(session: ReadSession, sha256: bytes) -> Attestation | None:
@@ -16,5 +19,7 @@ async def by_sha256(session: ReadSession, sha256: bytes) -> Attestation | None:
 
 
 async def by_code(session: ReadSession, code: str) -> Attestation | None:
-    """The certificate on which this code is printed."""
-    return await session.scalar(select(Attestation).where(Attestation.code == code))
+    """The newest certificate on which this code is printed."""
+    return await session.scalar(
+        select(Attestation).where(Attestation.code == code).order_by(Attestation.edition.desc()).limit(1)
+    )

@@ -101,12 +101,12 @@ async def newest(session: ReadSession, signing_id: int, kind: DeliveryKind) -> D
     )
 
 
-async def newest_seal(session: ReadSession, signing_id: int) -> Delivery | None:
-    """The order of this signing's seal that was made last; acknowledgements of withdrawals are sealed under another
-    purpose."""
+async def newest_seal(session: ReadSession, signing_id: int, purpose: str = "seal") -> Delivery | None:
+    """The order of this signing's seal that was made last; countersignatures, and acknowledgements of withdrawals, are
+    made under other purposes."""
     return await session.scalar(
         select(Delivery)
-        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal, Delivery.purpose == "seal")
+        .where(Delivery.signing_id == signing_id, Delivery.kind == DeliveryKind.seal, Delivery.purpose == purpose)
         .order_by(Delivery.id.desc())
         .limit(1)
     )

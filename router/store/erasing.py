@@ -54,6 +54,7 @@ _THE_REST = (
     "delete from ledger_waiting using <forgotten> and s.id = signing_id",
     "delete from attestations using <forgotten> and s.id = signing_id",
     "delete from archives using <forgotten> and s.id = signing_id",
+    "update countersignatures set sha256 = null, copy_hash = null, note = '' from <forgotten> and s.id = signing_id",
     "delete from entrusted_proofs using entrusted e, <forgotten> and e.id = entrusted_id and s.id = e.signing_id",
     "update entrusted set signed_sha256 = null, sealed_link = null from <forgotten> and s.id = signing_id",
     "update contract_withdrawals set lines = '[]', link_hash = null, pdf_sha256 = null, sealed_sha256 = null "

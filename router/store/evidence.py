@@ -67,10 +67,17 @@ async def rung(session: ReadSession, call_id: int) -> Rung | None:
 
 async def proves_copy(session: ReadSession, signing_id: int) -> bool:
     """Whether the signed copy is known to have arrived: the carrier's receipt of the text with its link, or somebody
-    has fetched it."""
+    has fetched it. Once it is countersigned, the countersigned one is meant."""
     events = await session.scalars(
-        select(EvidenceEvent).where(
-            EvidenceEvent.signing_id == signing_id, EvidenceEvent.kind.in_(("sms.delivered", "copy.downloaded"))
-        )
+        select(EvidenceEvent)
+        .where(EvidenceEvent.signing_id == signing_id,
+               EvidenceEvent.kind.in_(("sms.delivered", "copy.downloaded", "countersigned")))
+        .order_by(EvidenceEvent.seq)
     )
-    return any(event.kind == "copy.downloaded" or event.data.get("purpose") == "copy" for event in events)
+    sent, proven = "copy", False
+    for event in events:
+        if event.kind == "countersigned":
+            sent, proven = "countersigned", False
+        else:
+            proven = proven or event.kind == "copy.downloaded" or event.data.get("purpose") == sent
+    return proven

@@ -7,6 +7,7 @@ from sqlalchemy import or_, select, text
 
 from router.model.campaigns import Campaign
 from router.model.consent import Receipt
+from router.model.countersignatures import Countersignature
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import ALIVE, OPENABLE, Signing, SigningState
 from router.store.db import ReadSession, WriteSession
@@ -55,9 +56,12 @@ async def by_cookie(session: ReadSession, cookie_hash: bytes, now: datetime) -> 
 
 
 async def by_copy(session: ReadSession, copy_hash: bytes) -> Signing | None:
-    """The signed and sealed signing of this link to the copy."""
+    """The signed and sealed signing of this link to the copy, or to its countersigned copy."""
+    countersigned = select(Countersignature.signing_id).where(Countersignature.copy_hash == copy_hash)
     return await session.scalar(
-        select(Signing).where(Signing.copy_hash == copy_hash, Signing.sealed_sha256.is_not(None))
+        select(Signing).where(
+            or_(Signing.copy_hash == copy_hash, Signing.id.in_(countersigned)), Signing.sealed_sha256.is_not(None)
+        )
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from router.actions.inviting import amount
 from router.model.campaigns import Campaign
 from router.model.errors import Invalid
+from router.model.offers import WITHDRAWAL_DAYS
 from router.model.phone import international, masked
 from router.model.quotes import Quote, QuoteState
-from router.model.signings import CONSENTS, SIGNED, DeclineReason, Signing, SigningState
+from router.model.signings import SIGNED, DeclineReason, Signing, SigningState, asked_for
 from router.wording import Wording, clock, moment
 
 REASONS = {
@@ -104,11 +105,12 @@ def _times(opened: Opened, now: datetime) -> dict[str, Any]:
 
 
 def _consents(wording: Wording, opened: Opened, form: Mapping[str, str]) -> list[dict[str, Any]]:
-    company = company_of(opened.campaign)["name"]
+    values, locale = {"company": company_of(opened.campaign)["name"], "days": WITHDRAWAL_DAYS}, opened.quote.locale
     return [
         {"id": one.id, "required": one.required, "ticked": f"consent_{one.id}" in form,
-         "text": wording.say(one.text, opened.quote.locale) % {"company": company}}
-        for one in CONSENTS
+         "text": wording.say(one.text, locale) % values,
+         "without": wording.say(one.without, locale) if one.without else ""}
+        for one in asked_for(opened.quote.canonical or [])
     ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from router.model.signings import (
 )
 from router.model.vault import hash_token, new_token
 from router.model.visitors import Visitor
-from router.store import archives, attestations, blobs, holds, signings
+from router.store import archives, attestations, blobs, countersignatures, holds, signings
 from router.web import evidence, offered
 from router.web.doors import doors
 from router.web.gate import peer, secure
@@ -152,10 +152,14 @@ async def copy_landing(request: web.Request) -> web.Response:
         found = await signings.by_copy(r.session, hash_token(token))
         opened = await opened_of(r, found)
         certified = found is not None and await attestations.of_signing(r.session, found.id) is not None
+        counter = None if found is None else await countersignatures.of_signing(r.session, found.id)
     if opened is None:
         return await gone(request)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
-    page = doors(request).wording.page("sign/copy.html", locale, company=company, token=token, certified=certified)
+    page = doors(request).wording.page(
+        "sign/copy.html", locale, company=company, token=token, certified=certified, counter=counter,
+        zone=opened.campaign.timezone,
+    )
     return _html(page)
 
 

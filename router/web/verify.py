@@ -42,7 +42,8 @@ TITLES = {
     "issued": "The very file we issued", "integrity": "Unchanged under the seal",
     "revisions": "Nothing added after the seal", "signer": "Who sealed it",
     "trust": "The seal belongs to this company", "time": "When it was sealed",
-    "level": "Kind of seal", "chain": "Its place among all signings", "number": "The telephone of the signer",
+    "level": "Kind of seal", "countersignature": "Countersigned by the company",
+    "chain": "Its place among all signings", "number": "The telephone of the signer",
     "custody": "Who else keeps the evidence",
 }  # fmt: skip
 
@@ -185,7 +186,7 @@ async def _issued(r: Reading, asked: Asked) -> tuple[Line, Signing | None]:
     if (kept := await attestations.by_sha256(r.session, sha256)) is not None:
         return await _found(r, "certificate", kept.signing_id, detail | {"level": SEALED})
     if (archive := await archives.by_sha256(r.session, sha256)) is not None:
-        code = "certificate" if archive.of_certificate else "identical"
+        code = "identical" if archive.edition is None else "certificate"
         return await _found(r, code, archive.signing_id, detail | {"level": archive.level})
     signing = await signings.by_sealed(r.session, sha256)
     if signing is not None:
@@ -273,6 +274,9 @@ SENTENCES = {
     ("integrity", "not-all-covered"): "The seal does not cover the whole document.",
     ("revisions", "nothing-after"): "The seal covers the file to its last byte.",
     ("revisions", "archived-after"): "After the seal only timestamps were added that make the document last.",
+    ("revisions", "countersigned-after"): "After the seal only the company's countersignature was added.",
+    ("revisions", "archived-and-countersigned-after"): "After the seal only the company's countersignature was added, "
+                                                       "and timestamps that make the document last.",
     ("revisions", "changed-after"): "%(bytes_after)s bytes were added after the seal.",
     ("signer", "signed-by"): "%(organization)s (%(common_name)s).",
     ("signer", "signature-mismatch"): "The certificate names somebody, but the seal was not made with its key.",
@@ -287,6 +291,16 @@ SENTENCES = {
     ("level", "reached"): "%(level)s.",
     ("level", "lasting"): "%(level)s: the document outlasts its certificates, by a timestamp of %(time)s (%(source)s).",
     ("level", "not-reached"): "%(level)s, but it does not hold as a whole.",
+    ("countersignature", "countersigned"): "By %(name)s for %(organization)s, %(time)s (%(source)s): %(reason)s. "
+                                           "The signature is the company's own; %(level)s.",
+    ("countersignature", "mismatch"): "Somebody has signed after the seal, and that signature does not hold.",
+    ("countersignature", "not-the-company's"): "%(organization)s (%(common_name)s) has signed after the seal. That is "
+                                               "not this company.",
+    ("countersignature", "not-all-covered"): "The signature after the seal does not cover the whole document.",
+    ("countersignature", "no-timestamp"): "The signature after the seal has no timestamp that holds.",
+    ("countersignature", "revoked"): "The certificate had been revoked when the document was countersigned.",
+    ("countersignature", "not-as-signed"): "A part of the countersignature's record that no signature covers was "
+                                           "changed.",
     ("integrity", "not-as-signed"): "A part of the seal's record that no signature covers was changed.",
     ("chain", "anchored"): "%(events)s events, each bound to the one before; line %(n)s of the ledger of all signings, "
                            "which was timestamped %(time)s (%(source)s).",

@@ -13,7 +13,7 @@ from router.model.budgets import LEG_COST
 from router.model.errors import HouseError, Invalid, NotFound
 from router.model.phone import unbroken
 from router.model.protection import PREFIX_DIGITS
-from router.store import contract_withdrawals, holds, protection, screens, supervision
+from router.store import contract_withdrawals, countersignatures, holds, protection, screens, supervision
 from router.web.desk import Partial, partials, regions
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
@@ -34,9 +34,11 @@ async def look(house: Doors, r: Reading, locale: str) -> Iterator[Partial]:
     watch = await protection.watch(r.session, r.now)
     needed = await supervision.supervision(r.session, view.agents, r.now)
     held, late = await holds.waiting(r.session), await contract_withdrawals.late(r.session)
+    unsigned = await countersignatures.waiting(r.session)
     return regions(
         house, "wallboard", REGIONS, locale, view=view, watch=watch, doings=list(screens.Doing)[::-1], shown=shown,
-        leg=LEG_COST, needed=needed, held=held, late=late, wishes=WISHES, most_named=MOST_NAMED, unbroken=unbroken,
+        leg=LEG_COST, needed=needed, held=held, late=late, unsigned=unsigned, wishes=WISHES, most_named=MOST_NAMED,
+        unbroken=unbroken,
     )
 
 

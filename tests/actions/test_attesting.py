@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import select
@@ -22,19 +20,12 @@ from router.model.signings import Signing
 from router.store import attestations, blobs
 from router.walk.papers import evidence as attached
 from tests import closing
-from tests.conftest import Clock
-
-pytestmark = pytest.mark.xdist_group("trust")
 
 
 @pytest.fixture
-async def trust(book: Book, clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    made = EmbeddedTrust()
-    await made.start()
-    await sealing.ensure_authority(book, made, "Luz Clara SL")
-    yield made
-    await made.stop()
+async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    return trust
 
 
 async def ordered(book: Book, held: Signing) -> Delivery:

@@ -6,8 +6,6 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,21 +18,15 @@ from router.model.bundles import NoBundle
 from router.model.errors import Conflict
 from router.model.signings import Signing
 from tests import closing
-from tests.conftest import Clock
 
-pytestmark = pytest.mark.xdist_group("trust")
 TOOLS = ("openssl", "pdfsig", "pdfdetach", "certutil", "sha256sum", "basenc")
 
 
 @pytest.fixture
-async def trust(book: Book, clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    made = EmbeddedTrust()
-    await made.start()
-    await sealing.ensure_authority(book, made, "Luz Clara SL")
-    await sealing.ensure_jobs(book, made)
-    yield made
-    await made.stop()
+async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    await sealing.ensure_jobs(book, trust)
+    return trust
 
 
 async def bundle(book: Book, trust: EmbeddedTrust) -> tuple[Signing, bytes]:

@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text
@@ -20,18 +19,12 @@ from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.xdist_group("trust")
-
 
 @pytest.fixture
-async def trust(book: Book, clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    made = EmbeddedTrust()
-    await made.start()
-    await sealing.ensure_authority(book, made, "Luz Clara SL")
-    await sealing.ensure_jobs(book, made)
-    yield made
-    await made.stop()
+async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    await sealing.ensure_jobs(book, trust)
+    return trust
 
 
 async def entries(book: Book) -> list[Entry]:

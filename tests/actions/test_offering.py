@@ -148,7 +148,8 @@ async def test_terms_agreed_on_stand_in_the_place_of_the_campaigns(book: Book) -
     _, held = await closing.sent(book, besides=besides)
     said = {one["item"]: one["value"] for one in (await closing.quote_of(book, held)).canonical or []}
     assert (said["months"], said["leaving"], said["start"]) == ("24", "40 €.", "El día de la firma")
-    assert "empiece antes de que termine el plazo" in said["express"]
+    assert "empezará antes de que termine el plazo" in said["express"]
+    assert said["later_start"].startswith("El servicio empieza cuando termina")
 
 
 async def test_an_offer_on_the_line_is_valid_for_half_an_hour_and_names_its_call(book: Book, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from router.actions import resting
+from router.actions import outgoing, resting, revoking
 from router.book import Book
 from router.model.base import vouched
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
@@ -192,6 +192,22 @@ async def test_a_seal_that_fails_here_is_not_laid_at_the_authoritys_door(
         assert (await w.session.rows(text("select failures from trust_accounts")))[0][0] == 0
         await resting.answered(w, seal, Refused("x", permanent=False, code=NO_TIME))
     assert (await account(house.book, TrustAccount)).failures == 1
+
+
+async def test_an_acknowledgement_of_a_withdrawal_waits_for_nobody_and_proves_nothing_of_the_authority(
+    house: House, authority: Outside  # noqa: F811
+) -> None:
+    await house.takes_time_of(authority)
+    authority.mood = "down"
+    await fails_until_it_pauses(house)
+    async with house.book.writing() as w:
+        made = await outgoing.post(
+            w, DeliveryKind.seal, "ack", {}, signing_id=house.held.id, campaign_id=house.held.campaign_id,
+            purpose=revoking.SEAL,
+        )
+        assert await resting.closed_until(w, made) is None
+        await resting.answered(w, made, None)
+    assert (await account(house.book, TrustAccount)).failing_since is not None
 
 
 def test_the_first_pause_is_a_minute() -> None:

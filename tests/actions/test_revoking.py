@@ -1,7 +1,6 @@
 """Withdrawing from a contract: once, in time or late, acknowledged under seal, and never refused by a machine."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,16 +114,6 @@ async def test_one_who_withdrew_before_his_copy_was_sent_gets_it_all_the_same(bo
     assert (await closing.quote_of(book, held)).state is QuoteState.withdrawn
 
 
-@pytest.fixture
-async def trust(clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
-
-
-@pytest.mark.xdist_group("trust")
 async def test_the_acknowledgement_is_sealed_by_the_courier_and_found_good(
     book: Book, trust: EmbeddedTrust, clock: Clock
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,8 @@ from sqlalchemy import select, update
 from integrations.trust import EmbeddedTrust
 from integrations.trust.authority import make_authority
 from integrations.trust.services import FileSeal
-from router import verifying
+from router import cli, verifying
 from router.actions import bundling, sealing, trusting
-from router.app import Refusal, verify_file
 from router.book import Book
 from router.model.authority import SEAL_SLACK, Seal, seals_file, seals_in
 from router.model.base import vouched
@@ -143,6 +143,9 @@ def test_the_published_list_is_read_as_it_was_written_and_nothing_else_is() -> N
             seals_in(bad)
 
 
-async def test_the_command_says_what_the_file_should_be() -> None:
-    with pytest.raises(Refusal, match="at /pki/seals"):
-        await verify_file(b"%PDF", b"", as_json=True, seals=b"nonsense")
+async def test_the_command_says_what_the_file_should_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "seals.pem").write_text("nonsense")
+    (tmp_path / "signed.pdf").write_bytes(b"%PDF")
+    options = ["verify", str(tmp_path / "signed.pdf"), "--seals", str(tmp_path / "seals.pem")]
+    assert await cli._run(cli._parser(options).parse_args(options)) == 2
+    assert "/pki/seals.pem" in capsys.readouterr().err

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,16 +33,6 @@ from tests.conftest import Clock
 from tests.integrations.timestamping import outside
 from tests.outside import RecordingCarrier
 from tests.web.customer import visiting
-
-pytestmark = pytest.mark.xdist_group("trust")
-
-
-@pytest.fixture(scope="module")
-async def trust() -> AsyncIterator[EmbeddedTrust]:
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 class House:
@@ -85,12 +74,12 @@ class House:
             found = await r.session.scalars(
                 select(Delivery).where(Delivery.kind == DeliveryKind.archive).order_by(Delivery.id)
             )
-        return [one for one in found if bool(one.order.get("of_certificate")) is of_certificates]
+        return [one for one in found if ("edition" in one.order) is of_certificates]
 
     async def versions(self, held: Signing) -> list[Archive]:
         async with self.book.reading() as r:
             found = await r.session.scalars(
-                select(Archive).where(Archive.signing_id == held.id, ~Archive.of_certificate).order_by(Archive.id)
+                select(Archive).where(Archive.signing_id == held.id, Archive.edition.is_(None)).order_by(Archive.id)
             )
         return list(found)
 

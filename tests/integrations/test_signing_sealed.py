@@ -5,8 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -24,18 +23,6 @@ from router.model.suppressions import Suppression
 from router.ports import Sealed
 from router.store import blobs
 from tests import closing
-from tests.conftest import Clock
-
-pytestmark = pytest.mark.xdist_group("trust")
-
-
-@pytest.fixture
-async def trust(clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)  # the seal's own clock is the machine's
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 async def order_and_seal(book: Book, trust: EmbeddedTrust, held: Signing) -> Sealed:

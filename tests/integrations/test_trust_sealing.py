@@ -182,6 +182,14 @@ async def test_the_token_used_to_measure_is_as_long_as_any_and_is_signed_by_nobo
     assert not any(dummy["content"]["signer_infos"][0]["signature"].native)
 
 
+async def test_every_authority_is_measured_by_a_token_of_its_own(authority: Authority) -> None:
+    other = make_authority("A company with quite another name", datetime.now(UTC))
+    for one in (authority, other, authority):
+        dummy = await stamper(one).async_dummy_response("sha256")
+        carried = {found.chosen.dump() for found in dummy["content"]["certificates"]}
+        assert pem.unarmor(one.keys.timestamp_certificate)[2] in carried
+
+
 @pytest.mark.parametrize(("digest", "algorithm"), [(bytes(20), "sha1"), (bytes(28), "sha224"), (bytes(31), "sha256")])
 async def test_weak_and_misshapen_digests_are_not_stamped(authority: Authority, digest: bytes, algorithm: str) -> None:
     with pytest.raises(TimestampRequestError):

@@ -22,12 +22,19 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 
 async def judge(page: Page, state: str) -> None:
     """No violation of axe's rules, and nothing to be scrolled sideways."""
+    await page.wait_for_load_state()
     if PICTURES:
         await page.screenshot(path=Path(PICTURES) / f"{state}.png", full_page=True)
     results = await Axe().run(page)
     found = [(one["id"], [node["target"] for node in one["nodes"]]) for one in results.response["violations"]]
     assert found == [], state
     assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth"), f"{state} scrolls sideways"
+
+
+async def comes(page: Page, what: str) -> None:
+    """The page that waits for a seal looks by itself, and loads again when there is one: going anywhere at that moment
+    would be aborted."""
+    await expect(page.locator(what)).to_be_visible(timeout=20_000)
 
 
 async def draw(page: Page) -> None:
@@ -80,7 +87,7 @@ async def test_axe_finds_nothing_from_the_link_to_the_withdrawal(
         async with book.writing() as w:
             sealed = await blobs.keep(w.session, b"%PDF sealed", "application/pdf", w.now)
             await w.move(Signing, held.id, SigningState.sealed, sealed_sha256=sealed)
-        await page.goto(f"{house.url}/q/-")
+        await comes(page, "a[href='/q/-/signed.pdf']")
         await judge(page, f"{shot}-8-done")
         await page.goto(f"{house.url}/withdraw/-")
         await judge(page, f"{shot}-9-withdraw")
@@ -90,8 +97,7 @@ async def test_axe_finds_nothing_from_the_link_to_the_withdrawal(
         await judge(page, f"{shot}-11-withdrawn")
         async with book.writing() as w:
             await revoking.acknowledged(w, held.id, Sealed(b"%PDF", "PAdES B-T", "internal"))
-        await page.goto(f"{house.url}/withdraw/-")
-        await expect(main).to_be_visible()
+        await comes(page, "form[action$='/acknowledgement'] button")
         await judge(page, f"{shot}-12-acknowledged")
     now = await closing.now(book, held)
     async with book.reading() as r:

@@ -1,7 +1,6 @@
 """Who may take the evidence of a signature out of the house, and by which door."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -18,23 +17,17 @@ from router.model.signings import Signing
 from router.model.vault import hash_token
 from router.web import evidence
 from tests import closing
-from tests.conftest import Clock
 from tests.web.customer import visiting
 from tests.web.desking import Browser, House, browsing, working
 
-pytestmark = pytest.mark.xdist_group("trust")
 KEY = PREFIX + "k" * 40
 
 
 @pytest.fixture
-async def trust(book: Book, clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    made = EmbeddedTrust()
-    await made.start()
-    await sealing.ensure_authority(book, made, "Luz Clara SL")
-    await sealing.ensure_jobs(book, made)
-    yield made
-    await made.stop()
+async def trust(book: Book, trust: EmbeddedTrust) -> EmbeddedTrust:
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    await sealing.ensure_jobs(book, trust)
+    return trust
 
 
 @pytest.fixture

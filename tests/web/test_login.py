@@ -175,7 +175,7 @@ CHANGING = ["/logout", "/desk/state", "/desk/reservations/1/accept", "/desk/rese
             "/desk/quotes/1/void", "/wallboard/quotes/1/approve", "/wallboard/quotes/1/refuse",
             "/desk/tasks/1/consent", "/wallboard/alarms/1/wake", "/desk/numbers/1/found",
             "/desk/numbers/1/drop", "/wallboard/quotes/1/release", "/wallboard/quotes/1/void",
-            "/wallboard/withdrawals/1/accept", "/sales/1",
+            "/wallboard/withdrawals/1/accept", "/sales/1", "/sales/1/countersign", "/sales/1/countersign/refuse",
             "/desk/tasks/1/handout", "/brochures", "/brochures/1/retire"]
 
 

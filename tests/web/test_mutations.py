@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pypdf
@@ -25,10 +24,7 @@ from router.model.signings import Signing
 from router.store import attestations, blobs
 from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
-from tests.conftest import Clock
 from tests.web.customer import Browser, visiting
-
-pytestmark = pytest.mark.xdist_group("trust")
 
 OFFERS = int(os.environ.get("HABLEMOS_PROOFS", "1"))
 PLACES = int(os.environ.get("HABLEMOS_PROOF_PLACES", "4"))
@@ -51,15 +47,11 @@ class Proven:
 
 
 @pytest.fixture
-async def proven(book: Book, clock: Clock) -> AsyncIterator[Proven]:
-    clock.now = datetime.now(UTC)
-    trust = EmbeddedTrust()
-    await trust.start()
+async def proven(book: Book, trust: EmbeddedTrust) -> AsyncIterator[Proven]:
     root = await sealing.ensure_authority(book, trust, "Luz Clara SL")
     await sealing.ensure_jobs(book, trust)
     async with visiting(book, trust, root) as browser:
         yield Proven(trust, root, browser)
-    await trust.stop()
 
 
 async def documents(book: Book, held: Signing) -> Sequence[bytes]:
@@ -75,9 +67,10 @@ def flipped(content: bytes, place: int, mask: int) -> bytes:
     return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
 
 
-def changed_bytes(pdf: bytes, chance: random.Random) -> Iterator[tuple[str, bytes]]:
-    """One byte changed: in the offer, in the seal's record, in its padding, behind it."""
-    begin = pdf.index(b"/Contents <") + len(b"/Contents <")
+def changed_bytes(pdf: bytes, chance: random.Random, *, last: bool = False) -> Iterator[tuple[str, bytes]]:
+    """One byte changed: in the offer, in the seal's record, in its padding, behind it; or about the `last` signature
+    in its place."""
+    begin = (pdf.rindex if last else pdf.index)(b"/Contents <") + len(b"/Contents <")
     end = pdf.index(b">", begin)
     record = begin + len(pdf[begin:end].rstrip(b"0")) + 1
     for name, first, last in (
@@ -127,6 +120,23 @@ async def test_every_change_to_a_document_is_caught_online_and_offline(book: Boo
                 missed += [f"{name} offline"] if await proven.offline(changed) else []
     assert missed == [], f"seed {seed}"
     assert tried >= OFFERS * 2 * (5 * PLACES + 11)
+
+
+async def test_every_change_to_a_countersigned_document_is_caught_too(book: Book, proven: Proven) -> None:
+    seed = secrets.randbelow(10**9)
+    chance, missed, tried = random.Random(seed), [], 0  # noqa: S311  likewise
+    for place in range(OFFERS):
+        held = await closing.countersigned(book, proven.trust, **another(place))
+        pdf = await closing.newest_version(book, held)
+        assert await proven.online(pdf)
+        assert await proven.offline(pdf)
+        about = (*changed_bytes(pdf, chance), *changed_bytes(pdf, chance, last=True), *later_revisions(pdf))
+        for name, changed in about:
+            tried += 1
+            missed += [f"{name} online"] if await proven.online(changed) else []
+            missed += [f"{name} offline"] if await proven.offline(changed) else []
+    assert missed == [], f"seed {seed}"
+    assert tried >= OFFERS * (10 * PLACES + 11)
 
 
 def another(place: int) -> dict[str, object]:

@@ -4,7 +4,6 @@ import hashlib
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -17,10 +16,7 @@ from router.book import Book
 from router.model.rates import Limit, Limits
 from router.store import attestations, blobs, ledger
 from tests import closing
-from tests.conftest import Clock
 from tests.web.customer import Browser, visiting
-
-pytestmark = pytest.mark.xdist_group("trust")
 
 
 @dataclass
@@ -45,10 +41,7 @@ class Issued:
 
 
 @pytest.fixture
-async def issued(book: Book, clock: Clock) -> AsyncIterator[Issued]:
-    clock.now = datetime.now(UTC)
-    trust = EmbeddedTrust()
-    await trust.start()
+async def issued(book: Book, trust: EmbeddedTrust) -> AsyncIterator[Issued]:
     root = await sealing.ensure_authority(book, trust, "Luz Clara SL")
     held = await closing.sealed(book, trust)
     quote = await closing.quote_of(book, held)
@@ -59,7 +52,6 @@ async def issued(book: Book, clock: Clock) -> AsyncIterator[Issued]:
             held.sealed_sha256, quote.pdf_sha256, kept.sha256)]
     async with visiting(book, trust, root) as browser:
         yield Issued(browser, pdfs[0], pdfs[1], quote.number, pdfs[2], kept.code)
-    await trust.stop()
 
 
 async def test_a_file_of_ours_holds_in_every_line(issued: Issued) -> None:

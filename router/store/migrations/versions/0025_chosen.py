@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 
 def upgrade() -> None:
@@ -18,8 +18,7 @@ def upgrade() -> None:
     for name in ("pauses", "failures"):
         op.add_column("signing_accounts", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
         op.alter_column("signing_accounts", name, server_default=None)
-    op.add_column("archives", sa.Column("of_certificate", sa.Boolean(), nullable=False, server_default="false"))
-    op.alter_column("archives", "of_certificate", server_default=None)
+    op.add_column("archives", sa.Column("edition", sa.BigInteger(), nullable=True))
     # Certificates that were made before are archived in the next night.
     op.add_column("attestations", sa.Column("archive_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("update attestations set archive_at = created_at")
