@@ -1,7 +1,7 @@
 """What the pages of a PDF of ours draw: the characters of their glyphs, in the order of drawing.
 
 Only what typst writes is understood: pages of plain drawing with two-byte fonts that say what their glyphs mean. There
-it is exact, with nothing guessed from positions, and ten times quicker than a reader of all PDFs. Whatever else stands
+it is exact, with nothing guessed from positions, and six times quicker than a reader of all PDFs. Whatever else stands
 on a page (images, forms, invisible text) makes it say None, and such a reader must be asked.
 """
 

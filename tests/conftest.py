@@ -187,9 +187,10 @@ TOGETHER = {
     "more stories": ("stories/test_alarms_kill", "stories/test_import_kill", "stories/test_planning"),
     # They share the processes that seal and read.
     "trust": (
-        *("actions/test_attesting", "actions/test_bundling", "actions/test_entering", "actions/test_revoking"),
+        *("actions/test_attesting", "actions/test_bundling", "actions/test_countersigning", "actions/test_entering"),
+        *("actions/test_erasing", "actions/test_revoking"),
         *("integrations/test_archiving", "integrations/test_signing_sealed"),
-        *("web/test_evidence", "web/test_mutations", "web/test_verify"),
+        *("web/test_countersigning", "web/test_evidence", "web/test_express", "web/test_mutations", "web/test_verify"),
     ),
     # Each makes something dear once: an authority, a server, the sentences in all sources.
     "authorities": ("integrations/test_trust_",),

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -48,17 +47,8 @@ from tests.conftest import Clock
 from tests.integrations.test_archiving import House
 from tests.outside import RecordingCarrier
 
-pytestmark = pytest.mark.xdist_group("trust")
 ASKED = {"countersign": True}
 MADE, REFUSED = CountersignatureState.made, CountersignatureState.refused
-
-
-@pytest.fixture(scope="module")
-async def trust() -> AsyncIterator[EmbeddedTrust]:
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Forgetting a person: nothing personal is left anywhere but in what evidence needs."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -108,14 +108,10 @@ async def test_evidence_is_deleted_only_of_what_was_forgotten(book: Book) -> Non
 
 @pytest.mark.parametrize(("days", "passed", "gone"), [(0, 9000, False), (1827, 1826, False), (1827, 1828, True)])
 async def test_what_was_signed_is_forgotten_when_its_evidence_was_kept_long_enough(
-    book: Book, clock: Clock, days: int, passed: int, gone: bool
+    book: Book, trust: EmbeddedTrust, clock: Clock, days: int, passed: int, gone: bool
 ) -> None:
-    clock.now = datetime.now(UTC)
-    trust = EmbeddedTrust()
-    await trust.start()
     await sealing.ensure_authority(book, trust, "Luz Clara SL")
     held = await closing.sealed(book, trust, campaign={"evidence_days": days})
-    await trust.stop()
     await revoking.withdraw(book, held.id, closing.CUSTOMER)
     await talked_over(book)
     async with book.writing() as w:

@@ -1,7 +1,6 @@
 """The pages of the company's countersignature: the wallboard's list, the sale's page, the customer's copy, /verify."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -18,31 +17,19 @@ from router.model.signings import Signing
 from router.store import countersignatures
 from router.wording import LOCALES, wording
 from tests import closing
-from tests.conftest import Clock
 from tests.web.customer import Browser, visiting
 from tests.web.desking import PASSWORD_HASH, House, browsing, working
-
-pytestmark = pytest.mark.xdist_group("trust")
-
-
-@pytest.fixture
-async def trust(book: Book, clock: Clock) -> AsyncIterator[EmbeddedTrust]:
-    clock.now = datetime.now(UTC)
-    made = EmbeddedTrust()
-    await made.start()
-    await sealing.ensure_authority(book, made, "Luz Clara SL")
-    await sealing.ensure_jobs(book, made)
-    yield made
-    await made.stop()
 
 
 @pytest.fixture
 async def root(book: Book, trust: EmbeddedTrust) -> bytes:
-    return await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    made = await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    await sealing.ensure_jobs(book, trust)
+    return made
 
 
 @pytest.fixture
-async def held(book: Book, trust: EmbeddedTrust) -> Signing:
+async def held(book: Book, trust: EmbeddedTrust, root: bytes) -> Signing:
     return await closing.sealed(book, trust, campaign={"key": "otra", "countersign": True})
 
 

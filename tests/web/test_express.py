@@ -4,7 +4,6 @@ beforehand, and without it the service begins later."""
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
@@ -104,18 +103,11 @@ async def test_who_withdraws_owes_only_what_he_expressly_asked_for(book: Book, c
     assert ("en proporción" in after) is ticked
 
 
-@pytest.mark.xdist_group("trust")
-async def test_certificate_and_bundle_hold_its_exact_words(book: Book, clock: Clock) -> None:
-    clock.now = datetime.now(UTC)
-    trust = EmbeddedTrust()
-    await trust.start()
-    try:
-        await sealing.ensure_authority(book, trust, "Luz Clara SL")
-        await sealing.ensure_jobs(book, trust)
-        held = await closing.sealed(book, trust, besides=EARLY, consents=(*closing.CONSENTS, EXPRESS))
-        files = bundles.unpack((await bundling.make(book, trust, held.id)).content)
-    finally:
-        await trust.stop()
+async def test_certificate_and_bundle_hold_its_exact_words(book: Book, trust: EmbeddedTrust) -> None:
+    await sealing.ensure_authority(book, trust, "Luz Clara SL")
+    await sealing.ensure_jobs(book, trust)
+    held = await closing.sealed(book, trust, besides=EARLY, consents=(*closing.CONSENTS, EXPRESS))
+    files = bundles.unpack((await bundling.make(book, trust, held.id)).content)
     text = next(one["text"] for one in held.consents if one["id"] == EXPRESS)
     assert text.startswith("Pido expresamente")
     assert files["consents/express.txt"].decode() == text

@@ -67,10 +67,10 @@ def flipped(content: bytes, place: int, mask: int) -> bytes:
     return content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
 
 
-def changed_bytes(pdf: bytes, chance: random.Random, *, last: bool = False) -> Iterator[tuple[str, bytes]]:
-    """One byte changed: in the offer, in the seal's record, in its padding, behind it; or about the `last` signature
-    in its place."""
-    begin = (pdf.rindex if last else pdf.index)(b"/Contents <") + len(b"/Contents <")
+def changed_bytes(pdf: bytes, chance: random.Random, *, newest: bool = False) -> Iterator[tuple[str, bytes]]:
+    """One byte changed: in the offer, in the seal's record, in its padding, behind it; or about the `newest`
+    signature in its place."""
+    begin = (pdf.rindex if newest else pdf.index)(b"/Contents <") + len(b"/Contents <")
     end = pdf.index(b">", begin)
     record = begin + len(pdf[begin:end].rstrip(b"0")) + 1
     for name, first, last in (
@@ -130,7 +130,7 @@ async def test_every_change_to_a_countersigned_document_is_caught_too(book: Book
         pdf = await closing.newest_version(book, held)
         assert await proven.online(pdf)
         assert await proven.offline(pdf)
-        about = (*changed_bytes(pdf, chance), *changed_bytes(pdf, chance, last=True), *later_revisions(pdf))
+        about = (*changed_bytes(pdf, chance), *changed_bytes(pdf, chance, newest=True), *later_revisions(pdf))
         for name, changed in about:
             tried += 1
             missed += [f"{name} online"] if await proven.online(changed) else []
