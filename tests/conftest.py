@@ -188,7 +188,8 @@ TOGETHER = {
     # They share the processes that seal and read.
     "trust": (
         *("actions/test_attesting", "actions/test_bundling", "actions/test_countersigning", "actions/test_entering"),
-        *("actions/test_erasing", "actions/test_revoking"),
+        *("actions/test_erasing", "actions/test_resting", "actions/test_revoking", "actions/test_services_chosen"),
+        "actions/test_trusting",
         *("integrations/test_archiving", "integrations/test_signing_sealed"),
         *("web/test_countersigning", "web/test_evidence", "web/test_express", "web/test_mutations", "web/test_verify"),
     ),

@@ -55,6 +55,7 @@ _THE_REST = (
     "delete from attestations using <forgotten> and s.id = signing_id",
     "delete from archives using <forgotten> and s.id = signing_id",
     "update countersignatures set sha256 = null, copy_hash = null, note = '' from <forgotten> and s.id = signing_id",
+    "delete from deposits using <forgotten> and s.id = signing_id",
     "delete from entrusted_proofs using entrusted e, <forgotten> and e.id = entrusted_id and s.id = e.signing_id",
     "update entrusted set signed_sha256 = null, sealed_link = null from <forgotten> and s.id = signing_id",
     "update contract_withdrawals set lines = '[]', link_hash = null, pdf_sha256 = null, sealed_sha256 = null "
@@ -99,20 +100,33 @@ _PERSON = text(
     order by id
     """
 )
+
+
+def _referring() -> list[tuple[str, str, bool]]:
+    """The columns that refer to documents: table, column, and whether the table is about signings."""
+    return [
+        (table.name, column.name, "signing_id" in table.columns)
+        for table in Base.metadata.sorted_tables for column in table.columns
+        if any(key.target_fullname == "blobs.sha256" for key in column.foreign_keys)
+    ]
+
+
+_OF_SIGNINGS = " ".join(
+    f"union select x.{column} from {table} x join signings s on s.id = x.signing_id join quotes q on q.id = s.quote_id "  # noqa: S608  constants only
+    f"where s.contact_id = any(:contacts) and not ({_KEPT})"
+    for table, column, about in _referring() if about
+)
 _DOCUMENTS = text(
     f"""
     select sha256 from attachments a join leads l on l.id = a.lead_id
     where sha256 is not null and l.contact_id = any(:contacts)
     union select sha256 from quotes q, unnest(array[pdf_sha256, foreign_pdf_sha256]) sha256
     where sha256 is not null and contact_id = any(:contacts) and not ({_KEPT})
-    union select sha
-    from signings s join quotes q on q.id = s.quote_id
-    left join attestations a on a.signing_id = s.id left join contract_withdrawals w on w.signing_id = s.id
-    left join entrusted e on e.signing_id = s.id left join entrusted_proofs p on p.entrusted_id = e.id
-    left join archives r on r.signing_id = s.id,
-    unnest(array[s.sealed_sha256, s.evidence_sha256, s.drawing_sha256, a.sha256, w.pdf_sha256, w.sealed_sha256,
-      e.signed_sha256, p.sha256, r.sha256]) sha
-    where sha is not null and s.contact_id = any(:contacts) and not ({_KEPT})
+    union select sha from signings s join quotes q on q.id = s.quote_id
+    left join entrusted e on e.signing_id = s.id left join entrusted_proofs p on p.entrusted_id = e.id,
+    unnest(array[s.sealed_sha256, s.evidence_sha256, s.drawing_sha256, p.sha256]) sha
+    where s.contact_id = any(:contacts) and not ({_KEPT})
+    {_OF_SIGNINGS}
     """  # noqa: S608  constants only
 ).bindparams(_CONTACTS)
 
@@ -142,7 +156,7 @@ async def erase(session: WriteSession, contacts: Sequence[int], now: datetime, *
     """Drops all that is personal of these contacts and no evidence; with `evidence`, that of what they signed, too."""
     if evidence:
         await session.execute(_END_EVIDENCE, {"contacts": contacts, "now": now})
-    documents = [row[0] for row in await session.rows(_DOCUMENTS, {"contacts": contacts})]
+    documents = [row[0] for row in await session.rows(_DOCUMENTS, {"contacts": contacts}) if row[0] is not None]
     await session.execute(_FORGET_SIGNINGS, {"contacts": contacts, "now": now})
     for statement in _DROP:
         await session.execute(statement, {"contacts": contacts})
@@ -156,11 +170,7 @@ async def erase(session: WriteSession, contacts: Sequence[int], now: datetime, *
 
 def _elsewhere() -> str:
     """Whether anything refers to a blob, whatever the table."""
-    columns = [
-        (table.name, column.name) for table in Base.metadata.sorted_tables for column in table.columns
-        if any(key.target_fullname == "blobs.sha256" for key in column.foreign_keys)
-    ]
-    return " ".join(f"and not exists (select from {table} where {column} = sha)" for table, column in columns)
+    return " ".join(f"and not exists (select from {table} where {column} = sha)" for table, column, _ in _referring())
 
 
 _FORGET = text(

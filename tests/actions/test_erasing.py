@@ -21,6 +21,7 @@ from router.model.facts import Fact
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.tasks import Task, TaskState
+from router.store import erasing as rows
 from router.store import evidence, ledger, suppressions
 from tests import closing, making
 from tests.conftest import Clock
@@ -94,6 +95,17 @@ async def test_what_was_signed_stays_whole_with_its_evidence(book: Book) -> None
     async with book.reading() as r:
         assert broken_at(await evidence.of_signing(r.session, held.id)) is None
         assert await r.session.scalar(select(func.count()).select_from(Blob)) >= 1
+
+
+def test_every_table_about_signings_is_thought_of() -> None:
+    about = {
+        table.name for table in Base.metadata.sorted_tables
+        if any(key.target_fullname == "signings.id" for column in table.columns for key in column.foreign_keys)
+    }
+    kept = {"number_searches"}  # nothing personal stands there
+    assert kept <= about
+    said = " ".join(statement.text for statement in rows._DROP)
+    assert {name for name in about - kept if f" {name} " not in said} == set()
 
 
 async def test_evidence_is_deleted_only_of_what_was_forgotten(book: Book) -> None:

@@ -20,15 +20,12 @@ from router.model.signings import SigningState
 from router.model.trust_accounts import TrustAccount
 from router.ports import NO_TIME, Refused, Uncertain
 from router.store import trust_accounts
-from tests.actions.test_services_chosen import House, authority, house, keeping, trust  # noqa: F401  fixtures
+from tests.actions.test_services_chosen import House, authority, house, keeping  # noqa: F401  fixtures
 from tests.conftest import Clock
 from tests.entrusting import There, there
 from tests.integrations.timestamping import Outside
 
-pytestmark = [
-    pytest.mark.xdist_group("trust"),
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, the outside authority, is missing"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, the outside authority, is missing")
 
 
 async def told(book: Book) -> list[str]:

@@ -45,19 +45,8 @@ from tests.keeping import Store, serving
 from tests.outside import RecordingCarrier
 from tests.web.customer import visiting
 
-pytestmark = [
-    pytest.mark.xdist_group("trust"),
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, the outside authority, is missing"),
-]
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, the outside authority, is missing")
 KEEPER = "Notaría 1"
-
-
-@pytest.fixture(scope="module")
-async def trust() -> AsyncIterator[EmbeddedTrust]:
-    provider = EmbeddedTrust()
-    await provider.start()
-    yield provider
-    await provider.stop()
 
 
 class House:

@@ -25,7 +25,6 @@ from tests.conftest import Clock
 from tests.integrations.test_trust_own_seal import PASSPHRASE, file_of
 from tests.web.customer import visiting
 
-pytestmark = pytest.mark.xdist_group("trust")
 FIRST, SECOND, STRANGER = (FileSeal(file_of(make_authority(name, datetime.now(UTC))), PASSPHRASE)
                            for name in ("Luz 2025", "Luz 2026", "Somebody"))
 
