@@ -51,7 +51,10 @@ def test_numbers_that_cost_or_belong_to_no_country_are_refused(written: str) -> 
 )
 @settings(max_examples=2_000, deadline=None)
 def test_a_number_in_e164_is_read_as_the_library_reads_it(code: int, national: str) -> None:
-    written = f"+{code}{national}"
+    _agrees_with_the_library(f"+{code}{national}")
+
+
+def _agrees_with_the_library(written: str) -> None:
     try:
         number = phonenumbers.parse(written, None)
     except phonenumbers.NumberParseException:
@@ -62,6 +65,24 @@ def test_a_number_in_e164_is_read_as_the_library_reads_it(code: int, national: s
         "" if region == "001" else region, phonenumbers.number_type(number),
         phonenumbers.format_number(number, PhoneNumberFormat.E164),
     )
+
+
+def test_every_kind_of_number_in_the_world_and_those_beside_it_are_read_as_the_library_reads_them() -> None:
+    examples = {
+        phonenumbers.format_number(example, PhoneNumberFormat.E164)
+        for region in phonenumbers.SUPPORTED_REGIONS
+        for kind in PhoneNumberType.values()
+        if (example := phonenumbers.example_number_for_type(region, kind)) is not None
+    } | {
+        phonenumbers.format_number(example, PhoneNumberFormat.E164)
+        for code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS
+        if (example := phonenumbers.example_number_for_non_geo_entity(code)) is not None
+    }
+    assert len(examples) > 1_000
+    for written in examples:
+        others = [f"{written[:-4]}{n:04d}" for n in range(0, 10_000, 1_111)]
+        for beside in (written, written + "0", written[:-1], *others):
+            _agrees_with_the_library(beside)
 
 
 def test_of_all_example_numbers_in_the_world_only_ordinary_ones_pass() -> None:
