@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import text, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from router.failpoints import fail_here
@@ -18,7 +18,7 @@ from router.model.errors import Busy
 from router.model.facts import Noted
 from router.model.vault import Vault
 from router.store import budgets, facts
-from router.store.db import DatabaseClock, ReadSession, WriteSession, cut_connection, lost_connection
+from router.store.db import DatabaseClock, ReadSession, WriteSession, cut_connection, lost_connection, notify
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +76,9 @@ class Writing:
         if lead_id is not None:
             self.hint(f"lead:{lead_id}")
 
-    def noted(self, lead_id: int) -> None:
-        """Facts of this lead are written by the action's own statement; who follows it is told after the commit."""
+    def noted(self) -> None:
+        """Facts of new leads are written by the action's own statement. Nobody follows these leads yet."""
         self._noted = True
-        self.hint(f"lead:{lead_id}")
 
     @property
     def recorded(self) -> bool:
@@ -238,18 +237,26 @@ class Hinter:
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
-            await self._something.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-            self._something.clear()
-            batch, self._waiting = sorted(self._waiting), set()
+            await self._gathered()
             try:
                 async with self._engine.connect() as connection:
-                    for start in range(0, len(batch), 100):
-                        payload = msgspec.json.encode([self._replica, *batch[start : start + 100]]).decode()
-                        values = {"channel": HINTS, "payload": payload}
-                        await connection.execute(text("select pg_notify(:channel, :payload)"), values)
+                    await self._send_on(connection)
             except Exception as error:
-                log.warning("hints lost", extra={"count": len(batch), "error": type(error).__name__})
+                log.warning("hints lost", extra={"error": type(error).__name__})
+
+    async def _gathered(self) -> None:
+        await self._something.wait()
+        await asyncio.sleep(GATHER_SECONDS)
+        self._something.clear()
+
+    async def _send_on(self, connection: AsyncConnection) -> None:
+        """What waits, and all that comes, until it fails."""
+        while True:
+            batch, self._waiting = sorted(self._waiting), set()
+            for start in range(0, len(batch), 100):
+                payload = msgspec.json.encode([self._replica, *batch[start : start + 100]]).decode()
+                await notify(connection, HINTS, payload)
+            await self._gathered()
 
 
 class Batcher(Generic[Q, A]):

@@ -311,3 +311,27 @@ async def test_hints_reach_the_other_replicas_once_and_not_the_sender(book: Book
         await asyncio.gather(running, return_exceptions=True)
         await raw.reset()
     assert heard == [f'["{book.hub.replica}","agent:1","wallboard"]']
+
+
+async def test_hints_go_out_again_after_their_connection_was_cut(book: Book, engine: AsyncEngine) -> None:
+    heard: list[str] = []
+    async with engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert raw is not None
+        await raw.add_listener("hints", lambda *said: heard.append(said[-1]))
+        running = asyncio.create_task(book.hinter.run())
+
+        async def told() -> object:
+            book.tell(["wallboard"])
+            return heard
+
+        await until(told, "a hint")
+        assert await raw.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            "where query like '%pg_notify($1%' and pid <> pg_backend_pid() and datname = current_database()"
+        ) == 1
+        heard.clear()
+        await until(told, "a hint after the cut")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await raw.reset()

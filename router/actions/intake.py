@@ -108,7 +108,9 @@ async def _store(w: Writing, asked: dict[int, Wanted]) -> dict[int, Taken]:
                 wanted.append(one)
                 leads.append(lead)
     await _attach(w, wanted, leads)
-    _tell(w, leads)
+    if leads:
+        w.noted()
+    w.hint("dispatch", "wallboard")
     if chats := [lead.lead_id for one, lead in zip(wanted, leads, strict=True) if one.intent is Intent.chat]:
         await conversing.opened(w, chats)
     for at_once in (True, False):
@@ -196,12 +198,6 @@ async def _attach(w: Writing, wanted: list[Wanted], leads: list[intake.Stored]) 
     if tiers:
         # Who is on a list, and now asks to be called, waits as one who asked.
         await tasks.hurry(w.session, tiers)
-
-
-def _tell(w: Writing, leads: list[intake.Stored]) -> None:
-    for lead in leads:
-        w.noted(lead.lead_id)
-    w.hint("dispatch", "wallboard")
 
 
 async def task_due(w: Writing, task_id: int) -> None:
