@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,6 +11,12 @@ from router.model.campaigns import Line
 from router.model.leads import Intent
 from router.model.protection import Asked
 from router.model.tasks import TIER_NOW, TaskKind
+
+
+@lru_cache(500)
+def _sha256(text: str) -> str:
+    """Kept for a while: everybody of one page agrees to the same."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Agreed(msgspec.Struct, frozen=True):
@@ -21,7 +28,7 @@ class Agreed(msgspec.Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return _sha256(self.text)
 
 
 class Work(msgspec.Struct, frozen=True):

@@ -18,13 +18,16 @@ _SCOPES = bindparam("scopes", type_=ARRAY(Text))
 _TIMES = bindparam("times", type_=ARRAY(BigInteger))
 _NOW = bindparam("now", type_=DateTime(timezone=True))
 
-# Which prefixes are silent is asked along the way: a round trip costs more than what it carries.
+# Which prefixes are silent is asked along the way: a round trip costs more than what it carries. What begins
+# now, as most does, is not told.
 _DRAW = text(
     """
-    with drawn as (
+    with given as materialized (
+      select * from json_to_recordset(cast(:drawn as json)) as given(scope text, times bigint, seconds bigint)
+    ), drawn as (
       insert into rates as r (scope, window_start, ends_at, used)
       select scope, :now, :now + make_interval(secs => seconds), times
-      from json_to_recordset(cast(:drawn as json)) as drawn(scope text, times bigint, seconds bigint)
+      from given
       order by scope collate "C"
       on conflict (scope) do update set
         used = case when r.ends_at <= :now then excluded.used else r.used + excluded.used end,
@@ -32,7 +35,9 @@ _DRAW = text(
         ends_at = case when r.ends_at <= :now then excluded.ends_at else r.ends_at end
       returning scope, used, ends_at
     )
-    select scope, used, ends_at from drawn
+    select drawn.scope, drawn.used - given.times, drawn.ends_at
+    from drawn join given on given.scope = drawn.scope
+    where drawn.used > given.times or drawn.ends_at <> :now + make_interval(secs => given.seconds)
     union all
     select distinct prefix, cast(null as bigint), cast(null as timestamptz) from silences
     where prefix in (select json_array_elements_text(cast(:prefixes as json))) and seen_at > :since
@@ -71,8 +76,15 @@ async def draw(
         ]),
         "prefixes": as_json(list(set(prefixes))), "now": now, "since": now - SEEN_FOR,
     })
-    standing = {scope: Standing(used - drawn[scope][0], ends_at) for scope, used, ends_at in rows if ends_at}
-    return standing, frozenset(scope for scope, _, ends_at in rows if not ends_at)
+    begun = {life: Standing(0, now + timedelta(seconds=life)) for life in {life for _, life in drawn.values()}}
+    standing = {scope: begun[life] for scope, (_, life) in drawn.items()}
+    silent = []
+    for scope, used, ends_at in rows:
+        if ends_at is None:
+            silent.append(scope)
+        else:
+            standing[scope] = Standing(used, ends_at)
+    return standing, frozenset(silent)
 
 
 async def used(session: ReadSession, scope: str, now: datetime) -> int:

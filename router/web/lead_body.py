@@ -174,7 +174,7 @@ def number_of(body: LeadBody, landing: Landing) -> str:
         if body.intent in CALLED:
             raise Invalid("Please write the number we should call.", pointer="/phone")
         return ""
-    return e164(body.phone, body.country or landing.campaign.country)
+    return e164(body.phone, body.country or landing.doorway.country)
 
 
 def work_of(body: LeadBody) -> Work | None:
@@ -220,17 +220,18 @@ def understood(
     request: web.Request, body: LeadBody, landing: Landing, *, method: str, key: str | None, digest: bytes
 ) -> Wanted:
     """The lead this body asks for. Raises Invalid with a pointer to what is wrong."""
+    doorway = landing.doorway
     work = work_of(body)
     phone = number_of(body, landing)
     open_answers, secret_answers = read_answers(landing.campaign, body.fields, all_of_them=body.intent in CALLED)
     vault = doors(request).book.vault
     token = vault.token("status", body.site, key) if key else new_token()
     return Wanted(
-        site_id=landing.site.id,
-        line=landing.queue.line,
+        site_id=doorway.site_id,
+        line=doorway.line,
         phone=phone,
         name=plain(body.name),
-        locale=negotiate(body.locale, request.headers.get("Accept-Language"), landing.campaign.locale),
+        locale=negotiate(body.locale, request.headers.get("Accept-Language"), doorway.locale),
         intent=body.intent,
         work=work,
         agreed=agreed(body.consent),
@@ -240,7 +241,7 @@ def understood(
         source=_source(body, token),
         fields=open_answers,
         sealed_fields=sealed(vault, secret_answers),
-        address=kept(peer(request), landing.campaign.keep_address),
+        address=kept(peer(request), doorway.keep_address),
         user_agent=user_agent(request),
         page=body.page,
         client_at=body.client_time if body.client_time and body.client_time.tzinfo else None,

@@ -94,7 +94,7 @@ async def take_lead(
     except (Forbidden, NumberRefused) as error:
         await count_refusal(request, landing, error)
         raise
-    if piece := await doors(request).sources.of(body.source.offline, landing.campaign.id):
+    if piece := await doors(request).sources.of(body.source.offline, landing.doorway.campaign_id):
         wanted = replace(wanted, source={**wanted.source, "offline": piece})
     posted = Posted(
         phone=wanted.phone, form_token=body.form_token, proof=body.proof, website=body.website, key=key or "",
@@ -130,7 +130,7 @@ async def ask_protected(request: web.Request, landing: Landing, wanted: Wanted, 
     """Takes it in if it may come in, in one transaction while nobody is refused. Raises what `protect` raises, and
     Busy."""
     house, asked = doors(request), asked_of(request, landing, posted)
-    if asked.refused is None and not house.wary.of(landing.site.id):
+    if asked.refused is None and not house.wary.of(landing.doorway.site_id):
         try:
             return await _brought(house, Brought(wanted, asked))
         except Refusing:

@@ -122,28 +122,28 @@ async def _weigh_alone(house: Doors, asked: Asked) -> Verdict:
 
 def asked_of(request: web.Request, landing: Landing, posted: Posted) -> Asked:
     """What is weighed of this request. Raises Invalid for what is no number."""
-    house, site, campaign = doors(request), landing.site, landing.campaign
+    house, site = doors(request), landing.doorway
     limits, vault, now = house.limits, house.book.vault, house.clock()
     form = read_form_token(vault, site.key, posted.form_token, now, limits)
     phone, kind = "", None
     refused = _refused(request, landing, posted, form)
     if refused is None and posted.phone.strip():
         try:
-            phone = e164(posted.phone, posted.country or campaign.country)
+            phone = e164(posted.phone, posted.country or site.country)
         except NumberRefused:
             refused = Why.number_type
         else:
             kind = kind_of(phone)
-            refused = refused_number(kind, frozenset(campaign.countries or [campaign.country]))
+            refused = refused_number(kind, site.countries)
     if refused is not None:
-        return Asked(site.id, limits, refused=refused)
+        return Asked(site.site_id, limits, refused=refused)
     proven = read_proof(vault, site.key, posted.proof, now) if posted.proof else None
     number = vault.mac("rate", phone).hex() if phone else ""
     key = hashlib.sha256(f"{site.key}\0{posted.key}\0{number}".encode()).hexdigest() if posted.key else ""
     return Asked(
-        site_id=site.id,
+        site_id=site.site_id,
         limits=limits,
-        counted=_counted(house, network_of(peer(request)), prefix_of(phone), number, site.id),
+        counted=_counted(house, network_of(peer(request)), prefix_of(phone), number, site.site_id),
         key=Counted("key", f"key:{key}", Limit(1, limits.key_life)) if key else None,
         nonce=Counted("proof", f"proof:{proven.nonce}", Limit(1, proven.seconds)) if proven else None,
         bits=proven.bits if proven else 0,
@@ -156,7 +156,7 @@ def asked_of(request: web.Request, landing: Landing, posted: Posted) -> Asked:
 
 def _refused(request: web.Request, landing: Landing, posted: Posted, form: Form) -> Why | None:
     """What refuses a request without any counting, its number apart."""
-    if landing.site.closed:
+    if landing.doorway.closed:
         return Why.closed
     if not _at_home(request, landing):
         return Why.origin
@@ -168,7 +168,7 @@ def _refused(request: web.Request, landing: Landing, posted: Posted, form: Form)
 def _at_home(request: web.Request, landing: Landing) -> bool:
     """Whether it comes from one of the site's pages, from our own form, or from no page at all."""
     origin = request.headers.get("Origin")
-    if origin is None or origin in landing.site.origins:
+    if origin is None or origin in landing.doorway.origins:
         return True
     public = urlsplit(doors(request).public_url)
     return origin == f"{public.scheme}://{public.netloc}"
