@@ -18,7 +18,15 @@ from router.model.errors import Busy
 from router.model.facts import Noted
 from router.model.vault import Vault
 from router.store import budgets, facts
-from router.store.db import DatabaseClock, ReadSession, WriteSession, cut_connection, lost_connection, notify
+from router.store.db import (
+    DatabaseClock,
+    ReadSession,
+    WriteSession,
+    cut_connection,
+    lost_connection,
+    notify,
+    transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +169,7 @@ class Book:
         self, engine: AsyncEngine, hub: Hub, vault: Vault, public_url: str, *, reading: AsyncEngine | None = None,
         clock: Callable[[], datetime] | None = None, hinter: "Hinter | None" = None, can_mail: bool = False,
     ) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = reading or engine.execution_options(postgresql_readonly=True)
         self._database_clock = DatabaseClock()
         self.vault = vault
@@ -186,7 +194,7 @@ class Book:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Writing]:
         """A transaction: committed on leaving, rolled back on an exception. Hints go out after the commit."""
-        async with self._engine.begin() as connection:
+        async with transaction(self._engine) as connection:
             session = WriteSession(connection)
             try:
                 writing = Writing(

@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from router.book import Batcher, Book, Writing
 from router.live import Hub
 from router.model.budgets import Budget
+from router.model.campaigns import Campaign
 from router.model.errors import Busy, NotAllowedNow
 from router.model.tasks import Task, TaskState
 from router.model.vault import Vault
 from router.store import facts
-from router.store.db import contended, lost_connection, make_engine
+from router.store.db import Short, contended, lost_connection, make_engine
 from tests import making
 from tests.conftest import Clock, until
 from tests.invariants import check
@@ -335,3 +337,64 @@ async def test_hints_go_out_again_after_their_connection_was_cut(book: Book, eng
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await raw.reset()
+
+
+async def test_a_short_statement_fails_as_any_other_and_leaves_nothing(book: Book, engine: AsyncEngine) -> None:
+    wrong = Short("select 1 / (:by - 1)::int, '{}'::text", by="int")
+
+    async def divide(by: int) -> list[tuple[Any, ...]]:
+        async with book.writing() as w:
+            await making.campaign(w)
+            return [tuple(row) for row in await w.session.execute(wrong, {"by": by})]
+
+    with pytest.raises(DBAPIError) as refused:
+        await divide(1)
+    assert getattr(refused.value.orig, "sqlstate", None) == "22012"
+    assert not lost_connection(refused.value)
+    async with book.reading() as r:
+        assert await r.session.scalar(select(func.count()).select_from(Campaign)) == 0
+    assert await divide(2) == [(1, "{}")]
+
+
+SLEEP = "select pg_sleep(:seconds)"
+
+
+@pytest.mark.parametrize("statement", [text(SLEEP), Short(SLEEP, seconds="float8")])
+async def test_who_is_stopped_in_the_middle_leaves_no_transaction_open(
+    book: Book, engine: AsyncEngine, statement: Any
+) -> None:
+    async def linger() -> None:
+        async with book.writing() as w:
+            await making.campaign(w)
+            await w.session.execute(statement, {"seconds": 30.0})
+
+    async def slept() -> object:
+        async with book.reading() as r:
+            return await r.session.rows(text("select 1 from pg_stat_activity where query like 'select pg_sleep(%' "
+                                             "and state = 'active' and datname = current_database()"))
+
+    lingering = asyncio.create_task(linger())
+    await until(slept, "the statement")
+    lingering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await lingering
+    async with book.reading() as r:
+        assert not await r.session.rows(text("select 1 from pg_stat_activity where state like 'idle in transaction%' "
+                                             "and datname = current_database()"))
+        assert await r.session.scalar(select(func.count()).select_from(Campaign)) == 0
+
+
+async def test_a_transaction_that_cannot_be_rolled_back_is_hung_up(book: Book, engine: AsyncEngine) -> None:
+    mine: list[int] = []
+
+    async def fail() -> None:
+        async with book.writing() as w:
+            mine.append((await w.session.execute(text("select pg_backend_pid()")))[0][0])
+            async with engine.connect() as other:
+                await other.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": mine[0]})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    async with book.writing() as w:
+        assert (await w.session.execute(text("select pg_backend_pid()")))[0][0] != mine[0]

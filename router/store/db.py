@@ -1,18 +1,23 @@
 """The database: engine, and the two kinds of session. Who reads cannot write, and mypy knows it."""
 
+import logging
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from sqlalchemy import Executable, Row, func, select, text
+from sqlalchemy import Connection, Executable, Row, func, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.elements import TextClause
+
+log = logging.getLogger(__name__)
 
 ASK_AGAIN_SECONDS = 1.0
 
@@ -113,6 +118,80 @@ def as_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+class Short:
+    """A statement of constant text that goes the driver's own way: of a statement that comes with every batch of leads
+    that leaves a tenth. `types` are those of its `:names` in SQL; values are what the driver takes."""
+
+    def __init__(self, statement: str, **types: str) -> None:
+        self._names = list(types)
+        self.text = _NAMED.sub(
+            lambda found: f"${self._names.index(found[1]) + 1}::{types[found[1]]}", statement
+        )
+
+    def placed(self, values: Mapping[str, Any]) -> list[Any]:
+        """The values in the order of the names."""
+        return [values[name] for name in self._names]
+
+
+_NAMED = re.compile(r"(?<!:):([a-z_]+)")
+
+
+async def fetched(connection: AsyncConnection, statement: Short, values: Mapping[str, Any]) -> Sequence[Rows]:
+    """The rows of a short statement. Raises what SQLAlchemy would."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        rows: Sequence[Rows] = await driver.fetch(statement.text, *statement.placed(values))
+    except Exception as error:
+        await connection.run_sync(_raise_as_usual, statement.text, error)
+    return rows
+
+
+async def _do(connection: AsyncConnection, command: str) -> None:
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        await driver.execute(command)
+    except Exception as error:
+        await connection.run_sync(_raise_as_usual, command, error)
+
+
+def _raise_as_usual(connection: Connection, statement: str, error: Exception) -> NoReturn:
+    """The driver's error as SQLAlchemy raises it; a lost connection empties the pool."""
+    adapted: Any = connection.connection.dbapi_connection
+    try:
+        adapted._handle_exception(error)
+    except Exception as translated:
+        connection._handle_dbapi_exception(translated, statement, None, None, None)
+    raise error
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction, which is begun and ended by the driver's own way: SQLAlchemy's costs more than a
+    batch of leads. The engine is one that begins none of its own (`AUTOCOMMIT`)."""
+    async with engine.connect() as connection:
+        await _do(connection, "begin")
+        try:
+            yield connection
+            await _do(connection, "commit")
+        except BaseException:
+            await _undo(connection)
+            raise
+
+
+async def _undo(connection: AsyncConnection) -> None:
+    """Nothing half done goes back to the pool."""
+    if connection.invalidated:
+        return
+    try:
+        await _do(connection, "rollback")
+    except BaseException as error:
+        if not connection.invalidated:
+            await connection.invalidate(error)
+        if not isinstance(error, Exception):
+            raise
+        log.warning("rolled back by hanging up", extra={"error": type(error).__name__})
+
+
 async def notify(connection: AsyncConnection, channel: str, payload: str) -> None:
     """One NOTIFY by the driver's own way, which costs this process a tenth: it goes out many times a second. Not for a
     connection in a transaction; one that fails is not used again."""
@@ -202,8 +281,10 @@ class WriteSession(ReadSession):
         if "_session" in self.__dict__:
             await self._session.flush()
 
-    async def execute(self, statement: Executable, values: Any = None) -> Sequence[Rows]:
+    async def execute(self, statement: Executable | Short, values: Any = None) -> Sequence[Rows]:
         """Runs a statement; its rows, if it returns any."""
+        if isinstance(statement, Short):
+            return await fetched(self._connection, statement, values)
         result = await self._run(statement, values)
         return result.all() if getattr(result, "returns_rows", True) else []
 

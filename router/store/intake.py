@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, text
 
-from router.store.db import WriteSession, as_json
+from router.store.db import Short, WriteSession, as_json
 
 
 def _arrays(statement: str, **types: Any) -> Any:
@@ -16,7 +16,7 @@ def _arrays(statement: str, **types: Any) -> Any:
 # One statement for all rows of all leads: a round trip costs more than what it carries. Who gave no number is a person
 # of his own, so his row's id is drawn before; `ref` is what joins a lead to its person. Keys are looked up one by one:
 # a plan made while the tables are small would otherwise read them whole for as long as it is kept.
-_TAKE_IN = text(
+_TAKE_IN = Short(
     """
     with given as (
       select *, decode(status_hex, 'hex') as status_hash from json_to_recordset(cast(:asked as json)) as a(
@@ -114,9 +114,9 @@ _TAKE_IN = text(
     from asked a join made m on m.status_hash = a.status_hash left join waiting w on w.lead_id = m.id
     union all
     select known.n, true, null, null, null, known.request_sha256, known.answer from known
-    """
-).bindparams(bindparam("now", type_=DateTime(timezone=True)), bindparam("rank", type_=BigInteger),
-             bindparam("alarm", type_=Text), bindparam("asked", type_=Text), bindparam("agreed", type_=Text))
+    """,
+    now="timestamptz", rank="bigint", alarm="text", asked="text", agreed="text",
+)
 
 _ATTACH = _arrays(
     """

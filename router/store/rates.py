@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.protection import SEEN_FOR
 from router.model.rates import Rate, Standing
-from router.store.db import ReadSession, WriteSession, as_json
+from router.store.db import ReadSession, Short, WriteSession, as_json
 
 _SCOPES = bindparam("scopes", type_=ARRAY(Text))
 _TIMES = bindparam("times", type_=ARRAY(BigInteger))
@@ -20,7 +20,7 @@ _NOW = bindparam("now", type_=DateTime(timezone=True))
 
 # Which prefixes are silent is asked along the way: a round trip costs more than what it carries. What begins
 # now, as most does, is not told.
-_DRAW = text(
+_DRAW = Short(
     """
     with given as materialized (
       select * from json_to_recordset(cast(:drawn as json)) as given(scope text, times bigint, seconds bigint)
@@ -41,9 +41,9 @@ _DRAW = text(
     union all
     select distinct prefix, cast(null as bigint), cast(null as timestamptz) from silences
     where prefix in (select json_array_elements_text(cast(:prefixes as json))) and seen_at > :since
-    """
-).bindparams(_NOW, bindparam("drawn", type_=Text), bindparam("prefixes", type_=Text),
-             bindparam("since", type_=DateTime(timezone=True)))
+    """,
+    now="timestamptz", drawn="text", prefixes="text", since="timestamptz",
+)
 
 _GIVE_BACK = text(
     """
