@@ -268,7 +268,7 @@ class Hinter:
 
 
 class Batcher(Generic[Q, A]):
-    """Group commit: whatever waits while the last commit runs is written in the next transaction.
+    """Group commit: whatever comes until its transaction is begun is written in it, while the last one commits.
 
     `write(w, questions)` answers all in order. A failing batch is tried again one by one, so that one poisoned
     request never fails its neighbours. An answer is given only after its commit. `name` is what its
@@ -306,17 +306,22 @@ class Batcher(Generic[Q, A]):
         try:
             while True:
                 batch = [await self._queue.get()]
-                batch += self._taken(self._most - 1)
-                await self._answer(batch)
+                await self._answer(batch, gathering=True)
         finally:
             _refuse(batch, Busy("The service is stopping. Please try again."))
 
     def _taken(self, most: int) -> list[tuple[Q, asyncio.Future[A]]]:
         return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
 
-    async def _answer(self, batch: list[tuple[Q, asyncio.Future[A]]], *, again: bool = True) -> None:
+    async def _answer(
+        self, batch: list[tuple[Q, asyncio.Future[A]]], *, gathering: bool = False, again: bool = True
+    ) -> None:
+        """Writes the batch and answers it. `gathering`: what has come while the transaction was begun joins it."""
         try:
             async with self._book.writing() as w:
+                if gathering:
+                    batch += self._taken(self._most - len(batch))
+                    gathering = False
                 answers = list(await self._write(w, [question for question, _ in batch]))
                 fail_here(self._written)
             fail_here(self._committed)
@@ -325,9 +330,11 @@ class Batcher(Generic[Q, A]):
                     future.set_result(answer)
         except Exception as error:
             if again and cut_connection(error):
-                await self._answer(batch, again=False)
+                await self._answer(batch, gathering=gathering, again=False)
                 return
             # Without the database each of them would wait for it again, one after the other.
+            if gathering:
+                batch += self._taken(self._most - len(batch))
             if len(batch) == 1 or lost_connection(error):
                 _refuse(batch, error)
                 return

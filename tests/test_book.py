@@ -231,6 +231,31 @@ async def test_nobody_is_answered_before_the_commit(book: Book) -> None:
         await asking
 
 
+async def test_what_comes_while_the_transaction_is_begun_is_written_in_it(
+    database_url: str, clock: Clock, vault: Vault
+) -> None:
+    narrow = make_engine(database_url, connections=1)
+    sizes: list[int] = []
+
+    async def counted(w: Writing, asked: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(asked))
+        return asked
+
+    batcher: Batcher[int, int] = Batcher(Book(narrow, Hub(), vault, "", clock=clock), counted, most=3)
+    running = asyncio.create_task(batcher.run())
+    async with narrow.connect():
+        asking = []
+        for number in range(5):
+            asking.append(asyncio.create_task(batcher.ask(number)))
+            for _ in range(10):  # the writer takes the first, and waits for the connection
+                await asyncio.sleep(0)
+    assert await asyncio.gather(*asking) == list(range(5))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await narrow.dispose()
+    assert sizes == [3, 2]
+
+
 async def test_what_still_waits_at_the_end_is_refused_so_that_it_is_asked_elsewhere(batcher: Batcher[int, int]) -> None:
     asking = [asyncio.create_task(batcher.ask(number)) for number in range(3)]
     running = asyncio.create_task(batcher.run())
