@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import asyncpg
@@ -239,7 +241,7 @@ class RingTimes:
 
     def __init__(self, samples: Recent, *, most: int = 10_000) -> None:
         self._samples = samples
-        self._came: dict[int, Any] = {}
+        self._came: OrderedDict[int, datetime] = OrderedDict()
         self._most = most
 
     def __call__(self, entries: Sequence[Entry]) -> None:
@@ -251,4 +253,4 @@ class RingTimes:
             elif entry.kind == "task.reserved" and (came := self._came.pop(entry.lead_id, None)):
                 self._samples.add(max(0.0, (entry.at - came).total_seconds()))
         while len(self._came) > self._most:
-            del self._came[next(iter(self._came))]
+            self._came.popitem(last=False)
