@@ -423,3 +423,21 @@ async def test_a_transaction_that_cannot_be_rolled_back_is_hung_up(book: Book, e
         await fail()
     async with book.writing() as w:
         assert (await w.session.execute(text("select pg_backend_pid()")))[0][0] != mine[0]
+
+
+async def test_who_is_stopped_at_any_step_of_a_transaction_leaves_none_open(book: Book, engine: AsyncEngine) -> None:
+    async def touch() -> None:
+        async with book.writing() as w:
+            await w.session.execute(text("select 1"))
+
+    await touch()
+    for steps in range(1, 60):
+        touching = asyncio.create_task(touch())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        touching.cancel()
+        await asyncio.gather(touching, return_exceptions=True)
+        async with engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert raw is not None
+            assert not raw.is_in_transaction(), f"stopped after {steps} steps"

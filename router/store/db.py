@@ -169,8 +169,8 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection in a transaction, which is begun and ended by the driver's own way: SQLAlchemy's costs more than a
     batch of leads. The engine is one that begins none of its own (`AUTOCOMMIT`)."""
     async with engine.connect() as connection:
-        await _do(connection, "begin")
         try:
+            await _do(connection, "begin")
             yield connection
             await _do(connection, "commit")
         except BaseException:
