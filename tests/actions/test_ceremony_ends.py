@@ -21,6 +21,7 @@ from router.model.tasks import TIER_NOW, Task, TaskState
 from router.model.visitors import Visitor
 from router.ports import MessageStage
 from router.store import blobs, evidence, tasks
+from router.store.db import contended, lost_connection
 from tests import closing
 from tests.closing import CUSTOMER
 from tests.conftest import Clock
@@ -33,6 +34,11 @@ RACERS = ((0, 200), (1, 40), (2, 40), (3, 40))
 async def facts(book: Book, *kinds: str) -> int:
     async with book.reading() as r:
         return await r.session.scalar(select(func.count()).select_from(Fact).where(Fact.kind.in_(kinds))) or 0
+
+
+def told(error: BaseException) -> bool:
+    """Whether the door answers it in words: that somebody was first, or, on a busy machine, to try again."""
+    return isinstance(error, HouseError) or lost_connection(error) or contended(error)
 
 
 @pytest.mark.parametrize(("first", "racers"), RACERS)
@@ -68,7 +74,7 @@ async def test_two_hundred_who_sign_decline_expire_and_replace_one_offer_at_once
 
     acts = (sign, decline, expire, supersede)
     answers = await asyncio.gather(*(acts[(first + n) % 4]() for n in range(racers)), return_exceptions=True)
-    assert all(not isinstance(one, BaseException) or isinstance(one, HouseError) for one in answers), answers
+    assert [one for one in answers if isinstance(one, BaseException) and not told(one)] == []
     ends = [f"signing.{state}" for state in ("signed", "declined", "expired", "void")]
     assert await facts(book, *ends) == 1
     assert await facts(book, "quote.signed", "quote.declined", "quote.expired", "quote.superseded") == 1

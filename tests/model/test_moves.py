@@ -16,6 +16,7 @@ from router.model.carts import Cart
 from router.model.connectors import Connector
 from router.model.consultations import Consultation
 from router.model.contract_withdrawals import ContractWithdrawal
+from router.model.countersignatures import Countersignature
 from router.model.merges import Merge
 from router.model.number_searches import NumberSearch
 from router.model.quotes import Quote
@@ -129,7 +130,7 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
-    if noun in (NumberSearch, ContractWithdrawal):
+    if noun in (NumberSearch, ContractWithdrawal, Countersignature):
         ids["signings"] = await _fill(w, Signing, ids)
     if noun is Step:
         ids["cadences"] = await _fill(w, Cadence, ids)
