@@ -312,7 +312,7 @@ async def service(
         hasty = book.hasty(quick)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
-            intake=Batcher(book, admitting.admit, most=32, writers=2, name="intake"), public_url=public_url,
+            intake=Batcher(book, admitting.admit, most=64, writers=1, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits, signers=signers,
             gatekeeper=Batcher(hasty, protecting.weigh),
