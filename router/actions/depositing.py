@@ -55,8 +55,8 @@ async def late(w: Writing, signing_id: int) -> None:
     """Asks whether the keeper has confirmed it (an alarm's handler). If not, that is told each time, and it is given to
     him again where that was given up."""
     signing = vouched(await w.session.locked(Signing, signing_id))
-    row = vouched(await w.session.get(Deposit, signing_id))
-    if row.received_at is not None:
+    row = await w.session.get(Deposit, signing_id)
+    if row is None or row.received_at is not None:  # None: it was forgotten
         return
     newest = await deliveries.newest(w.session, signing_id, DeliveryKind.deposit)
     again = newest is None or newest.state in GIVEN_UP
@@ -68,8 +68,10 @@ async def late(w: Writing, signing_id: int) -> None:
 
 
 async def deposit_order(w: Writing, delivery: Delivery) -> DepositOrder:
-    """Raises NotAllowedNow when it was confirmed already."""
-    row = vouched(await w.session.get(Deposit, delivery.signing_id))
+    """Raises NotAllowedNow when it was confirmed already, or is forgotten."""
+    row = await w.session.get(Deposit, delivery.signing_id)
+    if row is None:
+        raise NotAllowedNow("There is no such evidence any more.")
     if row.received_at is not None:
         raise NotAllowedNow("This evidence is kept already.")
     account = vouched(await w.session.get(TrustAccount, row.account_id))
