@@ -54,11 +54,7 @@ def offer(lines: Sequence[Mapping[str, str]], locale: str, author: str, at: date
     """The offer as PDF/A-3a, tagged. The same arguments give the same bytes. Raises Conflict when what the PDF says is
     not, word for word, what `lines` say."""
     title = " ".join((lines[0]["label"], lines[0]["value"]))
-    data = {
-        "lines": [dict(line) for line in lines], "lang": locale, "title": title, "author": author,
-        "year": at.year, "month": at.month, "day": at.day,
-    }
-    pdf = _printed("offer.typ", data, at)
+    pdf = _printed("offer.typ", {"lines": [dict(line) for line in lines], "title": title}, locale, author, at)
     if not same_words(words(pdf), squeezed("".join(line["label"] + line["value"] for line in lines))):
         raise Conflict("The printed offer does not say what the page says; it was not sent.")
     return pdf
@@ -67,20 +63,17 @@ def offer(lines: Sequence[Mapping[str, str]], locale: str, author: str, at: date
 def certificate(said: Mapping[str, Any], locale: str, author: str, at: datetime) -> bytes:
     """A certificate of evidence (`router.actions.attesting.contents`) as PDF/A-3a, tagged. The same arguments give the
     same bytes."""
-    return _printed("certificate.typ", {
-        **said, "lang": locale, "author": author, "year": at.year, "month": at.month, "day": at.day,
-    }, at)  # fmt: skip
+    return _printed("certificate.typ", said, locale, author, at)
 
 
 def brochure(said: Mapping[str, Any], locale: str, author: str, at: datetime) -> bytes:
     """A brochure (title, subtitle, sections of a title and pairs, notes) as PDF/A-3a, tagged. The same arguments give
     the same bytes."""
-    return _printed("brochure.typ", {
-        **said, "lang": locale, "author": author, "year": at.year, "month": at.month, "day": at.day,
-    }, at)  # fmt: skip
+    return _printed("brochure.typ", said, locale, author, at)
 
 
-def _printed(template: str, data: Mapping[str, Any], at: datetime) -> bytes:
+def _printed(template: str, said: Mapping[str, Any], locale: str, author: str, at: datetime) -> bytes:
+    data = {**said, "lang": locale, "author": author, "year": at.year, "month": at.month, "day": at.day}
     return typst.compile(
         TEMPLATES / "pdf" / template, root=TEMPLATES / "pdf", font_paths=_fonts(),
         sys_inputs={"data": json.dumps(data)}, pdf_standards=STANDARDS, timestamp=int(at.timestamp()),  # type: ignore[arg-type]

@@ -37,6 +37,7 @@ from integrations.trust.longterm import (
     is_retired,
     lasting,
     leads_to_us,
+    stamp_holds,
     token_of,
 )
 from integrations.trust.services import Anchors
@@ -245,7 +246,7 @@ def _time(
     """The source is "internal" for our own authority's tokens: form and order, no independence."""
     if stamp is None:
         return Check("time", False, {"code": "no-timestamp"})
-    holds = bool(stamp.intact and stamp.valid and stamp.trusted)
+    holds = stamp_holds(stamp)
     matches = stamp.intact and stamp.valid
     code = "stamped" if holds else _slug(stamp.trust_problem_indic) if matches else "mismatch"
     if holds and revoked_since(stamp.signing_cert, crls):

@@ -40,7 +40,7 @@ from pyhanko.sign.validation.policy_decl import (
     RevocationInfoGatheringSpec,
     SignatureValidationSpec,
 )
-from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel
+from pyhanko.sign.validation.status import PdfSignatureStatus, SignatureCoverageLevel, TimestampSignatureStatus
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy, RevocationCheckingPolicy
@@ -164,10 +164,14 @@ async def status_of(one: EmbeddedPdfSignature, roots: Roots, moment: datetime | 
     )  # fmt: skip
 
 
+def stamp_holds(stamp: TimestampSignatureStatus) -> bool:
+    """Whether a timestamp holds, and is somebody's whose word counts."""
+    return bool(stamp.intact and stamp.valid and stamp.trusted)
+
+
 def is_good(status: PdfSignatureStatus, roots: Roots) -> bool:
     """Whether a signature holds, is the company's, and has a timestamp that holds."""
-    stamp = status.timestamp_validity
-    timely = stamp is not None and stamp.intact and stamp.valid and stamp.trusted
+    timely = status.timestamp_validity is not None and stamp_holds(status.timestamp_validity)
     covered = status.coverage >= SignatureCoverageLevel.ENTIRE_REVISION
     return bool(status.intact and status.valid and covered and timely and leads_to_us(status, roots))
 
@@ -185,8 +189,7 @@ def is_retired(status: PdfSignatureStatus, roots: Roots) -> bool:
     until, stamp = roots.own.get(status.signing_cert.sha256), status.timestamp_validity
     if until is None:
         return False
-    timely = stamp is not None and stamp.intact and stamp.valid and stamp.trusted
-    return stamp is None or not timely or stamp.timestamp > until
+    return stamp is None or not stamp_holds(stamp) or stamp.timestamp > until
 
 
 def is_house(status: PdfSignatureStatus, roots: Roots) -> bool:

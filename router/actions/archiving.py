@@ -78,10 +78,9 @@ async def _order(
     w: Writing, signing: Signing, stamps: Stamps, due_at: datetime, *, edition: int | None = None
 ) -> None:
     order = {"stamps": stamps.value, **({"edition": edition} if edition is not None else {})}
-    delivery = await outgoing.post(
-        w, DeliveryKind.archive, f"archive:{new_token()}", order,
-        campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id, purpose="archive",
-    )  # fmt: skip
+    delivery = await outgoing.post_about(
+        w, signing, DeliveryKind.archive, f"archive:{new_token()}", "archive", order
+    )
     delivery.due_at = due_at
     await w.session.flush()
 

@@ -133,10 +133,7 @@ class Material:
 async def order(w: Writing, signing: Signing, edition: int = AT_SEALING) -> None:
     """Queues the certificate of what has just been sealed, or decided on, once for each edition."""
     key = f"attest:{signing.id}" if edition == AT_SEALING else f"attest:{signing.id}:{edition}"
-    await outgoing.post(
-        w, DeliveryKind.attest, key, {"edition": edition}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
-        signing_id=signing.id, purpose="attest",
-    )  # fmt: skip
+    await outgoing.post_about(w, signing, DeliveryKind.attest, key, "attest", {"edition": edition})
 
 
 async def _is_made(w: Writing, delivery: Delivery) -> bool:

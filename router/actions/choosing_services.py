@@ -1,11 +1,10 @@
 """Choosing services: a file says who gives the time of a campaign's seals, and who keeps its evidence. Secrets are
 sealed, and no difference shows one."""
 
-from typing import Any
 
 import msgspec
 
-from router.actions.connecting import change
+from router.actions.connecting import Line, change
 from router.book import Writing
 from router.model.campaigns import Campaign
 from router.model.configuration import CustodyPlan, TimePlan, WrongFile, columns
@@ -17,9 +16,6 @@ from router.store import trust_accounts
 HOUSE = {ServiceName.time: "embedded", ServiceName.custody: "none"}
 """The providers' names for nobody outside."""
 _SECRETS = {ServiceName.time: "password", ServiceName.custody: "token"}
-
-Line = tuple[str, str, Any, Any]
-"""A thing, its field, the old value and the new one; see `configuring.Change`."""
 
 
 def check(service: ServiceName, plan: TimePlan | CustodyPlan, thing: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from router.actions.connecting import change
+from router.actions.connecting import Line, change
 from router.book import Writing
 from router.model.campaigns import Campaign
 from router.model.configuration import SigningPlan, WrongFile, columns
@@ -20,9 +20,6 @@ USUAL = {
 _SECRETS = {"token": "token", "secret": "secret", "previous_secret": "previous"}
 _DOCUSIGN = ("account", "user", "client", "login")
 _COLUMNS = ("provider", "url", "deliver", "networks")
-
-Line = tuple[str, str, Any, Any]
-"""A thing, its field, the old value and the new one; see `configuring.Change`."""
 
 
 def check(plan: SigningPlan, thing: str) -> None:

@@ -77,7 +77,7 @@ async def approve(w: Writing, quote_id: int, supervisor_id: int) -> Countersigna
     await evidence.append(w.session, signing, w.now, "countersign.approved", {
         "agent": supervisor_id, "name": moved.name, "role": moved.role,
     })  # fmt: skip
-    await _order(w, moved, f"countersign:{moved.id}")
+    await _order(w, signing, f"countersign:{moved.id}")
     await alarms.set_alarm(w.session, LATE, moved.id, w.now + LATE_AFTER)
     w.hint("wallboard", f"signing:{signing.id}", f"agent:{quote.agent_id}")
     return moved
@@ -122,24 +122,23 @@ async def _to_decide(w: Writing, quote_id: int, supervisor_id: int) -> tuple[Sig
     return signing, quote, row
 
 
-async def _order(w: Writing, row: Countersignature, dedupe_key: str) -> None:
-    await outgoing.post(
-        w, DeliveryKind.seal, dedupe_key, {}, campaign_id=row.campaign_id, lead_id=row.lead_id,
-        signing_id=row.signing_id, purpose=SEAL,
-    )
+async def _order(w: Writing, signing: Signing, dedupe_key: str) -> None:
+    await outgoing.post_about(w, signing, DeliveryKind.seal, dedupe_key, SEAL)
 
 
 async def late(w: Writing, countersignature_id: int) -> None:
     """Asks whether what was decided is made (an alarm's handler). If not, that is told each time, and it is ordered
     again where the last order was given up."""
     row = await w.session.locked(Countersignature, countersignature_id)
-    signing = None if row is None else await w.session.get(Signing, row.signing_id)
-    if row is None or row.state is not CountersignatureState.approved or vouched(signing).sealed_sha256 is None:
+    if row is None or row.state is not CountersignatureState.approved:
+        return
+    signing = vouched(await w.session.get(Signing, row.signing_id))
+    if signing.sealed_sha256 is None:
         return
     newest = await deliveries.newest_seal(w.session, row.signing_id, SEAL)
     again = newest is None or newest.state in GIVEN_UP
     if again:
-        await _order(w, row, f"countersign:{row.id}:{newest.id if newest else 0}")
+        await _order(w, signing, f"countersign:{row.id}:{newest.id if newest else 0}")
     w.fact("countersign.late", campaign_id=row.campaign_id, lead_id=row.lead_id, subject_id=row.id, again=again)
     await alarms.set_alarm(w.session, LATE, row.id, w.now + LATE_AFTER)
 
@@ -180,7 +179,7 @@ async def countersigned(w: Writing, signing_id: int, sealed: Sealed) -> None:
         return
     base_sha256, base = await _newest(w, signing)
     if not sealed.pdf.startswith(base) or len(sealed.pdf) == len(base):
-        await _order(w, row, f"countersign:{row.id}:{base_sha256.hex()}")
+        await _order(w, signing, f"countersign:{row.id}:{base_sha256.hex()}")
         return
     await trusting.seal_used(w, sealed.seal)
     sha256 = await blobs.keep(w.session, sealed.pdf, "application/pdf", w.now)

@@ -45,10 +45,7 @@ async def order(w: Writing, signing: Signing) -> None:
 
 
 async def _post(w: Writing, signing: Signing, once: str) -> None:
-    await outgoing.post(
-        w, DeliveryKind.deposit, once, {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
-        signing_id=signing.id, purpose="custody",
-    )
+    await outgoing.post_about(w, signing, DeliveryKind.deposit, once, "custody")
 
 
 async def late(w: Writing, signing_id: int) -> None:

@@ -73,10 +73,9 @@ async def entrust(w: Writing, signing: Signing, quote: Quote, parties: quotes.Pa
         attempt_id = attempt.id
     if not verdict.allowed:
         raise NotAllowedNow("This number may not be texted now (%(rules)s).", rules=", ".join(verdict.rules))
-    await outgoing.post(
-        w, DeliveryKind.entrust, f"entrust:{row.id}", {"entrusted": row.id}, to_customer=attempt_id is not None,
-        attempt_id=attempt_id, purpose="offer", campaign_id=signing.campaign_id, lead_id=signing.lead_id,
-        signing_id=signing.id,
+    await outgoing.post_about(
+        w, signing, DeliveryKind.entrust, f"entrust:{row.id}", "offer", {"entrusted": row.id},
+        to_customer=attempt_id is not None, attempt_id=attempt_id,
     )
     if attempt_id is not None:
         scopes = await budgets.scopes_of(w.session, parties.campaign, signing.phone, lead_id=quote.lead_id, at=w.now)
@@ -145,9 +144,8 @@ async def remind(w: Writing, signing: Signing) -> bool:
     )
     if not verdict.allowed:
         return False
-    await outgoing.post(
-        w, DeliveryKind.remind, once, {"entrusted": row.id}, to_customer=True, attempt_id=attempt.id, purpose="offer",
-        campaign_id=signing.campaign_id, lead_id=signing.lead_id, signing_id=signing.id,
+    await outgoing.post_about(
+        w, signing, DeliveryKind.remind, once, "offer", {"entrusted": row.id}, to_customer=True, attempt_id=attempt.id
     )
     return True
 
@@ -157,10 +155,7 @@ async def _post(w: Writing, row: Entrusted, kind: DeliveryKind, place: str, **or
     once = f"{kind.value}:{row.id}:{place}"
     if await deliveries.known(w.session, once):
         return
-    await outgoing.post(
-        w, kind, once, {"entrusted": row.id, **order}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
-        signing_id=signing.id, purpose="signature",
-    )
+    await outgoing.post_about(w, signing, kind, once, "signature", {"entrusted": row.id, **order})
 
 
 async def errand(w: Writing, delivery: Delivery) -> Errand:

@@ -5,6 +5,7 @@ from typing import Any
 from router.book import Writing
 from router.model.calls import Call, Leg
 from router.model.deliveries import Delivery, DeliveryKind
+from router.model.signings import Signing
 from router.model.stations import LONGEST_LEG, Station
 from router.model.vault import new_token
 from router.store import deliveries
@@ -24,6 +25,17 @@ async def post(w: Writing, kind: DeliveryKind, dedupe_key: str, order: dict[str,
     )
     w.hint("courier")
     return delivery
+
+
+async def post_about(
+    w: Writing, signing: Signing, kind: DeliveryKind, dedupe_key: str, purpose: str,
+    order: dict[str, Any] | None = None, **columns: Any,
+) -> Delivery:
+    """Queues an effect that is about a signing."""
+    return await post(
+        w, kind, dedupe_key, order or {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
+        signing_id=signing.id, purpose=purpose, **columns,
+    )
 
 
 async def place_leg(

@@ -133,10 +133,7 @@ async def declare(w: Writing, declared: Declared, visitor: Visitor) -> ContractW
         await _end(w, quote, "withdrawn")
     else:
         w.fact("contractwithdrawal.late", campaign_id=quote.campaign_id, lead_id=quote.lead_id, subject_id=made.id)
-    await outgoing.post(
-        w, DeliveryKind.seal, f"seal-withdrawal:{made.id}", {}, campaign_id=signing.campaign_id,
-        lead_id=signing.lead_id, signing_id=signing.id, purpose=SEAL,
-    )
+    await outgoing.post_about(w, signing, DeliveryKind.seal, f"seal-withdrawal:{made.id}", SEAL)
     await alarms.set_alarm(w.session, ACKNOWLEDGE, made.id, w.now)
     w.hint("alarms", "wallboard", f"agent:{quote.agent_id}")
     return made

@@ -67,10 +67,7 @@ async def order_seal(w: Writing, signing: Signing) -> None:
 
 
 async def _order(w: Writing, signing: Signing, dedupe_key: str) -> None:
-    await outgoing.post(
-        w, DeliveryKind.seal, dedupe_key, {}, campaign_id=signing.campaign_id, lead_id=signing.lead_id,
-        signing_id=signing.id, purpose="seal",
-    )
+    await outgoing.post_about(w, signing, DeliveryKind.seal, dedupe_key, "seal")
 
 
 async def late(w: Writing, signing_id: int) -> None:

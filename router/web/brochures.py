@@ -12,7 +12,7 @@ from router.store import blobs, brochures
 from router.web.doors import doors
 from router.web.gate import Signed, asker, confirmed, page, require
 from router.web.middleware import STATUS
-from router.web.parsing import Upload, read_upload, row_id
+from router.web.parsing import Upload, read_upload, row_id, row_number
 from router.wording import LOCALES, language
 
 routes = web.RouteTableDef()
@@ -59,8 +59,7 @@ async def _file(request: web.Request) -> Upload:
 
 
 async def _keep(request: web.Request, signed: Signed, upload: Upload) -> None:
-    fields, given = upload.fields, upload.fields.get("campaign", "")
-    campaign_id = int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0
+    fields, campaign_id = upload.fields, row_number(upload.fields.get("campaign", ""))
     titles = stocking.titled(fields.get("name", ""), {one: fields.get(f"name_{one}", "") for one in LOCALES})
     file = await asyncio.to_thread(stocking.examine, upload.content)
     async with doors(request).book.writing() as w:

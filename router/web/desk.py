@@ -45,7 +45,7 @@ from router.store import screens, why
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
 from router.web.middleware import CONTENT_POLICY
-from router.web.parsing import row_id
+from router.web.parsing import row_id, row_number
 from router.web.receipts import as_read, offers_text
 
 routes = web.RouteTableDef()
@@ -359,8 +359,7 @@ async def transfer(request: web.Request) -> web.Response:
 
 def _number(form: Mapping[str, str], name: str) -> int:
     """The row's number in this field; 0 where it is empty or none."""
-    given = form.get(name, "")
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0
+    return row_number(form.get(name, ""))
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/focus")

@@ -16,7 +16,7 @@ from router.store import brochures, handouts
 from router.web.desk import act
 from router.web.doors import doors
 from router.web.gate import require
-from router.web.parsing import row_id
+from router.web.parsing import row_id, row_number
 from router.wording import explain
 
 routes = web.RouteTableDef()
@@ -50,11 +50,11 @@ async def send(request: web.Request) -> web.Response:
     """Sends the chosen documents by this `way`; `after` is the newest handout the agent saw when he pressed."""
     return await act(request, lambda w, signed: handing.hand(
         w, row_id(request), signed.agent.id, _chosen(signed.form), _way(signed.form),
-        after=_number(signed.form.get("after", ""))))
+        after=row_number(signed.form.get("after", ""))))
 
 
 def _chosen(form: Mapping[str, str]) -> list[int]:
-    return [_number(name.removeprefix(CHOSEN)) for name in form if name.startswith(CHOSEN)]
+    return [row_number(name.removeprefix(CHOSEN)) for name in form if name.startswith(CHOSEN)]
 
 
 def _way(form: Mapping[str, str]) -> Way:
@@ -62,8 +62,3 @@ def _way(form: Mapping[str, str]) -> Way:
     if given not in handing.WAYS:
         raise Invalid("This is not one of the choices.", pointer="/way")
     return Way(given)
-
-
-def _number(text: str) -> int:
-    """The row's number; 0, which no row has, for what is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0

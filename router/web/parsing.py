@@ -233,6 +233,11 @@ def row_id(request: web.Request, missing: NotFound | None = None) -> int:
     return number
 
 
+def row_number(written: str) -> int:
+    """The row's number in a field of a form; 0, which no row has, for what is none."""
+    return int(written) if written.isascii() and written.isdecimal() and len(written) < 19 else 0
+
+
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"unknown field `([^`]*)`|missing required field `([^`]*)`")
 

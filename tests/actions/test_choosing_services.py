@@ -8,14 +8,13 @@ from sqlalchemy import select
 
 from integrations.trust.authority import make_authority
 from router.actions import choosing_services, trusting
-from router.actions.configuring import apply
 from router.book import Book
 from router.model.campaigns import Campaign
-from router.model.configuration import WrongFile, read
+from router.model.configuration import WrongFile
 from router.model.facts import Fact
 from router.model.trust_accounts import TrustAccount
 from router.ports import CustodyAccount, TimeAccount
-from tests.actions.test_choosing_signers import CAMPAIGN
+from tests.actions.test_choosing_signers import CAMPAIGN, put
 
 ROOT = make_authority("Time", datetime.now(UTC)).keys.root_certificate.decode()
 TIME = f"""
@@ -34,11 +33,6 @@ CUSTODY = """
   keeper = "Notaría 1"
   token = "the-keepers-token"
 """
-
-
-async def put(book: Book, text: str) -> list[str]:
-    async with book.writing() as w:
-        return [str(change) for change in await apply(w, read(text), {})]
 
 
 async def accounts(book: Book) -> list[TrustAccount]:
