@@ -312,7 +312,7 @@ async def service(
         hasty = book.hasty(quick)
         doors = Doors(
             book=book, hub=book.hub, wording=wording(), carrier=carrier, trust=trust,
-            intake=Batcher(book, admitting.admit, most=64, writers=1, name="intake"), public_url=public_url,
+            intake=Batcher(book, admitting.admit, most=32, name="intake"), public_url=public_url,
             root_certificate=root, softphone=softphone,
             behind_proxy=settings.behind_proxy, demo=kind == "demo", parties=PARTIES, limits=limits, signers=signers,
             gatekeeper=Batcher(hasty, protecting.weigh),
@@ -438,7 +438,9 @@ async def _working(
     application = make_app(doors)
     application[streams.BEATS] = beats
     application[health.FIGURES] = health.Figures(ticks=ticks, lateness=lateness, rings=rings, pool=pool, canary=canary)
-    await tail.watch(RingTimes(rings), kinds=RingTimes.KINDS)
+    async with book.reading() as r:
+        ring_times = RingTimes(rings, r.now)
+    await tail.watch(ring_times, kinds=RingTimes.KINDS)
     tail.follow(merging.READER, merging.follow, calm=True, kinds=merging.READS)
     hub.on("facts", tail.poke_soon)
     async with _background(

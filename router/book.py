@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -38,6 +39,8 @@ HINTS = "hints"
 """The NOTIFY channel."""
 GATHER_SECONDS = 0.01
 """What is hinted within this time goes in one message. This process has heard it already."""
+OWED_SECONDS = 0.01
+"""A batch's answers wait no longer than this for the next batch to be with the database."""
 
 
 class Reading:
@@ -271,18 +274,17 @@ class Batcher(Generic[Q, A]):
     """Group commit: whatever comes until its transaction is begun is written in it, while the last one commits.
 
     `write(w, questions)` answers all in order. A failing batch is tried again one by one, so that one poisoned
-    request never fails its neighbours. An answer is given only after its commit. `name` is what its
-    failpoints are called.
+    request never fails its neighbours. An answer is given only after its commit; under load, while the database
+    already writes the next batch, so that neither waits for the other. `name` is what its failpoints are called.
     """
 
     def __init__(
         self, book: Book, write: Callable[[Writing, Sequence[Q]], Awaitable[Sequence[A]]], *, most: int = 64,
-        longest_queue: int = 5_000, writers: int = 1, name: str = "batch",
+        longest_queue: int = 5_000, name: str = "batch",
     ) -> None:
         self._book = book
         self._write = write
         self._most = most
-        self._writers = writers
         self._written, self._committed = f"{name}.written", f"{name}.committed"
         self._queue: asyncio.Queue[tuple[Q, asyncio.Future[A]]] = asyncio.Queue(longest_queue)
 
@@ -294,52 +296,67 @@ class Batcher(Generic[Q, A]):
 
     async def run(self) -> None:
         """Until cancelled. What is not answered then is refused with Busy: asked again, another process answers."""
-        try:
-            async with asyncio.TaskGroup() as writers:
-                for _ in range(self._writers):
-                    writers.create_task(self._write_on())
-        finally:
-            _refuse(self._taken(self._queue.qsize()), Busy("The service is stopping. Please try again."))
-
-    async def _write_on(self) -> None:
         batch: list[tuple[Q, asyncio.Future[A]]] = []
+        owed: Telling = _nothing
         try:
             while True:
+                if self._queue.empty():
+                    owed()
+                else:
+                    asyncio.get_running_loop().call_later(OWED_SECONDS, owed)
                 batch = [await self._queue.get()]
-                await self._answer(batch, gathering=True)
+                owed = await self._answer(batch, owed=owed, gathering=True)
         finally:
-            _refuse(batch, Busy("The service is stopping. Please try again."))
+            owed()
+            _refuse(batch + self._taken(self._queue.qsize()), Busy("The service is stopping. Please try again."))
 
     def _taken(self, most: int) -> list[tuple[Q, asyncio.Future[A]]]:
         return [self._queue.get_nowait() for _ in range(min(most, self._queue.qsize()))]
 
     async def _answer(
-        self, batch: list[tuple[Q, asyncio.Future[A]]], *, gathering: bool = False, again: bool = True
-    ) -> None:
-        """Writes the batch and answers it. `gathering`: what has come while the transaction was begun joins it."""
+        self, batch: list[tuple[Q, asyncio.Future[A]]], *, owed: "Telling", gathering: bool = False,
+        again: bool = True,
+    ) -> "Telling":
+        """Writes the batch; what then tells its answers. `owed` tells those of the last one, and is called when the
+        database has got this one. `gathering`: what has come while the transaction was begun joins it."""
         try:
             async with self._book.writing() as w:
                 if gathering:
                     batch += self._taken(self._most - len(batch))
                     gathering = False
-                answers = list(await self._write(w, [question for question, _ in batch]))
+                asyncio.get_running_loop().call_soon(owed)
+                answers = await self._write(w, [question for question, _ in batch])
+                told = [(future, answer) for (_, future), answer in zip(batch, answers, strict=True)]
                 fail_here(self._written)
             fail_here(self._committed)
-            for (_, future), answer in zip(batch, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            return partial(_tell, told)
         except Exception as error:
+            owed()
             if again and cut_connection(error):
-                await self._answer(batch, gathering=gathering, again=False)
-                return
+                return await self._answer(batch, owed=_nothing, gathering=gathering, again=False)
             # Without the database each of them would wait for it again, one after the other.
             if gathering:
                 batch += self._taken(self._most - len(batch))
             if len(batch) == 1 or lost_connection(error):
                 _refuse(batch, error)
-                return
+                return _nothing
             for one in batch:
-                await self._answer([one])
+                (await self._answer([one], owed=_nothing))()
+            return _nothing
+
+
+Telling = Callable[[], None]
+"""Tells a batch's answers to who waits for them; a second call does nothing."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def _tell(answers: Iterable[tuple[asyncio.Future[A], A]]) -> None:
+    for future, answer in answers:
+        if not future.done():
+            future.set_result(answer)
 
 
 def _refuse(batch: Iterable[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:

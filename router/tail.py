@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import asyncpg
 import msgspec
 
-from router.book import HINTS, Book, Writing
+from router.book import HINTS, Book, Reading, Writing
 from router.gauges import Recent
 from router.live import Hub
 from router.store import consumers, facts
@@ -28,7 +27,7 @@ PROBE_SECONDS = 10.0
 RECONNECT_SECONDS = 5.0
 
 Follower = Callable[[Writing, Sequence[Entry]], Awaitable[object]]
-Watching = Callable[[Sequence[Entry]], None]
+Watching = Callable[[Reading, Sequence[Entry]], Awaitable[object]]
 SOON_SECONDS = 0.25
 
 
@@ -149,9 +148,8 @@ class _Passing:
         async with self._book.reading() as r:
             entries, full = await facts.page(r.session, self._cursor, BATCH, self._kinds)
             if entries:
+                await self._handler(r, entries)
                 self._cursor = entries[-1].cursor
-        if entries:
-            self._handler(entries)
         return _Look(full, held=False)
 
 
@@ -175,8 +173,8 @@ class Tail:
         self._add(_Durable(self._book, name, handler, calm=calm, kinds=kinds))
 
     async def watch(self, handler: Watching, *, kinds: Collection[str] | None = None) -> None:
-        """A reader from the present end, for as long as the process runs; `kinds` as in `follow`. The handler must not
-        block."""
+        """A reader from the present end, for as long as the process runs; `kinds` as in `follow`. A handler that raises
+        gets the same batch again."""
         async with self._book.reading() as r:
             cursor = await facts.end(r.session)
         self._add(_Passing(self._book, cursor, handler, kinds))
@@ -235,22 +233,15 @@ async def _read_on(reader: _Reader, poked: asyncio.Event) -> None:
 
 
 class RingTimes:
-    """Seconds from a lead's arrival to the first reservation, of the leads that came while the process ran."""
+    """Seconds from a lead's arrival to its first reservation, of the leads that came `since` (aware)."""
 
-    KINDS = ("lead.created", "task.reserved")
+    KINDS = ("task.reserved",)
 
-    def __init__(self, samples: Recent, *, most: int = 10_000) -> None:
+    def __init__(self, samples: Recent, since: datetime) -> None:
         self._samples = samples
-        self._came: OrderedDict[int, datetime] = OrderedDict()
-        self._most = most
+        self._since = since
 
-    def __call__(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            if entry.lead_id is None:
-                continue
-            if entry.kind == "lead.created":
-                self._came[entry.lead_id] = entry.at
-            elif entry.kind == "task.reserved" and (came := self._came.pop(entry.lead_id, None)):
-                self._samples.add(max(0.0, (entry.at - came).total_seconds()))
-        while len(self._came) > self._most:
-            self._came.popitem(last=False)
+    async def __call__(self, r: Reading, entries: Sequence[Entry]) -> None:
+        if rung := [entry.id for entry in entries if entry.kind in self.KINDS]:
+            for seconds in await facts.first_rings(r.session, rung, self._since):
+                self._samples.add(max(0.0, seconds))

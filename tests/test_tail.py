@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from router.book import HINTS, Book, Writing
+from router.book import HINTS, Book, Reading, Writing
 from router.embedded import EmbeddedPostgres
 from router.gauges import Recent
 from router.live import Hub
@@ -144,7 +144,7 @@ async def test_a_writer_that_rolls_back_holds_nobody_back_for_ever(book: Book, s
 async def test_facts_held_back_are_read_soon_after_without_any_poke(book: Book) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     tail = Tail(book)
-    await tail.watch(lambda entries: heard.put_nowait(entries[0].kind))
+    await tail.watch(lambda _, entries: heard.put(entries[0].kind))
     async with running(tail), asyncio.timeout(10):
         async with book.writing() as w:
             await begin(w)
@@ -201,10 +201,14 @@ async def test_a_follower_goes_on_where_the_last_process_stopped(book: Book, see
 
 async def test_a_watcher_begins_at_the_present_end(book: Book) -> None:
     heard: list[str] = []
+
+    async def hear(_: Reading, entries: Sequence[Entry]) -> None:
+        heard.extend(entry.kind for entry in entries)
+
     await write(book, "past")
     tail = Tail(book)
     async with running(tail):
-        await tail.watch(lambda entries: heard.extend(entry.kind for entry in entries))
+        await tail.watch(hear)
         await write(book, "future")
 
         async def come() -> bool:
@@ -256,13 +260,19 @@ async def test_a_journal_nobody_holds_back_says_so(book: Book) -> None:
 async def test_ring_times_run_from_the_leads_first_fact_to_its_first_reservation(book: Book, clock: Clock) -> None:
     samples = Recent()
     tail = Tail(book)
-    await tail.watch(RingTimes(samples))
+    async with book.writing() as w:
+        queue = await making.queue(w, await making.campaign(w))
+        old = await making.lead(w, queue, "+12025550102")
+        w.fact("lead.created", lead_id=old.id)
+    clock.forward(3600)
+    await tail.watch(RingTimes(samples, clock()), kinds=RingTimes.KINDS)
     async with running(tail):
         async with book.writing() as w:
-            lead = await making.lead(w, await making.queue(w, await making.campaign(w)))
+            w.fact("task.reserved", lead_id=old.id)
+            lead = await making.lead(w, queue)
             w.fact("lead.created", lead_id=lead.id)
-        for _ in range(2):
-            clock.forward(3)
+        for seconds in (3, 4):
+            clock.forward(seconds)
             async with book.writing() as w:
                 w.fact("task.reserved", lead_id=lead.id)
 
@@ -270,6 +280,7 @@ async def test_ring_times_run_from_the_leads_first_fact_to_its_first_reservation
             return len(samples)
 
         await until(measured, "a ring time")
+    assert len(samples) == 1
     assert samples.quantile(0.5) == 3.0
 
 

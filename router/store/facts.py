@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.facts import Fact, Noted
-from router.store.db import ReadSession, WriteSession, as_json
+from router.store.db import ReadSession, Short, WriteSession, as_json
 
 
 class Cursor(NamedTuple):
@@ -45,21 +45,33 @@ _LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no
     bindparam("ids", type_=ARRAY(BigInteger))
 )
 
-_AFTER = text(
+_AFTER = Short(
     """
     with behind as materialized (
-      select id, xid, at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data from facts
+      select id, xid, at, kind, campaign_id, lead_id, seq, subject_id, agent_id from facts
       where (xid, id) > (cast(cast(:xid as text) as xid8), :fact_id)
         and xid < pg_snapshot_xmin(pg_current_snapshot())
-      order by xid, id limit :limit
+      order by xid, id limit :most
     )
-    select id, cast(cast(xid as text) as bigint), at, kind, campaign_id, lead_id, seq, subject_id, agent_id, data,
+    select id, cast(cast(xid as text) as bigint), at, kind, campaign_id, lead_id, seq, subject_id, agent_id,
       (select count(*) from behind)
     from behind
     where :kinds is null or kind = any(:kinds) or id = (select id from behind order by xid desc, id desc limit 1)
     order by xid, id
+    """,
+    xid="text", fact_id="bigint", most="bigint", kinds="text[]",
+)
+
+_FIRST_RINGS = Short(
     """
-).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+    select extract(epoch from rung.at - came.at)
+    from facts rung join facts came on came.lead_id = rung.lead_id and came.seq = 1
+    where rung.id = any(:ids) and came.kind = 'lead.created' and came.at >= :since and not exists (
+      select from facts before
+      where before.lead_id = rung.lead_id and before.seq < rung.seq and before.kind = rung.kind)
+    """,
+    ids="bigint[]", since="timestamptz",
+)
 
 _HELD_BACK = text(
     """
@@ -77,7 +89,7 @@ _END = text(
 
 
 class Entry(NamedTuple):
-    """A fact as read from the journal."""
+    """A fact as read from the journal, without its data: who follows it asks for more where it needs more."""
 
     id: int
     xid: int
@@ -88,7 +100,6 @@ class Entry(NamedTuple):
     seq: int | None
     subject_id: int | None
     agent_id: int | None
-    data: dict[str, Any]
 
     @property
     def cursor(self) -> Cursor:
@@ -129,9 +140,16 @@ async def page(session: ReadSession, cursor: Cursor, limit: int, kinds: Collecti
     """As `after`; of `limit` facts only those of `kinds`, where these are given, and the last one, whatever it is: it
     is the place to go on from."""
     rows = await session.rows(_AFTER, {
-        "xid": str(cursor.xid), "fact_id": cursor.fact_id, "limit": limit, "kinds": None if kinds is None else [*kinds],
+        "xid": str(cursor.xid), "fact_id": cursor.fact_id, "most": limit, "kinds": None if kinds is None else [*kinds],
     })
-    return Page([Entry._make(row[:-1]) for row in rows], bool(rows) and rows[0][-1] == limit)
+    return Page([Entry(*row[:-1]) for row in rows], bool(rows) and rows[0][-1] == limit)
+
+
+async def first_rings(session: ReadSession, fact_ids: Sequence[int], since: datetime) -> list[float]:
+    """Of the reservations with these facts' ids, those that were the first of a lead that came since then: seconds from
+    its coming."""
+    rows = await session.rows(_FIRST_RINGS, {"ids": list(fact_ids), "since": since})
+    return [float(row[0]) for row in rows]
 
 
 async def end(session: ReadSession) -> Cursor:
