@@ -2,6 +2,7 @@
 
 It hopes: nearly all requests may come in, so they are stored first and counted last, and the rows all of them are
 counted in are locked for a commit's time and no longer. Hope is dropped with everything stored when one is refused.
+What was taken in before under its key counts no more.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,10 @@ class Refusing(Exception):
 async def admit(w: Writing, brought: Sequence[Brought]) -> list[Taken]:
     """The answers in order. Raises Refusing, and what `take_in` raises; nothing is counted then either."""
     taken = await take_in(w, [one.wanted for one in brought])
-    asked = [one.asked for one in brought if one.asked is not None]
-    if asked and any(verdict.why for verdict in await weigh(w, asked)):
+    asked = [
+        one.asked for one, its in zip(brought, taken, strict=True)
+        if one.asked is not None and (its.mismatch or not its.replayed)
+    ]
+    if asked and any(verdict.why for verdict in await weigh(w, asked, keyed=False)):
         raise Refusing
     return taken

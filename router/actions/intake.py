@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from router.actions import conversing, keeping, nurturing, promising
-from router.book import Writing
+from router.book import Reading, Writing
 from router.model.base import vouched
 from router.model.contacts import Contact
 from router.model.elsewhere import COMMERCIAL
@@ -43,6 +43,11 @@ TASK_DUE = keeping.TASK_DUE
 
 def _scope(one: Wanted) -> str:
     return one.scope or f"lead:{one.site_id}"
+
+
+async def came_before(r: Reading, one: Wanted) -> bool:
+    """Whether the same request was taken in before under its key."""
+    return one.key is not None and await intake.known(r.session, _scope(one), one.key, one.request_sha256)
 
 
 async def take_in(w: Writing, asked: Sequence[Wanted]) -> list[Taken]:

@@ -10,30 +10,34 @@ from router.model.budgets import LEG_COST, hour_scope, site_scope
 from router.model.campaigns import Site
 from router.model.errors import NotFound
 from router.model.protection import RATES, Asked, Verdict, Why, bits_for, kind_of, risk_of_rates
-from router.model.rates import Counted, Standing, full, pressure, retry_after, scopes
+from router.model.rates import Counted, Standing, crowded, full, pressure, retry_after, scopes
 from router.store import protection, rates, refusals
 
 
 @dataclass
 class _Scales:
     """What a batch is weighed against: how all scopes stand (it moves with every request let through), what the sites
-    have cost, which prefixes are silent. `unused` is what was drawn for nothing."""
+    have cost, which prefixes are silent. Only `crowded` scopes can speak against one of its requests. `unused` is what
+    was drawn for nothing."""
 
     now: datetime
     standing: dict[str, Standing]
+    crowded: frozenset[str]
     spent: Mapping[str, int]
     silent: frozenset[str]
     unused: Counter[str] = field(default_factory=Counter)
 
     def weigh(self, asked: Asked, draws: Sequence[Counted]) -> Verdict:
-        again = asked.key is not None and self.standing[asked.key.scope].used > 0
+        of_key = self.standing.get(asked.key.scope) if asked.key is not None else None
+        again = of_key is not None and of_key.used > 0
         verdict = Verdict() if again else self._judge(asked)  # the same request was let through before
         if again or verdict.why is not None:
             self.unused.update(one.scope for one in draws)
         else:
             for one in draws:
-                used, ends_at = self.standing[one.scope]
-                self.standing[one.scope] = Standing(used + 1, ends_at)
+                if one.scope in self.crowded:
+                    used, ends_at = self.standing[one.scope]
+                    self.standing[one.scope] = Standing(used + 1, ends_at)
         return verdict
 
     def _judge(self, asked: Asked) -> Verdict:
@@ -41,9 +45,10 @@ class _Scales:
             return Verdict(asked.refused)
         if (until := self._spent_until(asked)) is not None:
             return Verdict(Why.spend, int((until - self.now).total_seconds()) + 1)
-        if (found := full(asked.counted, self.standing)) is not None:
+        felt = [one for one in asked.counted if one.scope in self.crowded]
+        if (found := full(felt, self.standing)) is not None:
             return Verdict(RATES[found.kind], retry_after(self.standing[found.scope], self.now))
-        risk = asked.risk + risk_of_rates(pressure(asked.counted, self.standing), asked.prefix in self.silent)
+        risk = asked.risk + risk_of_rates(pressure(felt, self.standing), asked.prefix in self.silent)
         needed = bits_for(risk, asked.limits)
         spent = asked.nonce is None or self.standing[asked.nonce.scope].used > 0
         if needed > (0 if spent else asked.bits):
@@ -63,22 +68,31 @@ class _Scales:
         return next((end for cap, scope, end in caps if cap and self.spent.get(scope, 0) + LEG_COST > cap), None)
 
 
-def _drawn(asked: Asked) -> list[Counted]:
+def _drawn(asked: Asked, keyed: bool) -> list[Counted]:
     if asked.refused is not None:
         return []
-    return [*asked.counted, *(one for one in (asked.key, asked.nonce) if one is not None)]
+    drawn = list(asked.counted)
+    if asked.key is not None and keyed:
+        drawn.append(asked.key)
+    if asked.nonce is not None:
+        drawn.append(asked.nonce)
+    return drawn
 
 
-async def weigh(w: Writing, asked: Sequence[Asked]) -> list[Verdict]:
-    """Whether each request may come in, in order; the answers hold across replicas.
+async def weigh(w: Writing, asked: Sequence[Asked], *, keyed: bool = True) -> list[Verdict]:
+    """Whether each request may come in, in order; the answers hold across replicas. Without `keyed` no request is known
+    by its key: the caller has told by other means which came before.
 
     All scopes are drawn on in one statement and stay locked until the commit; what refused requests drew is given back.
     Who is refused has thus used nothing up, and the same idempotency key counts once.
     """
-    draws = [_drawn(one) for one in asked]
-    standing, silent = await rates.draw(w.session, scopes(draws), w.now, (one.prefix for one in asked if one.prefix))
+    draws = [_drawn(one, keyed) for one in asked]
+    drawn = scopes(draws)
+    standing, silent = await rates.draw(w.session, drawn, w.now, {one.prefix for one in asked if one.prefix})
     capped = {one.site_id for one in asked if one.daily_cap or one.hourly_cap}
-    scales = _Scales(w.now, standing, await protection.spent(w.session, capped, w.now), silent)
+    scales = _Scales(
+        w.now, standing, crowded(drawn, standing), await protection.spent(w.session, capped, w.now), silent
+    )
     verdicts = [scales.weigh(one, its_draws) for one, its_draws in zip(asked, draws, strict=True)]
     await rates.give_back(w.session, scales.unused)
     seen = Counter(

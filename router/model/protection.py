@@ -17,7 +17,7 @@ import msgspec
 from phonenumbers import PhoneNumberType
 
 from router.model.phone import REFUSED, look_up
-from router.model.rates import Counted, Limits
+from router.model.rates import FELT, Counted, Limits
 
 
 class Why(StrEnum):
@@ -146,7 +146,7 @@ def risk_of_form(form: Form, kind: Kind | None) -> int:
 def risk_of_rates(pressure: Mapping[str, float], silent: bool) -> int:
     """The points of the rates: one from six tenths of a limit on, one more for the last place. A silent prefix counts
     three: calls into it earn somebody money, or nothing."""
-    points = sum((share >= 0.6) + (share >= 1.0) for kind, share in pressure.items() if kind != "number_day")
+    points = sum((share >= FELT) + (share >= 1.0) for kind, share in pressure.items() if kind != "number_day")
     return points + 3 * silent
 
 

@@ -5,6 +5,7 @@ number, a little more for its block of ten thousand, and a bound for each networ
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -102,6 +103,17 @@ class Standing(NamedTuple):
     ends_at: datetime
 
 
+class Drawn(NamedTuple):
+    """How often some requests draw on a scope, and what it may."""
+
+    times: int
+    limit: Limit
+
+
+FELT = 0.6
+"""The share of a limit from which on its use counts as a risk."""
+
+
 def full(counted: Iterable[Counted], standing: Mapping[str, Standing]) -> Counted | None:
     """The first scope that has no room for one use more."""
     return next((one for one in counted if standing[one.scope].used >= one.limit.most), None)
@@ -112,16 +124,21 @@ def pressure(counted: Iterable[Counted], standing: Mapping[str, Standing]) -> di
     return {one.kind: (standing[one.scope].used + 1) / one.limit.most for one in counted}
 
 
+def crowded(drawn: Mapping[str, Drawn], standing: Mapping[str, Standing]) -> frozenset[str]:
+    """The scopes of which the last of these uses takes so much room that it can be felt."""
+    return frozenset(
+        scope for scope, (times, limit) in drawn.items() if standing[scope].used + times >= FELT * limit.most
+    )
+
+
 def retry_after(standing: Standing, now: datetime) -> int:
     """Seconds until the window ends, in full minutes: the exact moment would tell when somebody else was here."""
     left = max(timedelta(seconds=1), standing.ends_at - now)
     return 60 * math.ceil(left / timedelta(minutes=1))
 
 
-def scopes(counted: Sequence[Sequence[Counted]]) -> dict[str, tuple[int, int]]:
-    """All scopes of several requests: how many draw on each, and the seconds of its window."""
-    found: dict[str, tuple[int, int]] = {}
-    for request in counted:
-        for one in request:
-            found[one.scope] = found.get(one.scope, (0, 0))[0] + 1, one.limit.seconds
-    return found
+def scopes(counted: Sequence[Sequence[Counted]]) -> dict[str, Drawn]:
+    """All scopes of several requests."""
+    times = Counter(one.scope for request in counted for one in request)
+    limits = {one.scope: one.limit for request in counted for one in request}
+    return {scope: Drawn(times[scope], limit) for scope, limit in limits.items()}

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, LargeBinary, Text, bindparam, select, text
 
-from router.store.db import Short, WriteSession, as_json
+from router.model.idempotency import IdempotencyKey
+from router.store.db import ReadSession, Short, WriteSession, as_json
 
 
 def _arrays(statement: str, **types: Any) -> Any:
@@ -170,6 +171,14 @@ async def take_in(
         elif kept:
             found[n] = Stored(lead_id, contact_id, task_id)
     return found
+
+
+async def known(session: ReadSession, scope: str, key: str, request_sha256: bytes) -> bool:
+    """Whether a request with this digest was answered under this key."""
+    found = await session.scalar(select(IdempotencyKey.request_sha256).where(
+        IdempotencyKey.scope == scope, IdempotencyKey.key == key
+    ))
+    return found == request_sha256
 
 
 async def attach(session: WriteSession, leads: Mapping[int, str]) -> set[int]:

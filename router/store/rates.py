@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, DateTime, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from router.model.protection import SEEN_FOR
-from router.model.rates import Rate, Standing
+from router.model.rates import Drawn, Rate, Standing
 from router.store.db import ReadSession, Short, WriteSession, as_json
 
 _SCOPES = bindparam("scopes", type_=ARRAY(Text))
@@ -61,10 +61,9 @@ _SWEEP = text(
 
 
 async def draw(
-    session: WriteSession, drawn: Mapping[str, tuple[int, int]], now: datetime, prefixes: Iterable[str] = ()
+    session: WriteSession, drawn: Mapping[str, Drawn], now: datetime, prefixes: Iterable[str] = ()
 ) -> tuple[dict[str, Standing], frozenset[str]]:
-    """Draws on each scope so many times (the second figure is its window, in seconds): how each stood before, and which
-    of the prefixes are silent.
+    """Draws on each scope: how each stood before, and which of the prefixes are silent.
 
     The rows are this transaction's until it ends, so who decides by the answer decides alone.
     """
@@ -72,12 +71,13 @@ async def draw(
         return {}, frozenset()
     rows = await session.execute(_DRAW, {
         "drawn": as_json([
-            {"scope": scope, "times": times, "seconds": seconds} for scope, (times, seconds) in drawn.items()
+            {"scope": scope, "times": times, "seconds": limit.seconds} for scope, (times, limit) in drawn.items()
         ]),
-        "prefixes": as_json(list(set(prefixes))), "now": now, "since": now - SEEN_FOR,
+        "prefixes": as_json(list(prefixes)), "now": now, "since": now - SEEN_FOR,
     })
-    begun = {life: Standing(0, now + timedelta(seconds=life)) for life in {life for _, life in drawn.values()}}
-    standing = {scope: begun[life] for scope, (_, life) in drawn.items()}
+    lives = {limit.seconds for _, limit in drawn.values()}
+    begun = {life: Standing(0, now + timedelta(seconds=life)) for life in lives}
+    standing = {scope: begun[limit.seconds] for scope, (_, limit) in drawn.items()}
     silent = []
     for scope, used, ends_at in rows:
         if ends_at is None:

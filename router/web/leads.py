@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from router.actions import promising
 from router.actions.admitting import Refusing
-from router.actions.intake import unraced
+from router.actions.intake import came_before, unraced
 from router.actions.promising import Holder
 from router.model.errors import Busy, Conflict, Forbidden, Invalid, NumberRefused
 from router.model.intake import Brought, Taken, Wanted
@@ -135,8 +135,14 @@ async def ask_protected(request: web.Request, landing: Landing, wanted: Wanted, 
             return await _brought(house, Brought(wanted, asked))
         except Refusing:
             house.wary.begin(landing.site.id)
-    await let_in(house, landing, asked)
+    if asked.refused is not None or not await _came_before(house, wanted):
+        await let_in(house, landing, asked)
     return await _brought(house, Brought(wanted))
+
+
+async def _came_before(house: Doors, wanted: Wanted) -> bool:
+    async with house.book.reading() as r:
+        return await came_before(r, wanted)
 
 
 async def ask(request: web.Request, wanted: Wanted) -> Taken:

@@ -1,6 +1,7 @@
 """Admitting: one transaction for many requests, in which nobody pays for his neighbour."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -26,11 +27,11 @@ async def site(book: Book) -> Site:
         return await making.site(w, await making.queue(w, await making.campaign(w)))
 
 
-def brought(site: Site, phone: str, *, weighed: bool = True, token: str = "") -> Brought:
+def brought(site: Site, phone: str, *, weighed: bool = True, token: str = "", **values: Any) -> Brought:
     wanted = Wanted(
         line=Line(site.queue_id, site.campaign_id), site_id=site.id, phone=phone, name="", locale="es",
         intent=Intent.call_now, method="widget", status_token=token or new_token(),
-        agreed=(Agreed(("requested",), "Sí", "1"),),
+        agreed=(Agreed(("requested",), "Sí", "1"),), **values,
     )
     return Brought(wanted, Asked(site.id, STRICT, (ADDRESS,)) if weighed else None)
 
@@ -49,6 +50,24 @@ async def test_all_are_answered_in_order_and_counted(book: Book, site: Site) -> 
         answer.lead_id: number for answer, number in zip(answers, numbers, strict=True)
     }
     assert rate.used == 2
+
+
+async def test_the_same_request_counts_once_however_often_it_comes_and_another_under_its_key_counts_too(
+    book: Book, site: Site
+) -> None:
+    request = brought(site, "+12025550101", token="one", key="key-0001", request_sha256=b"one")
+    for _ in range(3):
+        async with book.writing() as w:
+            await admitting.admit(w, [request, request])
+    other = brought(site, "+12025550102", token="one", key="key-0001", request_sha256=b"other")
+    async with book.writing() as w:
+        (answer,) = await admitting.admit(w, [other])
+    async with book.reading() as r:
+        (rate,) = await r.session.scalars(select(Rate))
+    assert (answer.mismatch, rate.used) == (True, 2)
+    with pytest.raises(admitting.Refusing):
+        async with book.writing() as w:
+            await admitting.admit(w, [other])
 
 
 async def test_where_one_is_refused_nothing_is_stored_and_his_neighbours_come_in_by_themselves(
