@@ -123,6 +123,12 @@ def skill(key: str, locale: str) -> str:
     return key
 
 
+def country(key: str, locale: str) -> str:
+    """A country by its name and its two letters, e.g. "España (ES)"; anything else by its key."""
+    name = Locale.parse(known(locale)).territories.get(key) if len(key) == 2 else None
+    return f"{name} ({key})" if name else key
+
+
 def language(locale: str) -> str:
     """The language's name in itself."""
     try:
@@ -187,6 +193,7 @@ class Wording:
             percent=lambda share: percent(share, locale),
             rate=lambda basis_points: rate(basis_points, locale),
             skill=lambda key: skill(key, locale),
+            country=lambda key: country(key, locale),
         )
         return environment
 
