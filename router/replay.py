@@ -18,6 +18,7 @@ from router.model.configuration import Plan
 from router.model.configuration import read as read_plan
 from router.model.recording import Recording
 from router.model.replaying import Course, Patience, as_recorded, lots, patience, replay
+from router.model.ringing import COUNTS_AS
 from router.model.routing import AgentOrder
 from router.store import replaying
 from router.store.db import ReadSession
@@ -329,7 +330,10 @@ def _reckoned(story: Story) -> list[str]:
     ]
     return [
         f"As it was: played again, a wait is {story.drift_s:.1f} s from the recorded one in the mean.",
-        "Every ring is accepted after as long as in reality, or as one of the same queue; nobody rejects or misses it.",
+        "Rings: the same one at the same agent is accepted, missed or rejected as it was; any other is drawn from his",
+        f"own share in that queue and kind, where the share of all counts as {COUNTS_AS} rings of his. Back-offs, lost",
+        "turns and pauses after misses are the house's; who is paused so comes back after as long as he or others did.",
+        "Agents are ready, away and paused when they were. Their skills and capacity then are not on record.",
         "Who left leaves after as long. Who was answered would have stayed that long at least, and then for the",
         f"likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
         "Overflow and giving up after a time are not played, nor are pauses of campaigns. What nobody asked for",

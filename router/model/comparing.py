@@ -9,7 +9,7 @@ from msgspec.structs import asdict, replace
 
 from router.model.configuration import AgentPlan, Plan, QueuePlan, WrongFile
 from router.model.levels import asked, levels_of, owned
-from router.model.recording import Desk, End, Item, Recording, Row, Span, Terms
+from router.model.recording import Desk, End, Item, Recording, Row, Span, Terms, Timetable, without
 from router.model.replaying import Course, Ended
 from router.model.routing import AgentOrder, Channel
 from router.model.rules import read_rules
@@ -66,9 +66,10 @@ def with_plan(recording: Recording, plan: Plan) -> Recording:
         if item.queue in of and item.prefers is not None else item
         for item in changed.items
     )
+    timetables = {queue: _timetabled(recording.timetable(queue), planned) for queue, planned in of.items()}
     agents = {agent.login: agent for agent in plan.agents}
     desks = tuple(_seated(desk, agents[desk.login]) if desk.login in agents else desk for desk in recording.desks)
-    return replace(changed, items=items, desks=desks)
+    return replace(changed, items=items, desks=desks, timetables={**recording.timetables, **timetables})
 
 
 def missing(recording: Recording, plan: Plan) -> list[str]:
@@ -85,6 +86,10 @@ def _planned(queue: QueuePlan, terms: Terms) -> Terms:
     rules, plan = read_rules(terms.rules.version, msgspec.json.encode(queue.rules).decode())
     rows = tuple(Row(row.from_seconds, levels_of(asked(row.skills)), row.credit_seconds) for row in plan.rows)
     return Terms(levels_of(asked(queue.skills)), rules, rows, plan.newest_first, terms.target_s)
+
+
+def _timetabled(timetable: Timetable, plan: QueuePlan) -> Timetable:
+    return replace(timetable, exclude_s=plan.exclude_seconds)
 
 
 def _seated(desk: Desk, plan: AgentPlan) -> Desk:
@@ -180,8 +185,9 @@ def _occupancy(recording: Recording, course: Course) -> float:
     busy = present = 0.0
     for desk in recording.desks:
         spans = course.busy.get(desk.id, ())
+        working = without(((one.begins, one.ends) for one in desk.spans), course.away.get(desk.id, ()))
         busy += _covered(spans, recording)
-        present += _covered([*spans, *((one.begins, one.ends) for one in desk.spans)], recording)
+        present += _covered([*spans, *working], recording)
     return busy / (present or 1)
 
 

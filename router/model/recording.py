@@ -5,13 +5,14 @@ the moment from which on is counted the desks should be as they were.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from router.model.agents import WILLING, Wish
+from router.model.agents import PAUSED_BY_MISSES, PAUSED_BY_ONCE, WILLING, Wish
 from router.model.routing import ONE_OF_EACH, PLAIN, Channel, Needs, Rules
 from router.model.tasks import TIER_FRESH, TaskKind, TaskState, occupies
 
@@ -27,6 +28,23 @@ class End(StrEnum):
     withdrawn = "withdrawn"
     unreached = "unreached"
     waiting = "waiting"
+
+
+class Answer(StrEnum):
+    """How an agent did not take what rang at him: he missed it, rejected it (or let its preview pass), or had taken it
+    and was `unreachable`: his telephone was busy, silent or gone."""
+
+    missed = "missed"
+    rejected = "rejected"
+    unreachable = "unreachable"
+
+
+class Ring(NamedTuple):
+    """It rang at this agent, or was with him in vain, for so many seconds, and came to nothing."""
+
+    agent: int
+    answer: Answer
+    seconds: float
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -69,6 +87,7 @@ class Item(msgspec.Struct, frozen=True):
     prefers: int | None = None
     prefers_until: float = 0.0
     counted: bool = True
+    rings: tuple[Ring, ...] = ()
 
     @property
     def channel(self) -> Channel:
@@ -76,15 +95,28 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Presence(msgspec.Struct, frozen=True):
-    """An agent was there from then until then. `pauses`: he only paused afterwards, and kept his turn."""
+    """An agent was there from then until then, but for what the house had paused him. `pauses`: he only paused
+    afterwards, and kept his turn. `says`: he said so himself at its beginning; else his browser was back. `once`: he
+    wanted only one more."""
 
     begins: float
     ends: float
     pauses: bool = False
+    says: bool = True
+    once: bool = False
+
+
+class Rest(NamedTuple):
+    """The house had paused an agent, until what he did next; `once`: after the only one he wanted, else after what he
+    had missed."""
+
+    begins: float
+    ends: float
+    once: bool = False
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """An agent, with what he can do and when he was there."""
+    """An agent, with what he can do, when he was there, and when the house had paused him."""
 
     id: int
     spans: tuple[Presence, ...]
@@ -94,11 +126,22 @@ class Desk(msgspec.Struct, frozen=True):
     capacity: Mapping[Channel, int] = ONE_OF_EACH
     weight: float = 1.0
     most: int = 0
+    rests: tuple[Rest, ...] = ()
+
+
+class Timetable(msgspec.Struct, frozen=True):
+    """What becomes of who waits in a queue. Whom an agent has refused he is not offered again for `exclude_s`."""
+
+    exclude_s: float = 60.0
+
+
+PATIENT = Timetable()
 
 
 class Recording(msgspec.Struct, frozen=True):
     """A stretch that ends at `until`; counted is from `begins` to `ends`. `midnights` are those within it. `queues` are
-    all that share agents, each with its key, "campaign/queue"; `asked` those of them that are counted."""
+    all that share agents, each with its key, "campaign/queue", `timetables` their own; `asked` are those of them that
+    are counted."""
 
     items: tuple[Item, ...]
     desks: tuple[Desk, ...]
@@ -108,18 +151,24 @@ class Recording(msgspec.Struct, frozen=True):
     midnights: tuple[float, ...] = ()
     queues: Mapping[int, str] = {}
     asked: frozenset[int] = frozenset()
+    timetables: Mapping[int, Timetable] = {}
+
+    def timetable(self, queue: int) -> Timetable:
+        """The queue's own; a patient one where nothing is known of it."""
+        return self.timetables.get(queue, PATIENT)
 
 
 # --- from facts ------------------------------------------------------------------------------------------------------
 
 
 class Told(NamedTuple):
-    """A fact of a task: which state it took, whose it was then."""
+    """A fact of a task: which state it took, whose it was then, and the reason that was given."""
 
     at: float
     state: TaskState
     agent: int | None = None
     tier: int | None = None
+    reason: str = ""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -137,11 +186,17 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class Wished(NamedTuple):
-    """A fact of an agent: what he wanted from then on."""
+    """A fact of an agent: what he wanted from then on, or the house wanted of him for a `reason`."""
 
     at: float
     agent: int
     wish: Wish
+    reason: str = ""
+
+    @property
+    def by_house(self) -> bool:
+        """Whether the house paused him for what he missed, or had wanted only once."""
+        return self.wish is Wish.paused and self.reason in (PAUSED_BY_MISSES, PAUSED_BY_ONCE)
 
 
 @dataclass
@@ -156,6 +211,25 @@ class _Stay:
     agent: int | None = None
     end: End = End.waiting
     ended: float | None = None
+    rings: list[Ring] = field(default_factory=list)
+
+    def rings_in_vain(self, at: float, reason: str) -> None:
+        """It goes back to the line, whyever; of who refused it that is kept."""
+        answer = _answer(reason)
+        if answer is not None and self.agent is not None and self.rang is not None and at > 0:
+            self.rings.append(Ring(self.agent, answer, round(at - max(self.rang, 0.0), 6)))
+        self.rang = self.accepted = self.agent = None
+
+
+_ANSWERS = {"rejected": Answer.rejected, "skipped": Answer.rejected, "missed": Answer.missed}
+_AGENT_GONE = "agent_gone"
+"""His browser did not answer any more: taken back from him, which is no answer of his."""
+
+
+def _answer(reason: str) -> Answer | None:
+    if reason.startswith("agent_") and reason != _AGENT_GONE:
+        return Answer.unreachable
+    return _ANSWERS.get(reason)
 
 
 def items_of(work: Work, told: Iterable[Told], recording: Recording) -> list[Item]:
@@ -172,7 +246,7 @@ def items_of(work: Work, told: Iterable[Told], recording: Recording) -> list[Ite
 def _stays(told: Iterable[Told]) -> list[_Stay]:
     found: list[_Stay] = []
     stay: _Stay | None = None
-    for at, state, agent, tier in told:
+    for at, state, agent, tier, reason in told:
         if stay is None:
             if state in (TaskState.scheduled, *_ENDS):
                 continue
@@ -184,7 +258,7 @@ def _stays(told: Iterable[Told]) -> list[_Stay]:
                 stay = _Stay(at, tier)
                 found.append(stay)
             case TaskState.queued:
-                stay.rang = stay.accepted = stay.agent = None
+                stay.rings_in_vain(at, reason)
             case TaskState.reserved:
                 stay.rang, stay.agent = at, agent
             case TaskState.connecting:
@@ -224,7 +298,7 @@ def _item(work: Work, stay: _Stay, recording: Recording, since: float, *, counte
         queue=work.queue, pool=work.pool, kind=work.kind, tier=tier, since=min(since, stay.at), ring_s=ring_s,
         handle_s=handle_s, agent=stay.agent, prefers=work.prefers, prefers_until=work.prefers_until,
         counted=counted and tier <= TIER_FRESH and work.queue in recording.asked
-        and recording.begins <= stay.at < recording.ends,
+        and recording.begins <= stay.at < recording.ends, rings=tuple(stay.rings),
     )
 
 
@@ -239,18 +313,10 @@ def busy_of(item: Item) -> Span | None:
 def presence_of(
     wished: Iterable[Wished], busy: Iterable[Span], until: float, silences: Sequence[Span] = ()
 ) -> tuple[Presence, ...]:
-    """When an agent was there, from his facts in order: the last one before the stretch too. While his browser was
-    silent he was not; whoever was given something was there, whatever he had said."""
-    found: list[Presence] = []
-    since: float | None = None
-    for at, _, wish in wished:
-        if wish in WILLING:
-            since = max(at, 0.0) if since is None else since
-        elif since is not None:
-            found.append(Presence(since, max(at, 0.0), pauses=wish is Wish.paused))
-            since = None
-    if since is not None:
-        found.append(Presence(since, until))
+    """When an agent was there, from his facts in order: the last one before the stretch too. While the house had paused
+    him he was there as far as he himself had said. While his browser was silent he was not; whoever was given something
+    was there, whatever he had said."""
+    found = _said(wished, until)
     for silence in silences:
         found = [piece for one in found for piece in _without(one, silence)]
     for begins, ends in busy:
@@ -259,20 +325,66 @@ def presence_of(
     return _joined(one for one in found if one.begins < one.ends)
 
 
+def _said(wished: Iterable[Wished], until: float) -> list[Presence]:
+    """From when until when he himself said he was there."""
+    found: list[Presence] = []
+    since: float | None = None
+    once = rests = False
+    for one in wished:
+        at = max(one.at, 0.0)
+        if one.by_house and since is not None:
+            rests = once
+            continue
+        if one.wish in WILLING and since is not None and not rests and once == (one.wish is Wish.ready_once):
+            continue
+        if since is not None:
+            found.append(Presence(since, at, pauses=one.wish is not Wish.off, once=once))
+        since = at if one.wish in WILLING else None
+        once, rests = one.wish is Wish.ready_once, False
+    if since is not None:
+        found.append(Presence(since, until, once=once))
+    return found
+
+
+def rests_of(wished: Iterable[Wished], until: float) -> tuple[Rest, ...]:
+    """When the house paused an agent in the stretch, from his facts in order, until what he did next."""
+    found: list[Rest] = []
+    since: Wished | None = None
+    for one in wished:
+        if since is not None:
+            found.append(Rest(since.at, one.at, since.reason == PAUSED_BY_ONCE))
+        since = one if one.by_house else None
+    if since is not None:
+        found.append(Rest(since.at, until, since.reason == PAUSED_BY_ONCE))
+    return tuple(rest for rest in found if 0 <= rest.begins < rest.ends)
+
+
+def without(spans: Iterable[Span], gaps: Iterable[Span]) -> list[Span]:
+    """What is left of these spans outside the gaps."""
+    left = list(spans)
+    for begins, ends in gaps:
+        left = [
+            piece for one in left for piece in ((one[0], min(one[1], begins)), (max(one[0], ends), one[1]))
+            if piece[0] < piece[1]
+        ]
+    return left
+
+
 def _without(one: Presence, silence: Span) -> list[Presence]:
     begins, ends = silence
     if ends <= one.begins or begins >= one.ends:
         return [one]
-    return [Presence(one.begins, begins, pauses=True), Presence(ends, one.ends, one.pauses)]
+    back = replace(one, begins=ends, says=one.says and begins <= one.begins)
+    return [replace(one, ends=begins, pauses=True), back]
 
 
 def _joined(spans: Iterable[Presence]) -> tuple[Presence, ...]:
     """In order, and those that overlap in one."""
     joined: list[Presence] = []
     for one in sorted(spans, key=lambda one: (one.begins, one.ends)):
-        if joined and one.begins <= joined[-1].ends:
+        if joined and one.begins < joined[-1].ends:
             last = max(joined[-1], one, key=lambda each: each.ends)
-            joined[-1] = Presence(joined[-1].begins, last.ends, last.pauses)
+            joined[-1] = replace(joined[-1], ends=last.ends, pauses=last.pauses)
         else:
             joined.append(one)
     return tuple(joined)

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
@@ -23,12 +24,14 @@ from router.model.recording import (
     Row,
     Span,
     Terms,
+    Timetable,
     Told,
     Wished,
     Work,
     busy_of,
     items_of,
     presence_of,
+    rests_of,
 )
 from router.model.routing import ONE_OF_EACH, Channel
 from router.model.rules import read_rules
@@ -56,7 +59,8 @@ _TASKS = text(
       select distinct subject_id from facts where kind = any(:seen) and at >= :begins and at < :until
     )
     select t.id, t.queue_id, t.pool, t.kind, t.tier, t.skills, t.row, t.rank, t.rules_id, t.prefers, t.prefers_until,
-      extract(epoch from f.at)::float8 as at, f.kind, f.agent_id, (f.data->>'tier')::int
+      extract(epoch from f.at)::float8 as at, f.kind, f.agent_id, (f.data->>'tier')::int,
+      coalesce(f.data->>'reason', '')
     from seen join tasks t on t.id = seen.subject_id
       join facts f on f.lead_id = t.lead_id and f.subject_id = t.id and f.kind = any(:states) and f.at < :until
     where t.pool = any(:pools)
@@ -69,10 +73,12 @@ _TASKS = text(
 
 _PRESENCE = text(
     """
-    (select distinct on (agent_id) extract(epoch from at)::float8 as at, agent_id, kind, id from facts
+    (select distinct on (agent_id) extract(epoch from at)::float8 as at, agent_id, kind,
+       coalesce(data->>'reason', ''), id
+     from facts
      where kind = any(:wishes) and at < :begins order by agent_id, facts.at desc, id desc)
     union all
-    select extract(epoch from at)::float8, agent_id, kind, id from facts
+    select extract(epoch from at)::float8, agent_id, kind, coalesce(data->>'reason', ''), id from facts
     where kind = any(:wishes) and at >= :begins and at < :until
     order by agent_id, at, id
     """
@@ -111,12 +117,11 @@ async def recording(
         (), (), until.timestamp() - zero, begins.timestamp() - zero, ends.timestamp() - zero,
         _midnights(start, until, zone),
         {queue.id: keys[queue.id] for queue in everything if queue.pool in pools}, frozenset(asked_for),
+        {queue.id: Timetable(queue.exclude_seconds) for queue in everything if queue.pool in pools},
     )
     items = await _items(session, frame, {queue.id: queue for queue in everything}, pools, start, until)
     desks = await _desks(session, frame, items, pools, start, until)
-    return Recording(
-        tuple(items), tuple(desks), frame.until, frame.begins, frame.ends, frame.midnights, frame.queues, frame.asked
-    )
+    return replace(frame, items=tuple(items), desks=tuple(desks))
 
 
 def _midnights(start: datetime, until: datetime, zone: str) -> tuple[float, ...]:
@@ -143,7 +148,7 @@ async def _items(
         facts = list(of_task)
         work = _work(facts[0], lines[facts[0][1]], rulesets, known, zero)
         told = [
-            Told(round(row[11] - zero, 6), TaskState(row[12].partition(".")[2]), row[13], row[14]) for row in facts
+            Told(round(row[11] - zero, 6), TaskState(row[12].partition(".")[2]), *row[13:16]) for row in facts
         ]
         found += items_of(work, told, frame)
     return sorted(found, key=lambda item: (item.at, item.task))
@@ -178,8 +183,9 @@ async def _desks(
 ) -> list[Desk]:
     agents = await session.scalars(select(Agent).where(Agent.pool.in_(pools)).order_by(Agent.id))
     wished: dict[int, list[Wished]] = defaultdict(list)
-    for at, agent, kind, _ in await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until}):
-        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2])))
+    rows = await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until})
+    for at, agent, kind, reason, _ in rows:
+        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2]), reason))
     silences = await _silences(session, agents, start, until)
     busy = defaultdict(list)
     for item in items:
@@ -188,7 +194,7 @@ async def _desks(
     return [
         Desk(
             agent.id, spans, agent.login, agent.pool, levels_of(agent.skills), _capacity(agent), agent.weight,
-            agent.most_a_day,
+            agent.most_a_day, rests_of(wished[agent.id], _until(agent, frame.until, start)),
         )
         for agent in agents
         if (spans := presence_of(
