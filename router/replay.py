@@ -37,6 +37,7 @@ FIGURES = (
     ("longest_s", "s", "longest wait"),
     ("left", "", "left before they were answered, or were given up"),
     ("abandoned", "%", "the same as a share of the offered"),
+    ("expired", "", "of these given up, for they had waited too long"),
     ("waiting", "", "still waiting at the end"),
     ("withdrawn", "", "withdrawn: nothing left to wait for"),
     ("unreached", "", "called, and did not pick up"),
@@ -336,8 +337,9 @@ def _reckoned(story: Story) -> list[str]:
         "Agents are ready, away and paused when they were. Their skills and capacity then are not on record.",
         "Who left leaves after as long. Who was answered would have stayed that long at least, and then for the",
         f"likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
-        "Overflow and giving up after a time are not played, nor are pauses of campaigns. What nobody asked for",
-        "(lists, nurturing) is played, but not counted. Queues and skills are those of today.",
+        "Who waits too long, or where it is closed, is taken over or given up as the queues' settings say. What goes",
+        "to a line of other agents is not seen, nor are pauses of campaigns. What nobody asked for (lists, nurture) is",
+        "played, but not counted. Queues, their times and skills are those of today.",
     ]
 
 

@@ -92,7 +92,7 @@ async def _hand_on(
     moved = await w.move(
         Task, task.id, TaskState.queued, frm=(TaskState.engaged,), **where, agent_id=None, held_until=None,
         engaged_at=None, prefers=prefers, prefers_until=w.now + KEPT_FOR if prefers else None,
-        data={"reason": "transferred", "by": agent_id, "queue": queue.id},
+        data={"reason": "transferred", "by": agent_id, "queue": queue.id, "before": task.queue_id},
     )
     if moved is None:
         raise Conflict(OVER)

@@ -4,8 +4,10 @@ All times are seconds since the stretch began. What was before it, or at its edg
 the moment from which on is counted the desks should be as they were.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -13,18 +15,21 @@ import msgspec
 from msgspec.structs import replace
 
 from router.model.agents import PAUSED_BY_MISSES, PAUSED_BY_ONCE, WILLING, Wish
+from router.model.hours import Opening, spans_from
 from router.model.routing import ONE_OF_EACH, PLAIN, Channel, Needs, Rules
-from router.model.tasks import TIER_FRESH, TaskKind, TaskState, occupies
+from router.model.tasks import TIER_FRESH, TIER_PROMISE, TaskKind, TaskState, occupies
 
 Span = tuple[float, float]
 
 
 class End(StrEnum):
-    """What became of who came in line. `abandoned`: he left, or was given up. `withdrawn`: there was no more to wait
-    for. `unreached`: he was called, and did not pick up. `waiting`: nobody had come to him when the stretch ended."""
+    """What became of who came in line. `abandoned`: he left. `expired`: he was given up, for he had waited too long.
+    `withdrawn`: there was no more to wait for. `unreached`: he was called, and did not pick up. `waiting`: nobody had
+    come to him when the stretch ended."""
 
     answered = "answered"
     abandoned = "abandoned"
+    expired = "expired"
     withdrawn = "withdrawn"
     unreached = "unreached"
     waiting = "waiting"
@@ -88,10 +93,16 @@ class Item(msgspec.Struct, frozen=True):
     prefers_until: float = 0.0
     counted: bool = True
     rings: tuple[Ring, ...] = ()
+    on_line: bool = False
 
     @property
     def channel(self) -> Channel:
         return occupies(self.kind)
+
+    @property
+    def expires(self) -> bool:
+        """Whether it is given up when it has waited for too long."""
+        return self.kind in (TaskKind.call, TaskKind.nurture) and self.tier != TIER_PROMISE and not self.on_line
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -130,18 +141,47 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 class Timetable(msgspec.Struct, frozen=True):
-    """What becomes of who waits in a queue. Whom an agent has refused he is not offered again for `exclude_s`."""
+    """What becomes of who waits in a queue, and the `terms` of who comes into it from another, all as of today. Whom an
+    agent has refused he is not offered again for `exclude_s`. Whoever has waited `overflow_s` (0: no such time), or is
+    there while it is closed, is taken over by the queue `overflow`, if there is one; whoever has waited `expire_s` (0:
+    no such time) is given up."""
 
     exclude_s: float = 60.0
+    overflow: int | None = None
+    overflow_s: float = 0.0
+    expire_s: float = 0.0
+    closed: tuple[Span, ...] = ()
+    terms: Terms = Terms()
+    pool: int = 1
+
+    def overflows_at(self, since: float, now: float) -> float:
+        """From when on somebody who waits there at `now`, and began to at `since`, is taken over."""
+        if self.overflow is None:
+            return math.inf
+        closes = next((max(begins, now) for begins, ends in self.closed if ends > now), math.inf)
+        return min(closes, since + self.overflow_s if self.overflow_s else math.inf)
 
 
 PATIENT = Timetable()
 
 
+def closed_spans(opening: Opening, starts: float, until: float) -> tuple[Span, ...]:
+    """When a queue is closed in a stretch that begins at `starts` (seconds since 1970)."""
+    begins = datetime.fromtimestamp(starts, UTC)
+    found: list[Span] = []
+    so_far = 0.0
+    for span in spans_from(opening, begins, begins + timedelta(seconds=until)):
+        opens = (span.start - begins).total_seconds()
+        if opens > so_far:
+            found.append((so_far, opens))
+        so_far = (span.end - begins).total_seconds()
+    return (*found, (so_far, math.inf)) if so_far < until else tuple(found)
+
+
 class Recording(msgspec.Struct, frozen=True):
-    """A stretch that ends at `until`; counted is from `begins` to `ends`. `midnights` are those within it. `queues` are
-    all that share agents, each with its key, "campaign/queue", `timetables` their own; `asked` are those of them that
-    are counted."""
+    """A stretch that begins at `starts` (seconds since 1970) and ends at `until`; counted is from `begins` to `ends`.
+    `midnights` are those within it. `queues` are all that share agents, each with its key, "campaign/queue",
+    `timetables` their own; `asked` are those of them that are counted."""
 
     items: tuple[Item, ...]
     desks: tuple[Desk, ...]
@@ -152,6 +192,7 @@ class Recording(msgspec.Struct, frozen=True):
     queues: Mapping[int, str] = {}
     asked: frozenset[int] = frozenset()
     timetables: Mapping[int, Timetable] = {}
+    starts: float = 0.0
 
     def timetable(self, queue: int) -> Timetable:
         """The queue's own; a patient one where nothing is known of it."""
@@ -162,17 +203,21 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 class Told(NamedTuple):
-    """A fact of a task: which state it took, whose it was then, and the reason that was given."""
+    """A fact of a task: which state it took, whose it was then, and the reason that was given. It came from the queue
+    `before` into another, and took no other state if that is None."""
 
     at: float
-    state: TaskState
+    state: TaskState | None
     agent: int | None = None
     tier: int | None = None
     reason: str = ""
+    queue: int | None = None
+    before: int | None = None
 
 
 class Work(msgspec.Struct, frozen=True):
-    """A task as it stands in the database. `since` is when its person began to wait."""
+    """A task as it stands in the database. `since` is when its person began to wait, `rang_in` is when he was first on
+    the telephone."""
 
     task: int
     queue: int
@@ -183,6 +228,7 @@ class Work(msgspec.Struct, frozen=True):
     terms: Terms
     prefers: int | None = None
     prefers_until: float = 0.0
+    rang_in: float = math.inf
 
 
 class Wished(NamedTuple):
@@ -201,10 +247,12 @@ class Wished(NamedTuple):
 
 @dataclass
 class _Stay:
-    """A wait while it is read: when it began, rang at its agent, was accepted, brought the two together and ended."""
+    """A wait while it is read: when and where it began, rang at its agent, was accepted, brought the two together and
+    ended."""
 
     at: float
-    tier: int | None = None
+    tier: int | None
+    queue: int
     rang: float | None = None
     accepted: float | None = None
     together: float | None = None
@@ -235,7 +283,7 @@ def _answer(reason: str) -> Answer | None:
 def items_of(work: Work, told: Iterable[Told], recording: Recording) -> list[Item]:
     """The waits of a task, from all of its facts in order. Sent back before anybody was with its person it waits on.
     What happens after it was answered, e.g. a transfer, is no second wait to be counted."""
-    stays = _stays(told)
+    stays = _stays(work, told)
     answered = next((n for n, stay in enumerate(stays) if stay.together is not None), len(stays))
     return [
         _item(work, stay, recording, work.since if stay is stays[-1] else stay.at, counted=n <= answered)
@@ -243,19 +291,24 @@ def items_of(work: Work, told: Iterable[Told], recording: Recording) -> list[Ite
     ]
 
 
-def _stays(told: Iterable[Told]) -> list[_Stay]:
+def _stays(work: Work, told: Iterable[Told]) -> list[_Stay]:
+    facts = list(told)
+    queue = next((one.before for one in facts if one.before is not None), work.queue)
     found: list[_Stay] = []
     stay: _Stay | None = None
-    for at, state, agent, tier, reason in told:
+    for at, state, agent, tier, reason, onward, _ in facts:
+        queue = queue if onward is None else onward
+        if state is None:
+            continue
         if stay is None:
             if state in (TaskState.scheduled, *_ENDS):
                 continue
-            stay = _Stay(at, tier)
+            stay = _Stay(at, tier, queue)
             found.append(stay)
         match state:
             case TaskState.queued if stay.together is not None:
                 stay.end, stay.ended = End.answered, at
-                stay = _Stay(at, tier)
+                stay = _Stay(at, tier, queue)
                 found.append(stay)
             case TaskState.queued:
                 stay.rings_in_vain(at, reason)
@@ -274,7 +327,7 @@ def _stays(told: Iterable[Told]) -> list[_Stay]:
 
 
 _ENDS = {
-    TaskState.closed: End.unreached, TaskState.abandoned: End.abandoned, TaskState.expired: End.abandoned,
+    TaskState.closed: End.unreached, TaskState.abandoned: End.abandoned, TaskState.expired: End.expired,
     TaskState.withdrawn: End.withdrawn, TaskState.scheduled: End.withdrawn,
 }
 
@@ -294,11 +347,13 @@ def _item(work: Work, stay: _Stay, recording: Recording, since: float, *, counte
         # Of what was under way when the stretch began only the rest is played.
         ring_s, handle_s = max(begun, 0.0) - max(rang, 0.0), ended - max(begun, 0.0)
     return Item(
-        task=work.task, at=stay.at, end=end, waited_s=(ended if begun is None else begun) - stay.at, terms=work.terms,
-        queue=work.queue, pool=work.pool, kind=work.kind, tier=tier, since=min(since, stay.at), ring_s=ring_s,
+        task=work.task, at=stay.at, end=end, waited_s=(ended if begun is None else begun) - stay.at,
+        terms=work.terms if stay.queue == work.queue else recording.timetable(stay.queue).terms,
+        queue=stay.queue, pool=work.pool, kind=work.kind, tier=tier, since=min(since, stay.at), ring_s=ring_s,
         handle_s=handle_s, agent=stay.agent, prefers=work.prefers, prefers_until=work.prefers_until,
-        counted=counted and tier <= TIER_FRESH and work.queue in recording.asked
+        counted=counted and tier <= TIER_FRESH and stay.queue in recording.asked
         and recording.begins <= stay.at < recording.ends, rings=tuple(stay.rings),
+        on_line=work.rang_in <= stay.at,
     )
 
 

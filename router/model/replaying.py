@@ -5,10 +5,10 @@ house does: his back-off, his turn, the pair that is not made again for a while,
 accepts it does so after as long as it rang in reality, and is busy with it for as long as its agent was. What never
 came to anybody rings and lasts as long as one of the same queue that did, drawn by the seed.
 
-Who left leaves after just as long. Of who was answered nobody knows how long he would have stayed: that long at least,
-and from there on as the exponential distribution says whose mean is the likeliest for his queue, all its waiting
-divided by those who left. Where nobody left, everybody stays. The draws belong to the items, so that two policies are
-compared on the same day.
+Who waits is taken over by another queue, or given up, as the queues' timetables say. Who left leaves after as long. Of
+who was answered or given up nobody knows how long he would have stayed: that long at least, and from there on as the
+exponential distribution says whose mean is the likeliest for his queue, all its waiting divided by those who left.
+Where nobody left, everybody stays. The draws belong to the items, so that two policies are compared on the same day.
 """
 
 import heapq
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from router.model.recording import Answer, End, Item, Presence, Recording, Ring, Row, Span, busy_of
+from router.model.recording import Answer, End, Item, Presence, Recording, Ring, Row, Span, Terms, busy_of
 from router.model.ringing import Answers, Group, group_of
 from router.model.routing import ORDINARY, Head, Match, match, why_not
 from router.model.seats import Seat
@@ -143,7 +143,10 @@ def replay(
     )
 
 
-_COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _FREE, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN = range(12)
+(
+    _COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _FREE, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN, _OVERFLOWS,
+    _EXPIRES,
+) = range(14)
 
 
 class _Replay(Day):
@@ -157,6 +160,8 @@ class _Replay(Day):
         self._recording, self._items, self._lots, self._until = recording, recording.items, drawn, recording.until
         self._answers, self._tell = answers, tell
         self.seats = {desk.id: Seat(desk) for desk in recording.desks if desk.pool == pool}
+        self._queue: dict[int, int] = {}
+        self._terms: dict[int, Terms] = {}
         self._standing: dict[int, Hashable] = {}
         self._newest_first: set[Hashable] = set()
         self._ringing: dict[int, tuple[Match, Ring | None]] = {}
@@ -180,6 +185,7 @@ class _Replay(Day):
         handlers: tuple[Callable[[float, Any], None], ...] = (
             self._comes, self._goes, self._dawns, self._arrives, self._leaves, self._together, self._is_free,
             self._widens, self._looks, self._refused, self._returns, self._again,
+            self._overflows, self._expires,
         )
         while self._events and self._events[0][0] <= self._until:
             now, _, what, which = heapq.heappop(self._events)
@@ -232,20 +238,48 @@ class _Replay(Day):
     def _arrives(self, now: float, number: int) -> None:
         self._tell(1)
         item = self._items[number]
+        self._queue[number], self._terms[number] = item.queue, item.terms
         self._stand(now, number)
-        for row in item.terms.rows:
-            if (at := _since(item) + row.from_s) > now:
-                self._at(at, _WIDENS, number)
+        self._ages(now, number)
         if item.prefers is not None and item.prefers_until > now:
             self._at(item.prefers_until, _LOOKS, None)
         stays = self._lots[number].stays_s
         if stays < math.inf:
             self._at(max(item.at + stays, now), _LEAVES, number)
 
+    def _ages(self, now: float, number: int) -> None:
+        """What becomes of him if he waits in this queue for long."""
+        item, queue = self._items[number], self._queue[number]
+        timetable, since = self._recording.timetable(queue), _since(item)
+        if timetable.expire_s and item.expires:
+            self._at(max(since + timetable.expire_s, now), _EXPIRES, (number, queue))
+        if (at := timetable.overflows_at(since, now)) < math.inf:
+            self._at(max(at, now), _OVERFLOWS, (number, queue))
+        for row in self._terms[number].rows:
+            if (at := since + row.from_s) > now:
+                self._at(at, _WIDENS, (number, queue))
+
+    def _waits_in(self, number: int, queue: int) -> bool:
+        return number in self._in_line and self._queue[number] == queue
+
+    def _expires(self, now: float, which: tuple[int, int]) -> None:
+        number, queue = which
+        if self._waits_in(number, queue):
+            self._in_line.remove(number)
+            self._ends(now, number, End.expired)
+
+    def _overflows(self, now: float, which: tuple[int, int]) -> None:
+        number, queue = which
+        onward = self._recording.timetable(queue).overflow
+        if onward is not None and self._waits_in(number, queue):
+            self._queue[number], self._terms[number] = onward, self._recording.timetable(onward).terms
+            self._stand_anew(now, number)
+            self._ages(now, number)
+
     def _stand(self, now: float, number: int) -> None:
         """In its lane, by its age, at its rank: nearly always at one end."""
         item = self._items[number]
-        terms, since = item.terms, _since(item) * 1_000
+        terms, since = self._terms[number], _since(item) * 1_000
         row = sum(round(_since(item) + one.from_s, 6) <= now for one in terms.rows)
         relaxed = terms.rows[row - 1] if row else Row(0.0, terms.needs)
         rank = (-since if terms.newest_first else since) - relaxed.credit_s * 1_000
@@ -272,8 +306,9 @@ class _Replay(Day):
             del lane[place]
         self._stand(now, number)
 
-    def _widens(self, now: float, number: int) -> None:
-        if number in self._in_line:
+    def _widens(self, now: float, which: tuple[int, int]) -> None:
+        number, queue = which
+        if self._waits_in(number, queue):
             self._stand_anew(now, number)
 
     def _looks(self, now: float, seat: Seat | None) -> None:
@@ -360,7 +395,7 @@ class _Replay(Day):
         if pair is None or ring is None:
             return  # he left while it rang
         seat, item = self.seats[pair.agent], self._items[number]
-        until = round(now + self._recording.timetable(item.queue).exclude_s, 6)
+        until = round(now + self._recording.timetable(self._queue[number]).exclude_s, 6)
         self._without.setdefault(number, {})[pair.agent] = until
         self._at(until, _AGAIN, (number, pair.agent))
         if ring.answer is Answer.rejected and item.prefers == pair.agent:
@@ -370,6 +405,7 @@ class _Replay(Day):
         self._at(seat.rests_until, _LOOKS, seat)
         self._offer(now, seat)
         self._stand_anew(now, number)
+        self._ages(now, number)
 
     def _again(self, now: float, which: tuple[int, int]) -> None:
         """It may be offered to him again."""

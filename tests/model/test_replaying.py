@@ -325,7 +325,7 @@ def test_a_task_that_comes_back_from_a_ring_waits_on_with_its_age() -> None:
     [
         ([(30.0, TaskState.abandoned, None)], End.abandoned, 20.0),
         ([(20.0, TaskState.reserved, 1), (30.0, TaskState.abandoned, None)], End.abandoned, 20.0),
-        ([(30.0, TaskState.expired, None)], End.abandoned, 20.0),
+        ([(30.0, TaskState.expired, None)], End.expired, 20.0),
         ([(30.0, TaskState.scheduled, None)], End.withdrawn, 20.0),
         ([(20.0, TaskState.reserved, 1), (25.0, TaskState.connecting, 1), (60.0, TaskState.closed, 1)],
          End.unreached, 15.0),
