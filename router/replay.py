@@ -339,7 +339,8 @@ def _reckoned(story: Story) -> list[str]:
         f"likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
         "Who waits too long, or where it is closed, is taken over or given up as the queues' settings say. What goes",
         "to a line of other agents is not seen, nor are pauses of campaigns. What nobody asked for (lists, nurture) is",
-        "played, but not counted. Queues, their times and skills are those of today.",
+        "played, but not counted; somebody is kept free from nurture as the house foresees it, and nurture's share of",
+        "the day is reckoned from what is played. Queues, their times and skills are those of today.",
     ]
 
 

@@ -94,6 +94,7 @@ class Item(msgspec.Struct, frozen=True):
     counted: bool = True
     rings: tuple[Ring, ...] = ()
     on_line: bool = False
+    fresh: bool = True
 
     @property
     def channel(self) -> Channel:
@@ -253,6 +254,7 @@ class _Stay:
     at: float
     tier: int | None
     queue: int
+    fresh: bool
     rang: float | None = None
     accepted: float | None = None
     together: float | None = None
@@ -303,12 +305,12 @@ def _stays(work: Work, told: Iterable[Told]) -> list[_Stay]:
         if stay is None:
             if state in (TaskState.scheduled, *_ENDS):
                 continue
-            stay = _Stay(at, tier, queue)
+            stay = _Stay(at, tier, queue, not reason)
             found.append(stay)
         match state:
             case TaskState.queued if stay.together is not None:
                 stay.end, stay.ended = End.answered, at
-                stay = _Stay(at, tier, queue)
+                stay = _Stay(at, tier, queue, not reason)
                 found.append(stay)
             case TaskState.queued:
                 stay.rings_in_vain(at, reason)
@@ -353,7 +355,7 @@ def _item(work: Work, stay: _Stay, recording: Recording, since: float, *, counte
         handle_s=handle_s, agent=stay.agent, prefers=work.prefers, prefers_until=work.prefers_until,
         counted=counted and tier <= TIER_FRESH and stay.queue in recording.asked
         and recording.begins <= stay.at < recording.ends, rings=tuple(stay.rings),
-        on_line=work.rang_in <= stay.at,
+        on_line=work.rang_in <= stay.at, fresh=stay.fresh,
     )
 
 

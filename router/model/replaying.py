@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from router.model.forecast import EVERY, Happened
 from router.model.recording import Answer, End, Item, Presence, Recording, Ring, Row, Span, Terms, busy_of
 from router.model.ringing import Answers, Group, group_of
 from router.model.routing import ORDINARY, Head, Match, match, why_not
@@ -144,9 +145,9 @@ def replay(
 
 
 (
-    _COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _FREE, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN, _OVERFLOWS,
-    _EXPIRES,
-) = range(14)
+    _COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _CLOSES, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN,
+    _OVERFLOWS, _EXPIRES, _FORESEES,
+) = range(15)
 
 
 class _Replay(Day):
@@ -176,6 +177,9 @@ class _Replay(Day):
                 self._push(span.ends, _GOES, (seat, span.pauses))
         for midnight in recording.midnights:
             self._push(midnight, _DAWNS, None)
+        self._happened = Happened()
+        if any(item.pool == pool and item.tier >= ORDINARY.nurture_from for item in self._items):
+            self._push(0.0, _FORESEES, None)
         for number, item in enumerate(self._items):
             if item.pool == pool:
                 self._push(max(item.at, 0.0), _ARRIVES, number)
@@ -183,9 +187,9 @@ class _Replay(Day):
     def run(self) -> dict[int, Ended]:
         """Until the stretch ends."""
         handlers: tuple[Callable[[float, Any], None], ...] = (
-            self._comes, self._goes, self._dawns, self._arrives, self._leaves, self._together, self._is_free,
+            self._comes, self._goes, self._dawns, self._arrives, self._leaves, self._together, self._closes,
             self._widens, self._looks, self._refused, self._returns, self._again,
-            self._overflows, self._expires,
+            self._overflows, self._expires, self._foresees,
         )
         while self._events and self._events[0][0] <= self._until:
             now, _, what, which = heapq.heappop(self._events)
@@ -201,6 +205,11 @@ class _Replay(Day):
     def _at(self, at: float, what: int, which: object) -> None:
         """To the microsecond, as moments are recorded: sums of floats would come a little sooner or later."""
         self._push(round(at, 6), what, which)
+
+    def _foresees(self, now: float, _: None) -> None:
+        """What is expected, as the house asks now and then."""
+        self._policy = self._happened.foreseen(now)
+        self._push(now + EVERY.total_seconds(), _FORESEES, None)
 
     # --- agents --------------------------------------------------------------------------------------------------
 
@@ -238,6 +247,8 @@ class _Replay(Day):
     def _arrives(self, now: float, number: int) -> None:
         self._tell(1)
         item = self._items[number]
+        if item.fresh:
+            self._happened.arrives(now, item.terms.needs, item.tier)
         self._queue[number], self._terms[number] = item.queue, item.terms
         self._stand(now, number)
         self._ages(now, number)
@@ -429,7 +440,12 @@ class _Replay(Day):
         unreached = self._items[number].end is End.unreached
         self._ends(now, number, End.unreached if unreached else End.answered)
         self._offer(now, seat)
-        self._at(now + self._lots[number].handle_s, _FREE, (number, seat))
+        self._at(now + self._lots[number].handle_s, _CLOSES, (number, seat))
+
+    def _closes(self, now: float, which: tuple[int, Seat]) -> None:
+        """The two have done with each other."""
+        self._happened.is_done(now, self._items[which[0]].tier)
+        self._is_free(now, which)
 
     def _is_free(self, now: float, which: tuple[int, Seat]) -> None:
         number, seat = which
