@@ -334,6 +334,8 @@ def _reckoned(story: Story) -> list[str]:
         "Rings: the same one at the same agent is accepted, missed or rejected as it was; any other is drawn from his",
         f"own share in that queue and kind, where the share of all counts as {COUNTS_AS} rings of his. Back-offs, lost",
         "turns and pauses after misses are the house's; who is paused so comes back after as long as he or others did.",
+        "Whom an agent handed on waits again, for as long a talk as he had then. A colleague who was asked first takes",
+        "him over as he did, or whoever is free instead; if nobody is, the agent goes on alone.",
         "Agents are ready, away and paused when they were. Their skills and capacity then are not on record.",
         "Who left leaves after as long. Who was answered would have stayed that long at least, and then for the",
         f"likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",

@@ -15,9 +15,10 @@ import msgspec
 from msgspec.structs import replace
 
 from router.model.agents import PAUSED_BY_MISSES, PAUSED_BY_ONCE, WILLING, Wish
+from router.model.consultations import ConsultationState
 from router.model.hours import Opening, spans_from
 from router.model.routing import ONE_OF_EACH, PLAIN, Channel, Needs, Rules
-from router.model.tasks import TIER_FRESH, TIER_PROMISE, TaskKind, TaskState, occupies
+from router.model.tasks import TIER_FRESH, TIER_PROMISE, TRANSFERRED, TaskKind, TaskState, occupies
 
 Span = tuple[float, float]
 
@@ -50,6 +51,16 @@ class Ring(NamedTuple):
     agent: int
     answer: Answer
     seconds: float
+
+
+class Asked(NamedTuple):
+    """A colleague was asked about a talk that had lasted `after_s`, for so many seconds, and then `takes_over` or
+    not."""
+
+    after_s: float
+    agent: int
+    for_s: float
+    takes_over: bool
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -95,6 +106,9 @@ class Item(msgspec.Struct, frozen=True):
     rings: tuple[Ring, ...] = ()
     on_line: bool = False
     fresh: bool = True
+    follows: bool = False
+    handed: bool = False
+    asked: tuple[Asked, ...] = ()
 
     @property
     def channel(self) -> Channel:
@@ -216,6 +230,14 @@ class Told(NamedTuple):
     before: int | None = None
 
 
+class Consulted(NamedTuple):
+    """A fact of a consultation about a task: which state it took, and the colleague."""
+
+    at: float
+    state: ConsultationState
+    agent: int
+
+
 class Work(msgspec.Struct, frozen=True):
     """A task as it stands in the database. `since` is when its person began to wait, `rang_in` is when he was first on
     the telephone."""
@@ -254,7 +276,8 @@ class _Stay:
     at: float
     tier: int | None
     queue: int
-    fresh: bool
+    reason: str
+    follows: bool = False
     rang: float | None = None
     accepted: float | None = None
     together: float | None = None
@@ -282,15 +305,35 @@ def _answer(reason: str) -> Answer | None:
     return _ANSWERS.get(reason)
 
 
-def items_of(work: Work, told: Iterable[Told], recording: Recording) -> list[Item]:
-    """The waits of a task, from all of its facts in order. Sent back before anybody was with its person it waits on.
-    What happens after it was answered, e.g. a transfer, is no second wait to be counted."""
+def items_of(
+    work: Work, told: Iterable[Told], recording: Recording, consulted: Sequence[Consulted] = ()
+) -> list[Item]:
+    """The waits of a task, from all of its facts and its consultations' in order. Sent back before anybody was with its
+    person it waits on. What happens after it was answered, e.g. a transfer, is no second wait to be counted."""
     stays = _stays(work, told)
     answered = next((n for n, stay in enumerate(stays) if stay.together is not None), len(stays))
     return [
-        _item(work, stay, recording, work.since if stay is stays[-1] else stay.at, counted=n <= answered)
+        _item(work, stay, recording, _asked(stay, consulted), last=stay is stays[-1], counted=n <= answered)
         for n, stay in enumerate(stays) if stay.ended is None or stay.ended > 0
     ]
+
+
+def _asked(stay: _Stay, consulted: Iterable[Consulted]) -> tuple[Asked, ...]:
+    """Whom it was asked of while the two were together. One is asked at a time."""
+    found: list[Asked] = []
+    rang: float | None = None
+    for at, state, agent in consulted:
+        if stay.together is None or at < stay.together or (stay.ended is not None and at > stay.ended):
+            continue
+        if state is ConsultationState.ringing:
+            rang = at
+        elif rang is not None and state in (ConsultationState.completed, ConsultationState.ended) and at > 0:
+            after_s, begins = max(rang, 0.0) - max(stay.together, 0.0), max(rang, 0.0)
+            found.append(Asked(
+                round(after_s, 6), agent, round(at - begins, 6), state is ConsultationState.completed
+            ))
+            rang = None
+    return tuple(found)
 
 
 def _stays(work: Work, told: Iterable[Told]) -> list[_Stay]:
@@ -305,12 +348,12 @@ def _stays(work: Work, told: Iterable[Told]) -> list[_Stay]:
         if stay is None:
             if state in (TaskState.scheduled, *_ENDS):
                 continue
-            stay = _Stay(at, tier, queue, not reason)
+            stay = _Stay(at, tier, queue, reason)
             found.append(stay)
         match state:
             case TaskState.queued if stay.together is not None:
                 stay.end, stay.ended = End.answered, at
-                stay = _Stay(at, tier, queue, not reason)
+                stay = _Stay(at, tier, queue, reason, follows=True)
                 found.append(stay)
             case TaskState.queued:
                 stay.rings_in_vain(at, reason)
@@ -338,7 +381,9 @@ def _ended(stay: _Stay, state: TaskState) -> End:
     return End.answered if stay.together is not None else _ENDS[state]
 
 
-def _item(work: Work, stay: _Stay, recording: Recording, since: float, *, counted: bool) -> Item:
+def _item(
+    work: Work, stay: _Stay, recording: Recording, asked: tuple[Asked, ...], *, last: bool, counted: bool
+) -> Item:
     ended = recording.until if stay.ended is None else stay.ended
     begun = stay.together if stay.together is not None else stay.accepted if stay.end is End.unreached else None
     rang = begun if stay.rang is None else stay.rang
@@ -350,12 +395,14 @@ def _item(work: Work, stay: _Stay, recording: Recording, since: float, *, counte
         ring_s, handle_s = max(begun, 0.0) - max(rang, 0.0), ended - max(begun, 0.0)
     return Item(
         task=work.task, at=stay.at, end=end, waited_s=(ended if begun is None else begun) - stay.at,
-        terms=work.terms if stay.queue == work.queue else recording.timetable(stay.queue).terms,
-        queue=stay.queue, pool=work.pool, kind=work.kind, tier=tier, since=min(since, stay.at), ring_s=ring_s,
-        handle_s=handle_s, agent=stay.agent, prefers=work.prefers, prefers_until=work.prefers_until,
+        terms=work.terms if last and stay.queue == work.queue else recording.timetable(stay.queue).terms,
+        queue=stay.queue, pool=work.pool, kind=work.kind, tier=tier, ring_s=ring_s,
+        since=min(work.since, stay.at) if last else stay.at, handle_s=handle_s, agent=stay.agent,
+        prefers=work.prefers if last else None, prefers_until=work.prefers_until if last else 0.0,
         counted=counted and tier <= TIER_FRESH and stay.queue in recording.asked
         and recording.begins <= stay.at < recording.ends, rings=tuple(stay.rings),
-        on_line=work.rang_in <= stay.at, fresh=stay.fresh,
+        on_line=work.rang_in <= stay.at, fresh=not stay.reason, follows=stay.follows,
+        handed=stay.follows and stay.reason == TRANSFERRED, asked=asked,
     )
 
 
@@ -365,6 +412,25 @@ def busy_of(item: Item) -> Span | None:
         return None
     begun = item.at + item.waited_s
     return max(begun - item.ring_s, 0.0), max(begun, 0.0) + item.handle_s
+
+
+def held_by(item: Item) -> list[tuple[int, Span]]:
+    """Who was busy with it when: its agent, the colleagues who were asked, and whoever of them took it over."""
+    span = busy_of(item)
+    if span is None or item.agent is None:
+        return []
+    begins, ends = span
+    talk = ends - (item.handle_s or 0.0)
+    found: list[tuple[int, Span]] = []
+    holder = item.agent
+    for one in item.asked:
+        rang, over = talk + one.after_s, talk + one.after_s + one.for_s
+        if one.takes_over:
+            found.append((holder, (begins, over)))
+            holder, begins = one.agent, rang
+        else:
+            found.append((one.agent, (rang, over)))
+    return [*found, (holder, (begins, ends))]
 
 
 def presence_of(

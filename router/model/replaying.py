@@ -3,7 +3,8 @@
 Each item comes when it came. Whom it rings at may refuse it, see `router.model.ringing`; what comes of that is what the
 house does: his back-off, his turn, the pair that is not made again for a while, his pause after so many misses. Whoever
 accepts it does so after as long as it rang in reality, and is busy with it for as long as its agent was. What never
-came to anybody rings and lasts as long as one of the same queue that did, drawn by the seed.
+came to anybody rings and lasts as long as one of the same queue that did, drawn by the seed. Whom an agent handed on
+waits again when that agent has done with him; a colleague who was asked is busy with it too, and may take it over.
 
 Who waits is taken over by another queue, or given up, as the queues' timetables say. Who left leaves after as long. Of
 who was answered or given up nobody knows how long he would have stayed: that long at least, and from there on as the
@@ -23,9 +24,9 @@ import msgspec
 from msgspec.structs import replace
 
 from router.model.forecast import EVERY, Happened
-from router.model.recording import Answer, End, Item, Presence, Recording, Ring, Row, Span, Terms, busy_of
+from router.model.recording import Answer, Asked, End, Item, Presence, Recording, Ring, Row, Span, Terms, held_by
 from router.model.ringing import Answers, Group, group_of
-from router.model.routing import ORDINARY, Head, Match, match, why_not
+from router.model.routing import ORDINARY, Channel, Head, Match, match, takes, why_not
 from router.model.seats import Seat
 from router.model.simulation import Day, Decide, Pairs
 
@@ -110,8 +111,8 @@ def as_recorded(recording: Recording) -> Course:
     """What came of it in reality."""
     busy: dict[int, list[Span]] = {}
     for item in recording.items:
-        if item.agent is not None and (span := busy_of(item)) is not None:
-            busy.setdefault(item.agent, []).append(span)
+        for agent, span in held_by(item):
+            busy.setdefault(agent, []).append(span)
     away = {desk.id: [(rest.begins, rest.ends) for rest in desk.rests] for desk in recording.desks}
     return Course([Ended(item.end, item.waited_s) for item in recording.items], busy, away)
 
@@ -146,8 +147,8 @@ def replay(
 
 (
     _COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _CLOSES, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN,
-    _OVERFLOWS, _EXPIRES, _FORESEES,
-) = range(15)
+    _OVERFLOWS, _EXPIRES, _FORESEES, _ASKS, _HEARS,
+) = range(17)
 
 
 class _Replay(Day):
@@ -169,6 +170,8 @@ class _Replay(Day):
         self._rang: dict[int, list[int]] = {}
         self._without: dict[int, dict[int, float]] = {}
         self._released: set[int] = set()
+        self._came: dict[int, float] = {}
+        self._with: dict[int, Seat] = {}
         self._ended: dict[int, Ended] = {}
         # What is known beforehand is in the line of events first: of two things at once a pause is the first.
         for seat in self.seats.values():
@@ -180,8 +183,10 @@ class _Replay(Day):
         self._happened = Happened()
         if any(item.pool == pool and item.tier >= ORDINARY.nurture_from for item in self._items):
             self._push(0.0, _FORESEES, None)
+        self._onward = _onward(self._items, pool)
+        follow = set(self._onward.values())
         for number, item in enumerate(self._items):
-            if item.pool == pool:
+            if item.pool == pool and number not in follow:
                 self._push(max(item.at, 0.0), _ARRIVES, number)
 
     def run(self) -> dict[int, Ended]:
@@ -189,7 +194,7 @@ class _Replay(Day):
         handlers: tuple[Callable[[float, Any], None], ...] = (
             self._comes, self._goes, self._dawns, self._arrives, self._leaves, self._together, self._closes,
             self._widens, self._looks, self._refused, self._returns, self._again,
-            self._overflows, self._expires, self._foresees,
+            self._overflows, self._expires, self._foresees, self._asks, self._hears,
         )
         while self._events and self._events[0][0] <= self._until:
             now, _, what, which = heapq.heappop(self._events)
@@ -198,6 +203,10 @@ class _Replay(Day):
                 pass
         for number in (*self._in_line, *self._ringing):
             self._ends(self._until, number, End.waiting)
+        for number in self._onward.values():
+            if number not in self._ended:
+                self._tell(1)  # what it goes on with was not answered, or is not over
+                self._ended[number] = Ended(End.withdrawn, 0.0)
         for seat in self.seats.values():
             seat.ends(self._until)
         return self._ended
@@ -252,11 +261,19 @@ class _Replay(Day):
         self._queue[number], self._terms[number] = item.queue, item.terms
         self._stand(now, number)
         self._ages(now, number)
-        if item.prefers is not None and item.prefers_until > now:
-            self._at(item.prefers_until, _LOOKS, None)
+        if item.prefers is not None and (until := self._kept_until(number)) > now:
+            self._at(until, _LOOKS, None)
         stays = self._lots[number].stays_s
         if stays < math.inf:
-            self._at(max(item.at + stays, now), _LEAVES, number)
+            self._at(max(self._came_at(number) + stays, now), _LEAVES, number)
+
+    def _came_at(self, number: int) -> float:
+        return self._came.get(number, self._items[number].at)
+
+    def _kept_until(self, number: int) -> float:
+        """For its agent, as long after it came as in reality."""
+        item = self._items[number]
+        return item.prefers_until + self._came_at(number) - item.at
 
     def _ages(self, now: float, number: int) -> None:
         """What becomes of him if he waits in this queue for long."""
@@ -296,7 +313,7 @@ class _Replay(Day):
         rank = (-since if terms.newest_first else since) - relaxed.credit_s * 1_000
         head = Head(
             number, item.tier, rank, relaxed.needs, since, item.channel, terms.rules,
-            None if number in self._released else item.prefers, item.prefers_until * 1_000,
+            None if number in self._released else item.prefers, self._kept_until(number) * 1_000,
         )
         key = id(terms), row, item.tier, item.kind
         lane = self._lanes.setdefault(key, deque())
@@ -339,7 +356,7 @@ class _Replay(Day):
             self._is_free(now, (number, seat))
 
     def _ends(self, now: float, number: int, end: End) -> None:
-        self._ended[number] = Ended(end, round(now - self._items[number].at, 6))
+        self._ended[number] = Ended(end, round(now - self._came_at(number), 6))
 
     # --- who is with whom ----------------------------------------------------------------------------------------
 
@@ -406,9 +423,7 @@ class _Replay(Day):
         if pair is None or ring is None:
             return  # he left while it rang
         seat, item = self.seats[pair.agent], self._items[number]
-        until = round(now + self._recording.timetable(self._queue[number]).exclude_s, 6)
-        self._without.setdefault(number, {})[pair.agent] = until
-        self._at(until, _AGAIN, (number, pair.agent))
+        self._exclude(now, number, pair.agent)
         if ring.answer is Answer.rejected and item.prefers == pair.agent:
             self._released.add(number)
         if seat.refuses(now, item.channel, ring.answer, pair.costs_turn):
@@ -440,17 +455,66 @@ class _Replay(Day):
         unreached = self._items[number].end is End.unreached
         self._ends(now, number, End.unreached if unreached else End.answered)
         self._offer(now, seat)
-        self._at(now + self._lots[number].handle_s, _CLOSES, (number, seat))
+        self._with[number] = seat
+        for asked in self._items[number].asked:
+            self._at(now + asked.after_s, _ASKS, (number, asked))
+        self._at(now + self._lots[number].handle_s, _CLOSES, number)
 
-    def _closes(self, now: float, which: tuple[int, Seat]) -> None:
-        """The two have done with each other."""
-        self._happened.is_done(now, self._items[which[0]].tier)
-        self._is_free(now, which)
+    def _asks(self, now: float, which: tuple[int, Asked]) -> None:
+        """A colleague is asked, as in reality, or whoever is free instead; if nobody is, the agent goes on alone."""
+        number, asked = which
+        colleague = self._colleague(asked.agent, self._items[number].channel)
+        if number in self._with and colleague is not None:
+            colleague.is_given(now, self._items[number].channel)
+            self._offer(now, colleague)
+            self._at(now + asked.for_s, _HEARS, (number, asked, colleague))
+
+    def _colleague(self, agent: int, channel: Channel) -> Seat | None:
+        free = sorted(self._free.values(), key=lambda one: (one.id != agent, one.idle_since, one.id))
+        return next((self.seats[one.id] for one in free if channel in takes(one, self._policy)), None)
+
+    def _hears(self, now: float, which: tuple[int, Asked, Seat]) -> None:
+        """The colleague was asked for long enough: he takes it over, or leaves."""
+        number, asked, colleague = which
+        if asked.takes_over and number in self._with:
+            colleague.takes_over()
+            colleague, self._with[number] = self._with[number], colleague
+        self._is_free(now, (number, colleague))
+
+    def _closes(self, now: float, number: int) -> None:
+        """The two have done with each other; its person may have been handed on, and waits again."""
+        seat, onward = self._with.pop(number), self._onward.get(number)
+        if onward is None:
+            self._happened.is_done(now, self._items[number].tier)
+        self._is_free(now, (number, seat))
+        if onward is not None:
+            self._came[onward] = now
+            self._arrives(now, onward)
+            if self._items[onward].handed:
+                self._exclude(now, onward, seat.desk.id)
+
+    def _exclude(self, now: float, number: int, agent: int) -> None:
+        """He is not offered it again for a while."""
+        until = round(now + self._recording.timetable(self._queue[number]).exclude_s, 6)
+        self._without.setdefault(number, {})[agent] = until
+        self._at(until, _AGAIN, (number, agent))
 
     def _is_free(self, now: float, which: tuple[int, Seat]) -> None:
         number, seat = which
         seat.has_done(now, self._items[number].channel)
         self._offer(now, seat)
+
+
+def _onward(items: Sequence[Item], pool: int) -> Mapping[int, int]:
+    """Which item goes on with which: the later parts of a task by the ones before."""
+    found: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for number, item in enumerate(items):
+        if item.pool == pool:
+            if item.follows and item.task in last:
+                found[last[item.task]] = number
+            last[item.task] = number
+    return found
 
 
 def _since(item: Item) -> float:

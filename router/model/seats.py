@@ -106,6 +106,11 @@ class Seat:
         if costs_turn:
             self.turn_kept_at, self.idle_kept, self.idle_since = None, 0.0, now
 
+    def takes_over(self) -> None:
+        """He was asked, and goes on with it: that costs him no turn."""
+        self.misses = 0
+        self.taken += 1
+
     def refuses(self, now: float, channel: Channel, answer: Answer, costs_turn: bool) -> bool:
         """It came to nothing: that costs him his turn and a back-off. Whether the house pauses him for it."""
         if answer is Answer.unreachable:

@@ -16,9 +16,11 @@ from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.campaigns import Campaign, Queue, Ruleset
+from router.model.consultations import ConsultationState
 from router.model.hours import end_of_day, opening
 from router.model.levels import asked, levels_of
 from router.model.recording import (
+    Consulted,
     Desk,
     Item,
     Recording,
@@ -29,8 +31,8 @@ from router.model.recording import (
     Told,
     Wished,
     Work,
-    busy_of,
     closed_spans,
+    held_by,
     items_of,
     presence_of,
     rests_of,
@@ -52,6 +54,7 @@ still."""
 _WISHES = [f"agent.{wish.value}" for wish in Wish]
 _OVERFLOW = "overflow.queue"
 _STATES = {f"task.{state.value}": state for state in TaskState}
+_CONSULTED = {f"consultation.{state.value}": state for state in ConsultationState}
 _SEEN = [one for one in _STATES if one not in ("task.scheduled", "task.withdrawn", "task.expired")]
 """What tells that a task was alive: many are put off or withdrawn that never stood in line."""
 
@@ -66,12 +69,15 @@ _TASKS = text(
       coalesce(f.data->>'reason', ''), (f.data->>'queue')::bigint, (f.data->>'before')::bigint,
       (select extract(epoch from min(a.created_at))::float8 from arrivals a where a.task_id = t.id)
     from seen join tasks t on t.id = seen.subject_id
-      join facts f on f.lead_id = t.lead_id and f.subject_id = t.id and f.kind = any(:states) and f.at < :until
+      join facts f on f.lead_id = t.lead_id and f.at < :until and (
+        f.kind = any(:states) and f.subject_id = t.id
+        or f.kind = any(:asked) and f.data->>'task' = t.id::text)
     where t.pool = any(:pools)
     order by t.id, f.seq
     """
 ).bindparams(
     bindparam("seen", type_=ARRAY(Text)), bindparam("states", type_=ARRAY(Text)),
+    bindparam("asked", type_=ARRAY(Text)),
     bindparam("pools", type_=ARRAY(BigInteger)),
 )
 
@@ -171,14 +177,22 @@ def _midnights(start: datetime, until: datetime, zone: str) -> tuple[float, ...]
 async def _items(
     session: ReadSession, frame: Recording, lines: _Lines, pools: Sequence[int], start: datetime, until: datetime
 ) -> list[Item]:
-    rows = await session.rows(
-        _TASKS, {"seen": _SEEN, "states": [*_STATES, _OVERFLOW], "begins": start, "until": until, "pools": pools}
-    )
+    rows = await session.rows(_TASKS, {
+        "seen": _SEEN, "states": [*_STATES, _OVERFLOW], "asked": list(_CONSULTED), "begins": start, "until": until,
+        "pools": pools,
+    })
     found: list[Item] = []
     for _, of_task in groupby(rows, key=itemgetter(0)):
         facts = list(of_task)
-        told = [Told(round(row[11] - frame.starts, 6), _STATES.get(row[12]), *row[13:18]) for row in facts]
-        found += items_of(_work(facts[0], lines, frame.starts), told, frame)
+        told, consulted = [], []
+        for row in facts:
+            at, kind, *said = row[11:18]
+            at = round(at - frame.starts, 6)
+            if kind in _CONSULTED:
+                consulted.append(Consulted(at, _CONSULTED[kind], said[0]))
+            else:
+                told.append(Told(at, _STATES.get(kind), *said))
+        found += items_of(_work(facts[0], lines, frame.starts), told, frame, consulted)
     return sorted(found, key=lambda item: (item.at, item.task))
 
 
@@ -214,8 +228,8 @@ async def _desks(
     silences = await _silences(session, agents, start, until)
     busy = defaultdict(list)
     for item in items:
-        if item.agent is not None and (span := busy_of(item)) is not None:
-            busy[item.agent].append(span)
+        for agent, span in held_by(item):
+            busy[agent].append(span)
     return [
         Desk(
             agent.id, spans, agent.login, agent.pool, levels_of(agent.skills), _capacity(agent), agent.weight,
