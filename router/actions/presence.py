@@ -31,10 +31,12 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", b
         raise NotFound("There is no such agent.")
     if agent.wish is wish:
         return agent
+    was_willing = agent.wish in WILLING
     agent.wish, agent.pause_reason = wish, "" if wish in WILLING else reason
     if wish in WILLING:
         agent.misses, agent.back_off_until = 0, None
-        _begin_idle(agent, w.now)
+        if not was_willing:
+            _begin_idle(agent, w.now)
     else:
         _stop_idle(agent, w.now)
         if wish is Wish.off:

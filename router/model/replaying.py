@@ -16,7 +16,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from random import Random
 from typing import Any, NamedTuple
 
@@ -175,9 +175,10 @@ class _Replay(Day):
         self._ended: dict[int, Ended] = {}
         # What is known beforehand is in the line of events first: of two things at once a pause is the first.
         for seat in self.seats.values():
-            for span in seat.desk.spans:
+            for span, then in zip_longest(seat.desk.spans, seat.desk.spans[1:]):
                 self._push(span.begins, _COMES, (seat, span))
-                self._push(span.ends, _GOES, (seat, span.pauses))
+                if then is None or then.begins > span.ends:
+                    self._push(span.ends, _GOES, (seat, span.pauses))
         for midnight in recording.midnights:
             self._push(midnight, _DAWNS, None)
         self._happened = Happened()
@@ -197,8 +198,10 @@ class _Replay(Day):
             self._overflows, self._expires, self._foresees, self._asks, self._hears,
         )
         while self._events and self._events[0][0] <= self._until:
-            now, _, what, which = heapq.heappop(self._events)
-            handlers[what](now, which)
+            now = self._events[0][0]
+            while self._events and self._events[0][0] == now:  # one round for all that happens at once
+                _, _, what, which = heapq.heappop(self._events)
+                handlers[what](now, which)
             while self._in_line and self._free and self._round(now):
                 pass
         for number in (*self._in_line, *self._ringing):
@@ -352,8 +355,8 @@ class _Replay(Day):
         elif (ringing := self._ringing.pop(number, None)) is not None:
             self._ends(now, number, end)
             seat = self.seats[ringing[0].agent]
-            seat.rings = False
-            self._is_free(now, (number, seat))
+            seat.rings_no_more(now, self._items[number].channel)
+            self._offer(now, seat)
 
     def _ends(self, now: float, number: int, end: End) -> None:
         self._ended[number] = Ended(end, round(now - self._came_at(number), 6))
@@ -404,7 +407,7 @@ class _Replay(Day):
         self._in_line.remove(head.id)
         seat = self.seats[pair.agent]
         seat.is_given(now, head.channel)
-        seat.rings = True
+        seat.rings_since = now
         rang = self._rang.setdefault(head.id, [])
         lot = self._lots[head.id]
         refusal = self._answers.to(self._items[head.id], pair.agent, rang, lot.name)

@@ -12,11 +12,13 @@ from router.model.routing import Candidate, Channel, Policy, takes
 
 class Seat:
     """An agent's seat. `there`: he himself wants to be, and his browser answers. `paused_at` is since when the house
-    has paused him, `rests_until` when his back-off is over; `rests` counts his pauses for what he missed."""
+    has paused him, `rings_since` since when something rings, `rests_until` when his back-off is over; `rests` counts
+    his pauses for what he missed."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.there = self.rings = self.once = False
+        self.there = self.once = False
+        self.rings_since: float | None = None
         self.load: dict[Channel, int] = {}
         self.idle_since = self.idle_kept = 0.0
         self.turn_kept_at: float | None = None
@@ -41,7 +43,7 @@ class Seat:
 
     def free(self, now: float, policy: Policy) -> Candidate | None:
         """The agent as routing looks at him, if he could be given anything."""
-        if not self.works or self.rings or now < self.rests_until:
+        if not self.works or self.rings_since is not None or now < self.rests_until:
             return None
         candidate = self.candidate()
         return candidate if takes(candidate, policy) else None
@@ -52,12 +54,13 @@ class Seat:
         return self.there and self.paused_at is None
 
     def comes(self, now: float, span: Presence) -> None:
-        """He is there from now on."""
+        """He is there from now on, or says so anew: then his turn goes on."""
+        goes_on = self.works
         self.there, self.once = True, span.once
         if span.says:
             self.misses, self.rests_until = 0, 0.0
             self._pause_ends(now)
-        if self.paused_at is None:
+        if self.works and not goes_on:
             self._begins_idle(now)
 
     def goes(self, now: float, pauses: bool) -> None:
@@ -101,7 +104,7 @@ class Seat:
         self.turn_kept_at = now if self.turn_kept_at is None else self.turn_kept_at
 
     def accepts(self, now: float, costs_turn: bool) -> None:
-        self.rings, self.misses = False, 0
+        self.rings_since, self.misses = None, 0
         self.taken += 1
         if costs_turn:
             self.turn_kept_at, self.idle_kept, self.idle_since = None, 0.0, now
@@ -113,11 +116,13 @@ class Seat:
 
     def refuses(self, now: float, channel: Channel, answer: Answer, costs_turn: bool) -> bool:
         """It came to nothing: that costs him his turn and a back-off. Whether the house pauses him for it."""
+        rang = self.rings_since
         if answer is Answer.unreachable:
             self.accepts(now, costs_turn)
         misses = self.misses + 1 if answer is Answer.missed else 0
-        self.rings, self.turn_kept_at = False, None
+        self.rings_since, self.turn_kept_at = rang, None
         self.is_rid_of(now, channel)
+        self.rings_since = None
         self.misses, self.rests_until = misses, now + BACK_OFF.total_seconds()
         if misses < MISSES_UNTIL_PAUSE or not self.works:
             return False
@@ -131,7 +136,8 @@ class Seat:
         if not self.load[channel]:
             del self.load[channel]
         if not self.load:
-            self.busy.append((self.busy_since, now))
+            if self.busy_since != self.rings_since:  # what only rang was nobody's time with people
+                self.busy.append((self.busy_since, now))
             self.busy_s += now - self.busy_since
         if self.turn_kept_at is None:
             self.idle_since, self.idle_kept = now, 0.0
@@ -146,6 +152,11 @@ class Seat:
         self.rests_until = 0.0
         if self.once and self.works:
             self.is_paused(now)
+
+    def rings_no_more(self, now: float, channel: Channel) -> None:
+        """Whom it rang for has left."""
+        self.has_done(now, channel)
+        self.rings_since = None
 
     def ends(self, until: float) -> None:
         """The stretch is over."""
