@@ -95,6 +95,7 @@ from router.live import Hub
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
+from router.model.forecast import EVERY as FORESEE_EVERY
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
@@ -423,7 +424,7 @@ async def _working(
             Sweep("absent", rounds.take_back, every=2.0),
             Sweep("stations", lambda: _close_unwanted(book), every=2.0),
             Sweep("aging", rounds.age),
-            Sweep("forecast", rounds.foresee, every=30.0),
+            Sweep("forecast", rounds.foresee, every=FORESEE_EVERY.total_seconds()),
             Sweep("clock", rounds.set_right),
             Sweep("reminders", rounds.remind),
             Sweep("unknowns", unknowns.sweep, every=2.0),

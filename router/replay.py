@@ -18,6 +18,7 @@ from router.model.configuration import Plan
 from router.model.configuration import read as read_plan
 from router.model.recording import Recording
 from router.model.replaying import Course, Patience, as_recorded, lots, patience, replay
+from router.model.ringing import COUNTS_AS
 from router.model.routing import AgentOrder
 from router.store import replaying
 from router.store.db import ReadSession
@@ -36,6 +37,7 @@ FIGURES = (
     ("longest_s", "s", "longest wait"),
     ("left", "", "left before they were answered, or were given up"),
     ("abandoned", "%", "the same as a share of the offered"),
+    ("expired", "", "of these given up, for they had waited too long"),
     ("waiting", "", "still waiting at the end"),
     ("withdrawn", "", "withdrawn: nothing left to wait for"),
     ("unreached", "", "called, and did not pick up"),
@@ -329,11 +331,19 @@ def _reckoned(story: Story) -> list[str]:
     ]
     return [
         f"As it was: played again, a wait is {story.drift_s:.1f} s from the recorded one in the mean.",
-        "Every ring is accepted after as long as in reality, or as one of the same queue; nobody rejects or misses it.",
-        "Who left leaves after as long. Who was answered would have stayed that long at least, and then for the",
-        f"likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
-        "Overflow and giving up after a time are not played, nor are pauses of campaigns. What nobody asked for",
-        "(lists, nurturing) is played, but not counted. Queues and skills are those of today.",
+        "Rings: the same one at the same agent is accepted, missed or rejected as it was; any other is drawn from his",
+        f"own share in that queue and kind, where the share of all counts as {COUNTS_AS} rings of his. Back-offs, lost",
+        "turns and pauses after misses are the house's; who is paused so comes back after as long as he or others did.",
+        "Whom an agent handed on waits again, for as long a talk as he had then. A colleague who was asked first takes",
+        "him over as he did, or whoever is free instead; if nobody is, the agent goes on alone.",
+        "Agents are ready, away and paused when they were. Their skills and capacity then are not on record,",
+        "nor what else they had to be free for: a call an agent has promised keeps him from nothing here.",
+        "Who left leaves after as long. Who was answered or given up would have stayed so long at least, and then for",
+        f"the likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
+        "Who waits too long, or where it is closed, is taken over or given up as the queues' settings say. What goes",
+        "to a line of other agents is not seen, nor are pauses of campaigns. What nobody asked for (lists, nurture) is",
+        "played, but not counted; somebody is kept free from nurture as the house foresees it, and nurture's share of",
+        "the day is reckoned from what is played. Queues, their times and skills are those of today.",
     ]
 
 

@@ -5,16 +5,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from router.book import Writing
-from router.model.agents import HEARTBEAT_LEASE, WILLING, Agent, Wish
+from router.model.agents import (
+    BACK_OFF,
+    HEARTBEAT_LEASE,
+    MISSES_UNTIL_PAUSE,
+    PAUSED_BY_MISSES,
+    PAUSED_BY_ONCE,
+    WILLING,
+    Agent,
+    Wish,
+)
 from router.model.base import vouched
 from router.model.errors import Conflict, NotFound
 from router.model.hours import end_of_day
 from router.model.tasks import HELD, Task, TaskKind, occupies
 from router.store import agents
-
-BACK_OFF = timedelta(seconds=5)
-MISSES_UNTIL_PAUSE = 2
-"""After so many misses in a row the agent is paused, visibly, one click from being back."""
 
 
 async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", by: int | None = None) -> Agent:
@@ -26,10 +31,12 @@ async def set_wish(w: Writing, agent_id: int, wish: Wish, *, reason: str = "", b
         raise NotFound("There is no such agent.")
     if agent.wish is wish:
         return agent
+    was_willing = agent.wish in WILLING
     agent.wish, agent.pause_reason = wish, "" if wish in WILLING else reason
     if wish in WILLING:
         agent.misses, agent.back_off_until = 0, None
-        _begin_idle(agent, w.now)
+        if not was_willing:
+            _begin_idle(agent, w.now)
     else:
         _stop_idle(agent, w.now)
         if wish is Wish.off:
@@ -143,7 +150,7 @@ async def release(
     once = agent.wish is Wish.ready_once and not missed and not rejected
     agent.back_off_until = w.now + BACK_OFF if missed or rejected else None
     if (paused or once) and agent.wish in WILLING:
-        await set_wish(w, agent_id, Wish.paused, reason="missed" if paused else "once")
+        await set_wish(w, agent_id, Wish.paused, reason=PAUSED_BY_MISSES if paused else PAUSED_BY_ONCE)
     await w.session.flush()
     w.hint("free", "dispatch", f"agent:{agent_id}", "wallboard")
 

@@ -18,7 +18,7 @@ from router.model.deliveries import DeliveryKind
 from router.model.errors import Conflict
 from router.model.levels import levels_of
 from router.model.routing import skilled, takes
-from router.model.tasks import TIER_NOW, Exclusion, Task, TaskState, occupies, placed
+from router.model.tasks import TIER_NOW, TRANSFERRED, Exclusion, Task, TaskState, occupies, placed
 from router.model.vault import new_token
 from router.store import arrivals, calls, consultations, tasks
 from router.wording import known, wording
@@ -92,7 +92,7 @@ async def _hand_on(
     moved = await w.move(
         Task, task.id, TaskState.queued, frm=(TaskState.engaged,), **where, agent_id=None, held_until=None,
         engaged_at=None, prefers=prefers, prefers_until=w.now + KEPT_FOR if prefers else None,
-        data={"reason": "transferred", "by": agent_id, "queue": queue.id},
+        data={"reason": TRANSFERRED, "by": agent_id, "queue": queue.id, "before": task.queue_id},
     )
     if moved is None:
         raise Conflict(OVER)

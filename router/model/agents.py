@@ -13,6 +13,13 @@ from router.model.routing import Candidate, Channel
 
 HEARTBEAT_LEASE = timedelta(seconds=15)
 """How long an answer to the stream's ping counts: three pings of 5 s."""
+BACK_OFF = timedelta(seconds=5)
+"""So long nothing rings at an agent who has just missed or rejected something."""
+MISSES_UNTIL_PAUSE = 2
+"""After so many misses in a row the agent is paused, visibly, one click from being back."""
+PAUSED_BY_MISSES = "missed"
+PAUSED_BY_ONCE = "once"
+"""Why the house has paused an agent: he missed too much, or wanted only one more."""
 
 
 class Role(enum.StrEnum):

@@ -1,15 +1,16 @@
 """Comparing: what is changed in a recorded stretch, and what each way of playing it comes to, side by side."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import asdict, replace
 
-from router.model.configuration import AgentPlan, Plan, QueuePlan, WrongFile
+from router.model.configuration import AgentPlan, Plan, QueuePlan, WrongFile, columns
+from router.model.hours import opening
 from router.model.levels import asked, levels_of, owned
-from router.model.recording import Desk, End, Item, Recording, Row, Span, Terms
+from router.model.recording import Desk, End, Item, Recording, Row, Span, Terms, Timetable, closed_spans, without
 from router.model.replaying import Course, Ended
 from router.model.routing import AgentOrder, Channel
 from router.model.rules import read_rules
@@ -42,33 +43,35 @@ def with_order(
 ) -> Recording:
     """The queues asked for give out by another order of agents or of tasks. `newest_first` needs a floor."""
 
-    def other(item: Item) -> Terms:
-        rules = item.terms.rules
+    def other(_: int, terms: Terms) -> Terms:
+        rules = terms.rules
         rules = replace(
             rules, agents_by=agents_by or rules.agents_by, floor_s=rules.floor_s if floor_s is None else floor_s
         )
-        return replace(item.terms, rules=rules, newest_first=newest_first or item.terms.newest_first)
+        return replace(terms, rules=rules, newest_first=newest_first or terms.newest_first)
 
-    return _with_terms(recording, lambda item: item.queue in recording.asked, other)
+    return _with_terms(recording, recording.asked, other)
 
 
 def with_plan(recording: Recording, plan: Plan) -> Recording:
-    """The rules and skills of the file's queues, and the skills, capacity and shares of its agents, instead of theirs.
-    Raises WrongFile."""
+    """The rules, skills, times and hours of the file's queues, and the skills, capacity and shares of its agents,
+    instead of theirs. Raises WrongFile."""
     plans = {f"{campaign.key}/{queue.key}": queue for campaign in plan.campaigns for queue in campaign.queues}
     for key, queue in plans.items():
         if (wrong := queue.rules.wrong(queue.skills)) is not None:
             raise WrongFile(f"queue {key}: rules: {wrong}")
     of = {queue: plans[key] for queue, key in recording.queues.items() if key in plans}
-    changed = _with_terms(recording, lambda item: item.queue in of, lambda item: _planned(of[item.queue], item.terms))
+    changed = _with_terms(recording, of, lambda queue, terms: _planned(of[queue], terms))
     items = tuple(
         replace(item, prefers_until=item.at + of[item.queue].rules.owner_seconds)
         if item.queue in of and item.prefers is not None else item
         for item in changed.items
     )
+    zones = {campaign.key: campaign.timezone for campaign in plan.campaigns}
+    timetables = {queue: _timetabled(changed, queue, planned, zones) for queue, planned in of.items()}
     agents = {agent.login: agent for agent in plan.agents}
     desks = tuple(_seated(desk, agents[desk.login]) if desk.login in agents else desk for desk in recording.desks)
-    return replace(changed, items=items, desks=desks)
+    return replace(changed, items=items, desks=desks, timetables={**changed.timetables, **timetables})
 
 
 def missing(recording: Recording, plan: Plan) -> list[str]:
@@ -87,6 +90,18 @@ def _planned(queue: QueuePlan, terms: Terms) -> Terms:
     return Terms(levels_of(asked(queue.skills)), rules, rows, plan.newest_first, terms.target_s)
 
 
+def _timetabled(recording: Recording, queue: int, plan: QueuePlan, zones: Mapping[str, str]) -> Timetable:
+    campaign = recording.queues[queue].partition("/")[0]
+    pool = recording.timetable(queue).pool
+    onward = {key: number for number, key in recording.queues.items() if recording.timetable(number).pool == pool}
+    hours = opening(zones[campaign], columns(plan.hours), columns(plan.holidays), plan.closures)
+    return replace(
+        recording.timetable(queue), exclude_s=plan.exclude_seconds, overflow=onward.get(f"{campaign}/{plan.overflow}"),
+        overflow_s=plan.overflow_seconds, expire_s=plan.expire_seconds,
+        closed=closed_spans(hours, recording.starts, recording.until),
+    )
+
+
 def _seated(desk: Desk, plan: AgentPlan) -> Desk:
     capacity = {Channel(channel): many for channel, many in asdict(plan.capacity).items()}
     return replace(
@@ -96,23 +111,27 @@ def _seated(desk: Desk, plan: AgentPlan) -> Desk:
 
 def with_target(recording: Recording, target_s: float) -> Recording:
     """Another target for the queues asked for."""
-    return _with_terms(
-        recording, lambda item: item.queue in recording.asked, lambda item: replace(item.terms, target_s=target_s)
-    )
+    return _with_terms(recording, recording.asked, lambda _, terms: replace(terms, target_s=target_s))
 
 
-def _with_terms(recording: Recording, whose: Callable[[Item], bool], other: Callable[[Item], Terms]) -> Recording:
-    """Those that shared their terms share the new ones too: they stand in one lane."""
+def _with_terms(recording: Recording, queues: Collection[int], other: Callable[[int, Terms], Terms]) -> Recording:
+    """Other terms for these queues. Those that shared their terms share the new ones too: they stand in one lane."""
     made: dict[tuple[int, int], Terms] = {}
-    items: list[Item] = []
-    for item in recording.items:
-        if whose(item):
-            key = (id(item.terms), item.queue)
-            if key not in made:
-                made[key] = other(item)
-            item = replace(item, terms=made[key])
-        items.append(item)
-    return replace(recording, items=tuple(items))
+
+    def of(queue: int, terms: Terms) -> Terms:
+        key = (id(terms), queue)
+        if key not in made:
+            made[key] = other(queue, terms)
+        return made[key]
+
+    items = tuple(
+        replace(item, terms=of(item.queue, item.terms)) if item.queue in queues else item for item in recording.items
+    )
+    timetables = {
+        queue: replace(one, terms=of(queue, one.terms)) if queue in queues else one
+        for queue, one in recording.timetables.items()
+    }
+    return replace(recording, items=items, timetables=timetables)
 
 
 # --- what it comes to ------------------------------------------------------------------------------------------------
@@ -121,8 +140,9 @@ def _with_terms(recording: Recording, whose: Callable[[Item], bool], other: Call
 class Column(msgspec.Struct, frozen=True):
     """What a stretch comes to, of those who are counted. Times in seconds.
 
-    `offered` are the answered, those who left (or were given up) and those still waiting at the end. `service_level`
-    is the share of them answered within the target (SL3); `service_level_4` leaves out who left within it (SL4).
+    `offered` are the answered, those who left and those still waiting at the end; of those who left `expired` were
+    given up, for they had waited too long. `service_level` is the share of the offered that was answered within the
+    target (SL3); `service_level_4` leaves out who left within it (SL4).
     `asa_s` is the mean wait of the answered; `p90_s` and `longest_s` are of all offered. `abandoned` is the share that
     left. `occupancy` is the share of the agents' time spent with people, whoever these were.
     """
@@ -141,9 +161,11 @@ class Column(msgspec.Struct, frozen=True):
     longest_s: float
     abandoned: float
     occupancy: float
+    expired: int
 
 
-_OFFERED = (End.answered, End.abandoned, End.waiting)
+_LEFT = (End.abandoned, End.expired)
+_OFFERED = (End.answered, *_LEFT, End.waiting)
 
 
 def column(recording: Recording, course: Course) -> Column:
@@ -154,12 +176,13 @@ def column(recording: Recording, course: Course) -> Column:
     waits = sorted(waited for _, waited in offered)
     answered = [ended.waited_s for _, ended in counted if ended.end is End.answered]
     in_time = _within(counted, End.answered)
+    left = sum(many[end] for end in _LEFT)
     return Column(
-        len(offered), many[End.answered], many[End.abandoned], many[End.waiting], many[End.withdrawn],
+        len(offered), many[End.answered], left, many[End.waiting], many[End.withdrawn],
         many[End.unreached], in_time, in_time / (len(offered) or 1),
         in_time / ((len(offered) - _within(counted, End.abandoned)) or 1), math.fsum(answered) / (len(answered) or 1),
         waits[math.ceil(len(waits) * 0.9) - 1] if waits else 0.0, waits[-1] if waits else 0.0,
-        many[End.abandoned] / (len(offered) or 1), _occupancy(recording, course),
+        left / (len(offered) or 1), _occupancy(recording, course), many[End.expired],
     )
 
 
@@ -180,8 +203,9 @@ def _occupancy(recording: Recording, course: Course) -> float:
     busy = present = 0.0
     for desk in recording.desks:
         spans = course.busy.get(desk.id, ())
+        working = without(((one.begins, one.ends) for one in desk.spans), course.away.get(desk.id, ()))
         busy += _covered(spans, recording)
-        present += _covered([*spans, *((one.begins, one.ends) for one in desk.spans)], recording)
+        present += _covered([*spans, *working], recording)
     return busy / (present or 1)
 
 

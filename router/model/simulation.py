@@ -11,7 +11,7 @@ import math
 import statistics
 from array import array
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from random import Random
 from typing import Any
@@ -32,7 +32,9 @@ from router.model.routing import (
     skilled,
 )
 
-Decide = Callable[[Sequence[Head], Sequence[Candidate], float, Policy], Sequence[Match]]
+Pairs = Collection[tuple[int, int]]
+"""Pairs (task, agent) that are not made at the moment."""
+Decide = Callable[[Sequence[Head], Sequence[Candidate], float, Policy, Pairs], Sequence[Match]]
 
 BATCHES = 20
 T_95 = 2.093
@@ -200,7 +202,7 @@ class Day:
         heads = self._heads(now, min(MOST_HEADS, len(self._free)))
         if not heads:
             return 0
-        made = self._decide(heads, list(self._free.values()), now * 1_000, self._policy)
+        made = self._decide(heads, list(self._free.values()), now * 1_000, self._policy, self._excluded(heads))
         for pair in made:
             self._begin(now, next(head for head in heads if head.id == pair.task), pair)
         return len(made)
@@ -215,6 +217,10 @@ class Day:
             lane.clear()
             lane.extend(still)
         return (head for head in lane if head.id in self._in_line)
+
+    def _excluded(self, heads: Sequence[Head]) -> Pairs:
+        """Which of these may not go to whom at the moment."""
+        return ()
 
     def _begin(self, now: float, head: Head, pair: Match) -> None:
         """The task is with its agent from now on."""

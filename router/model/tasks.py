@@ -121,6 +121,8 @@ NEVER_AGAIN = (Disposition.wrong_number, Disposition.do_not_call)
 TALKED = tuple(one for one in BY_AGENT if one not in (*NOT_REACHED, *NEVER_AGAIN))
 """What an agent can say, in the groups in which he is asked."""
 
+TRANSFERRED = "transferred"
+"""Why a task waits again that an agent has handed on."""
 NOBODY_ELSE = datetime(9999, 1, 1, tzinfo=UTC)
 """Until when a task is kept that only its owner may take, be he there or not."""
 

@@ -3,6 +3,7 @@
 The facts carry ids; what a task needs and an agent can do is read from their rows as they stand now.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,25 +11,31 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
 from router.model.campaigns import Campaign, Queue, Ruleset
-from router.model.hours import end_of_day
+from router.model.consultations import ConsultationState
+from router.model.hours import end_of_day, opening
 from router.model.levels import asked, levels_of
 from router.model.recording import (
+    Consulted,
     Desk,
     Item,
     Recording,
     Row,
     Span,
     Terms,
+    Timetable,
     Told,
     Wished,
     Work,
-    busy_of,
+    closed_spans,
+    held_by,
     items_of,
     presence_of,
+    rests_of,
 )
 from router.model.routing import ONE_OF_EACH, Channel
 from router.model.rules import read_rules
@@ -45,7 +52,9 @@ LONGEST_SILENCE = timedelta(days=3)
 still."""
 
 _WISHES = [f"agent.{wish.value}" for wish in Wish]
-_STATES = [f"task.{state.value}" for state in TaskState]
+_OVERFLOW = "overflow.queue"
+_STATES = {f"task.{state.value}": state for state in TaskState}
+_CONSULTED = {f"consultation.{state.value}": state for state in ConsultationState}
 _SEEN = [one for one in _STATES if one not in ("task.scheduled", "task.withdrawn", "task.expired")]
 """What tells that a task was alive: many are put off or withdrawn that never stood in line."""
 
@@ -56,23 +65,30 @@ _TASKS = text(
       select distinct subject_id from facts where kind = any(:seen) and at >= :begins and at < :until
     )
     select t.id, t.queue_id, t.pool, t.kind, t.tier, t.skills, t.row, t.rank, t.rules_id, t.prefers, t.prefers_until,
-      extract(epoch from f.at)::float8 as at, f.kind, f.agent_id, (f.data->>'tier')::int
+      extract(epoch from f.at)::float8 as at, f.kind, f.agent_id, (f.data->>'tier')::int,
+      coalesce(f.data->>'reason', ''), (f.data->>'queue')::bigint, (f.data->>'before')::bigint,
+      (select extract(epoch from min(a.created_at))::float8 from arrivals a where a.task_id = t.id)
     from seen join tasks t on t.id = seen.subject_id
-      join facts f on f.lead_id = t.lead_id and f.subject_id = t.id and f.kind = any(:states) and f.at < :until
+      join facts f on f.lead_id = t.lead_id and f.at < :until and (
+        f.kind = any(:states) and f.subject_id = t.id
+        or f.kind = any(:asked) and f.data->>'task' = t.id::text)
     where t.pool = any(:pools)
     order by t.id, f.seq
     """
 ).bindparams(
     bindparam("seen", type_=ARRAY(Text)), bindparam("states", type_=ARRAY(Text)),
+    bindparam("asked", type_=ARRAY(Text)),
     bindparam("pools", type_=ARRAY(BigInteger)),
 )
 
 _PRESENCE = text(
     """
-    (select distinct on (agent_id) extract(epoch from at)::float8 as at, agent_id, kind, id from facts
+    (select distinct on (agent_id) extract(epoch from at)::float8 as at, agent_id, kind,
+       coalesce(data->>'reason', ''), id
+     from facts
      where kind = any(:wishes) and at < :begins order by agent_id, facts.at desc, id desc)
     union all
-    select extract(epoch from at)::float8, agent_id, kind, id from facts
+    select extract(epoch from at)::float8, agent_id, kind, coalesce(data->>'reason', ''), id from facts
     where kind = any(:wishes) and at >= :begins and at < :until
     order by agent_id, at, id
     """
@@ -107,15 +123,45 @@ async def recording(
     zero = start.timestamp()
     everything = await queues(session)
     pools = sorted({queue.pool for queue in everything if queue.id in asked_for})
+    lines = _Lines(
+        {queue.id: queue for queue in everything}, {one.id: one for one in await session.scalars(select(Ruleset))}
+    )
+    zones = {campaign.id: campaign.timezone for campaign in await campaigns(session)}
+    sharing = [queue for queue in everything if queue.pool in pools]
     frame = Recording(
         (), (), until.timestamp() - zero, begins.timestamp() - zero, ends.timestamp() - zero,
-        _midnights(start, until, zone),
-        {queue.id: keys[queue.id] for queue in everything if queue.pool in pools}, frozenset(asked_for),
+        _midnights(start, until, zone), {queue.id: keys[queue.id] for queue in sharing}, frozenset(asked_for),
+        {queue.id: _timetable(queue, lines, zones[queue.campaign_id], start, until) for queue in sharing}, zero,
     )
-    items = await _items(session, frame, {queue.id: queue for queue in everything}, pools, start, until)
+    items = await _items(session, frame, lines, pools, start, until)
     desks = await _desks(session, frame, items, pools, start, until)
-    return Recording(
-        tuple(items), tuple(desks), frame.until, frame.begins, frame.ends, frame.midnights, frame.queues, frame.asked
+    return replace(frame, items=tuple(items), desks=tuple(desks))
+
+
+class _Lines:
+    """Queues and rules by their numbers, and the terms that follow: the same for all that wait under the same."""
+
+    def __init__(self, queues: Mapping[int, Queue], rulesets: Mapping[int, Ruleset]) -> None:
+        self.queues, self._rulesets = queues, rulesets
+        self._known: dict[tuple[int, int | None, tuple[str, ...]], Terms] = {}
+
+    def terms(self, queue: Queue, rules_id: int | None, needs: Sequence[str]) -> Terms:
+        """Those of a task that needs this under these rules."""
+        key = (queue.id, rules_id, tuple(needs))
+        if key not in self._known:
+            ruleset = None if rules_id is None else self._rulesets.get(rules_id)
+            self._known[key] = _terms(needs, queue.target_seconds, ruleset)
+        return self._known[key]
+
+
+def _timetable(queue: Queue, lines: _Lines, zone: str, start: datetime, until: datetime) -> Timetable:
+    onward = lines.queues.get(queue.overflow_id) if queue.overflow_id is not None else None
+    hours = opening(zone, queue.hours, queue.holidays, queue.closures)
+    return Timetable(
+        queue.exclude_seconds, onward.id if onward is not None and onward.pool == queue.pool else None,
+        queue.overflow_seconds, queue.expire_seconds,
+        closed_spans(hours, start.timestamp(), (until - start).total_seconds()),
+        lines.terms(queue, queue.rules_id, queue.skills), queue.pool,
     )
 
 
@@ -129,38 +175,36 @@ def _midnights(start: datetime, until: datetime, zone: str) -> tuple[float, ...]
 
 
 async def _items(
-    session: ReadSession, frame: Recording, lines: Mapping[int, Queue], pools: Sequence[int], start: datetime,
-    until: datetime,
+    session: ReadSession, frame: Recording, lines: _Lines, pools: Sequence[int], start: datetime, until: datetime
 ) -> list[Item]:
-    rows = await session.rows(
-        _TASKS, {"seen": _SEEN, "states": _STATES, "begins": start, "until": until, "pools": pools}
-    )
-    rulesets = {one.id: one for one in await session.scalars(select(Ruleset))}
-    known: dict[tuple[Any, ...], Terms] = {}
+    rows = await session.rows(_TASKS, {
+        "seen": _SEEN, "states": [*_STATES, _OVERFLOW], "asked": list(_CONSULTED), "begins": start, "until": until,
+        "pools": pools,
+    })
     found: list[Item] = []
-    zero = start.timestamp()
     for _, of_task in groupby(rows, key=itemgetter(0)):
         facts = list(of_task)
-        work = _work(facts[0], lines[facts[0][1]], rulesets, known, zero)
-        told = [
-            Told(round(row[11] - zero, 6), TaskState(row[12].partition(".")[2]), row[13], row[14]) for row in facts
-        ]
-        found += items_of(work, told, frame)
+        told, consulted = [], []
+        for row in facts:
+            at, kind, *said = row[11:18]
+            at = round(at - frame.starts, 6)
+            if kind in _CONSULTED:
+                consulted.append(Consulted(at, _CONSULTED[kind], said[0]))
+            else:
+                told.append(Told(at, _STATES.get(kind), *said))
+        found += items_of(_work(facts[0], lines, frame.starts), told, frame, consulted)
     return sorted(found, key=lambda item: (item.at, item.task))
 
 
-def _work(
-    row: Sequence[Any], queue: Queue, rulesets: Mapping[int, Ruleset], known: dict[tuple[Any, ...], Terms], zero: float
-) -> Work:
-    task, queue_id, pool, kind, tier, skills, step, rank, rules_id, prefers, prefers_until, *_ = row
+def _work(row: Sequence[Any], lines: _Lines, zero: float) -> Work:
+    task, queue_id, pool, kind, tier, skills, step, rank, rules_id, prefers, prefers_until, *_, rang_in = row
+    queue = lines.queues[queue_id]
     # A row of the rules has made do with less since it came in: then it needed what its queue does.
-    needs = tuple(queue.skills if step else skills)
-    key = (queue_id, rules_id, needs)
-    if key not in known:
-        known[key] = _terms(needs, queue.target_seconds, rulesets.get(rules_id))
+    terms = lines.terms(queue, rules_id, queue.skills if step else skills)
     return Work(
-        task, queue_id, pool, TaskKind(kind), tier, round(abs(rank) / 1_000 - zero, 6), known[key], prefers,
+        task, queue_id, pool, TaskKind(kind), tier, round(abs(rank) / 1_000 - zero, 6), terms, prefers,
         min(prefers_until.timestamp() - zero, abs(rank) / 1_000 - zero + A_DAY_SECONDS) if prefers_until else 0.0,
+        math.inf if rang_in is None else round(rang_in - zero, 6),
     )
 
 
@@ -178,17 +222,18 @@ async def _desks(
 ) -> list[Desk]:
     agents = await session.scalars(select(Agent).where(Agent.pool.in_(pools)).order_by(Agent.id))
     wished: dict[int, list[Wished]] = defaultdict(list)
-    for at, agent, kind, _ in await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until}):
-        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2])))
+    rows = await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until})
+    for at, agent, kind, reason, _ in rows:
+        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2]), reason))
     silences = await _silences(session, agents, start, until)
     busy = defaultdict(list)
     for item in items:
-        if item.agent is not None and (span := busy_of(item)) is not None:
-            busy[item.agent].append(span)
+        for agent, span in held_by(item):
+            busy[agent].append(span)
     return [
         Desk(
             agent.id, spans, agent.login, agent.pool, levels_of(agent.skills), _capacity(agent), agent.weight,
-            agent.most_a_day,
+            agent.most_a_day, rests_of(wished[agent.id], _until(agent, frame.until, start)),
         )
         for agent in agents
         if (spans := presence_of(

@@ -10,7 +10,7 @@ from router.actions import clocks, dispatch, presence
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book
-from router.model.agents import Agent
+from router.model.agents import BACK_OFF, Agent
 from router.model.campaigns import Queue
 from router.model.deliveries import Delivery
 from router.model.facts import Fact
@@ -64,7 +64,7 @@ async def test_what_rings_and_who_rests_do_so_for_no_longer_than_before(
         assert await dispatch.run_round(w, 1) == 2
         await dispatch.reject(w, 2, eva.id)
     await set_back(book, clock)
-    assert (await row(book, Agent, eva.id)).back_off_until == clock.now + presence.BACK_OFF
+    assert (await row(book, Agent, eva.id)).back_off_until == clock.now + BACK_OFF
     assert (await row(book, Agent, ana.id)).present(clock.now)
     clock.forward(queue.ring_seconds)
     await Alarms(book, ALARMS).sweep()
@@ -84,7 +84,7 @@ async def test_a_rest_that_was_over_does_not_begin_anew(book: Book, clock: Clock
     async with book.writing() as w:
         assert await dispatch.run_round(w, 1) == 1
         await dispatch.reject(w, 1, ana.id)
-    clock.forward(queue.exclude_seconds + presence.BACK_OFF.total_seconds())
+    clock.forward(queue.exclude_seconds + BACK_OFF.total_seconds())
     await arrives(book, queue, 2)
     await set_back(book, clock)
     async with book.writing() as w:

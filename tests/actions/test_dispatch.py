@@ -483,6 +483,9 @@ async def test_idle_time_counts_only_eligible_time(book: Book, clock: Clock, que
         await presence.set_wish(w, ana.id, Wish.ready_once)
     assert (await row(book, Agent, ana.id)).idle_since == clock.now - timedelta(seconds=20), "a pause costs no turn"
     async with book.writing() as w:
+        await presence.set_wish(w, ana.id, Wish.ready)
+    assert (await row(book, Agent, ana.id)).idle_since == clock.now - timedelta(seconds=20), "nor does wanting more"
+    async with book.writing() as w:
         await presence.set_wish(w, ana.id, Wish.off)
         await presence.set_wish(w, ana.id, Wish.ready)
     assert (await row(book, Agent, ana.id)).idle_since == clock.now, "who goes home begins anew"

@@ -12,13 +12,15 @@ import time
 from collections.abc import Sequence
 
 from router.model.routing import Candidate, Head, Match, Policy, match
-from router.model.simulation import Decide, Demand, Scenario, Staff, simulate
+from router.model.simulation import Decide, Demand, Pairs, Scenario, Staff, simulate
 
 GOAL = 0.15
 ROUNDS = 5
 
 
-def first_to_first(heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy) -> Sequence[Match]:
+def first_to_first(
+    heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy, excluded: Pairs
+) -> Sequence[Match]:
     return [Match(heads[0].id, agents[0].id, ())]
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from router.model import erlang
 from router.model.routing import Candidate, Head, Match, Policy, Rules, match
-from router.model.simulation import Demand, Outcome, Scenario, Staff, simulate
+from router.model.simulation import Demand, Outcome, Pairs, Scenario, Staff, simulate
 
 E1 = Scenario((200.0,), 180.0, (Staff(14),))
 E3 = Scenario((200.0,), 180.0, (Staff(13),), patience_s=300.0)
@@ -80,8 +80,10 @@ def test_the_same_seed_is_the_same_day_and_another_is_another() -> None:
 def test_everything_is_decided_by_the_function_it_is_given() -> None:
     rounds: list[tuple[int, int]] = []
 
-    def decide(heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy) -> Sequence[Match]:
-        made = match(heads, agents, now, policy)
+    def decide(
+        heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy, excluded: Pairs
+    ) -> Sequence[Match]:
+        made = match(heads, agents, now, policy, excluded)
         rounds.append((len(heads), len(made)))
         return made
 
@@ -101,9 +103,11 @@ def test_who_needs_a_skill_waits_for_those_who_have_it() -> None:
 def test_a_rate_for_each_half_hour_is_kept_in_turn() -> None:
     came: list[float] = []
 
-    def decide(heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy) -> Sequence[Match]:
+    def decide(
+        heads: Sequence[Head], agents: Sequence[Candidate], now: float, policy: Policy, excluded: Pairs
+    ) -> Sequence[Match]:
         came.append(now / 1_000)
-        return match(heads, agents, now, policy)
+        return match(heads, agents, now, policy, excluded)
 
     day = Scenario((0.0, 400.0, 100.0), 1.0, (Staff(50),), arrivals=2_500, warm_up=0)
     simulate(day, decide)
