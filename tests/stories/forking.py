@@ -1,4 +1,4 @@
-"""A process of its own, forked from one that has read the whole program: to read it anew takes two seconds each time."""
+"""A process of its own, forked from one that has read the whole program: to read it takes two seconds each time."""
 
 import asyncio
 import multiprocessing
@@ -18,7 +18,7 @@ class Forked:
     """What a story does with a process: as asyncio's own of a program that was started."""
 
     def __init__(self, module: str, environ: Mapping[str, str]) -> None:
-        """Starts `main()` of the module, with its words in `said`; the first of all waits for the program to be read."""
+        """Starts `main()` of the module. The first of all waits until the program has been read."""
         self._reader, writer = _forks.Pipe(duplex=False)
         self._process = _forks.Process(target=_begin, args=(module, dict(environ), writer))
         self._process.start()

@@ -118,7 +118,7 @@ async def running(*command: str, until: str, **settings: str) -> AsyncIterator[t
 
 @asynccontextmanager
 async def forked(module: str, *, until: str, **settings: str) -> AsyncIterator[Forked]:
-    """`main()` of a module in a process of its own, once it has said a line with `until`. Killed at the end likewise."""
+    """`main()` of a module in a process of its own, once it has said a line with `until`. Killed at the end, too."""
     process = Forked(module, _environ(settings))
     async with process.heard():
         await said(process, until)
