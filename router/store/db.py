@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
+import asyncpg
 import msgspec
-from sqlalchemy import Connection, Executable, Row, func, select, text
+from sqlalchemy import Connection, Executable, Row, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -44,9 +45,10 @@ CONTENDED_STATES = ("40001", "40P01", "55P03")
 """SQLSTATEs: serialization, deadlock, lock not available. Trying again at once helps."""
 
 
-FOR_ROUNDS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
+FOR_ROUNDS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 """Settings of the rounds' connections. A ring lost with the database's machine costs nothing: its task still stands in
-the queue. And a round jumps along indexes whatever the numbers are: planning it anew costs more than it could find."""
+the queue. And a round jumps along indexes whatever the numbers are: planning it anew costs more than it could find, and
+a plan made while a table was empty must not read it whole when it has grown."""
 
 
 def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
@@ -65,6 +67,20 @@ def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | Non
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
     )
+
+
+async def unreachable(url: str) -> str:
+    """Why the database at this address lets nobody in, in its own or the socket's words; "" when it does."""
+    engine = make_engine(url, connections=1)
+    try:
+        async with engine.connect():
+            return ""
+    except DBAPIError as error:
+        return str(error.orig.__cause__ or error.orig) if error.orig is not None else str(error)
+    except (asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError, OSError) as error:
+        return str(error) or type(error).__name__
+    finally:
+        await engine.dispose()
 
 
 def lost_connection(error: BaseException) -> bool:
@@ -226,6 +242,13 @@ class DatabaseClock:
         return moment
 
 
+_LOCK_WORD = Short("select pg_advisory_xact_lock(hashtextextended(:word, 7))", word="text")
+_LOCK_WORDS = Short(
+    "select pg_advisory_xact_lock(hashtextextended(word, 7)) from unnest(:words) as word", words="text[]"
+)
+_TRY_LOCK_WORD = Short("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))", word="text")
+
+
 class ReadSession:
     """May look, not touch: its transaction is read-only in the database too.
 
@@ -311,18 +334,12 @@ class WriteSession(ReadSession):
 
     async def lock_word(self, word: str) -> None:
         """Waits for the transaction-long advisory lock on a word, e.g. a telephone number."""
-        await self._run(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
+        await self.execute(_LOCK_WORD, {"word": word})
 
     async def lock_words(self, words: Sequence[str]) -> None:
         """The same for several words, one after the other in this order."""
-        await self._run(
-            text("select pg_advisory_xact_lock(hashtextextended(word, 7)) from unnest(cast(:words as text[])) as word"),
-            {"words": list(words)},
-        )
+        await self.execute(_LOCK_WORDS, {"words": list(words)})
 
     async def try_lock_word(self, word: str) -> bool:
         """Takes the transaction-long advisory lock on a word if nobody has it."""
-        row = await self._run(
-            text("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word}
-        )
-        return bool(row.scalar_one())
+        return bool((await self.execute(_TRY_LOCK_WORD, {"word": word}))[0][0])
