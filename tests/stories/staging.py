@@ -32,6 +32,7 @@ from router.walk.report import Report
 from router.walk.screens import Desk, sign_in
 from router.walk.visitor import Visitor
 from router.web.passwords import hashed
+from tests.stories.forking import Forked
 
 HOUSE = Path(__file__).parent.parent.parent
 ACCOUNT, TOKEN = "AC" + "7" * 32, "a token of the carrier"
@@ -104,9 +105,8 @@ def free_port(count: int = 1) -> int:
 @asynccontextmanager
 async def running(*command: str, until: str, **settings: str) -> AsyncIterator[tuple[Process, str]]:
     """`python -m …` and what it said up to the line with `until`, both streams in one. Killed at the end if it runs."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("HABLEMOS_")} | settings
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *command, cwd=HOUSE, env=environ, stdout=PIPE, stderr=STDOUT
+        sys.executable, "-m", *command, cwd=HOUSE, env=_environ(settings), stdout=PIPE, stderr=STDOUT
     )
     try:
         yield process, await said(process, until)
@@ -116,7 +116,20 @@ async def running(*command: str, until: str, **settings: str) -> AsyncIterator[t
         await process.wait()
 
 
-async def said(process: Process, until: str) -> str:
+@asynccontextmanager
+async def forked(module: str, *, until: str, **settings: str) -> AsyncIterator[Forked]:
+    """`main()` of a module in a process of its own, once it has said a line with `until`. Killed at the end, too."""
+    process = Forked(module, _environ(settings))
+    async with process.heard():
+        await said(process, until)
+        yield process
+
+
+def _environ(settings: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HABLEMOS_")} | settings
+
+
+async def said(process: Process | Forked, until: str) -> str:
     """What it prints up to the line that holds `until`."""
     assert process.stdout is not None
     told = ""
@@ -136,8 +149,8 @@ class House:
     database_url: str
     carrier_url: str
     port: int = field(default_factory=free_port)
-    process: Process | None = None
-    program: tuple[str, ...] = ("tests.stories.open_doors",)
+    process: Forked | None = None
+    program: str = "tests.stories.open_doors"
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -154,7 +167,7 @@ class House:
             "HABLEMOS_CARRIER_ACCOUNT": ACCOUNT, "HABLEMOS_CARRIER_TOKENS": TOKEN, "HABLEMOS_LOG_LEVEL": "ERROR",
             "HABLEMOS_CARRIER_URL": self.carrier_url, **({"HABLEMOS_FAIL_AT": fail_at} if fail_at else {}),
         }
-        self.process, _ = await self._stack.enter_async_context(running(*self.program, until="serves", **settings))
+        self.process = await self._stack.enter_async_context(forked(self.program, until="serves", **settings))
 
     async def stop(self) -> int:
         """SIGTERM; the exit code. Raises TimeoutError when it takes longer than 15 s."""

@@ -146,7 +146,7 @@ class Replicas:
 @asynccontextmanager
 async def three(url: str, ahead: list[str]) -> AsyncIterator[Replicas]:
     async with staging.book_of(url, connections=4, limits=PATIENT) as book, staging.phonebox() as box:
-        houses = [House(url, box.url, program=("tests.stories.ringing_doors",)) for _ in range(REPLICAS)]
+        houses = [House(url, box.url, program="tests.stories.ringing_doors") for _ in range(REPLICAS)]
         try:
             replicas = Replicas(book, box, houses, ahead)
             await replicas.open()
