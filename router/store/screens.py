@@ -75,6 +75,7 @@ TOLD = frozenset({
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.unheard", "signing.locked", "signing.unfit", "signing.copy_unproven",
     "quote.asked_about", "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent",
+    "step.announced",
     "contact.suppressed",
     "handout.sent", "handout.delivered", "handout.opened",
     "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
