@@ -21,11 +21,15 @@ class Fate(StrEnum):
 
 
 class Announced(NamedTuple):
-    """A text that told of a call: when (aware), by which channel (a guard's word), and what became of it."""
+    """A text that told of a call: when (aware), by which channel (a guard's word), and what became of it. `due_at`
+    (aware) is when the call was to come at the earliest, None where nobody noted it; `again`: it was announced for
+    another time before."""
 
     at: datetime
     channel: str
     fate: Fate
+    due_at: datetime | None = None
+    again: bool = False
 
 
 def fate_of(state: DeliveryState, progress: int) -> Fate:

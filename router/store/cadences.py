@@ -151,9 +151,13 @@ async def step_announced_by(session: ReadSession, attempt_id: int) -> int | None
 _TOLD = text(
     """
     select a.id, a.at, a.channel, d.state, d.progress
-    from steps s join attempts a on a.id = s.announcement_id
-      join deliveries d on d.dedupe_key = 'announcement:' || s.id and d.attempt_id = a.id
-    where s.announcement_id = any(:attempts)
+    from (
+      select id, announcement_id as attempt_id from steps where announcement_id = any(:attempts)
+      union all select id, first_announcement_id from steps where first_announcement_id = any(:attempts)
+    ) s
+    join attempts a on a.id = s.attempt_id
+    join deliveries d on d.attempt_id = a.id
+      and d.dedupe_key in ('announcement:' || s.id, 'announcement_moved:' || s.id)
     """
 ).bindparams(bindparam("attempts", type_=ARRAY(BigInteger)))
 

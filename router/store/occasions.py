@@ -27,7 +27,7 @@ _OCCASION = text(
           and t.ended_at is not null
         order by t.ended_at desc, t.id desc limit :outcomes
       ),
-      told.at, told.channel, d.state, d.progress
+      told.at, told.channel, d.state, d.progress, s.announced_for, s.first_announcement_id is not null
     from (select 1) one
     left join steps s on s.task_id = :task
     left join enrolments e on e.id = s.enrolment_id
@@ -42,7 +42,8 @@ _OCCASION = text(
       order by m.at desc, m.id desc limit 1
     ) said on true
     left join attempts told on told.id = s.announcement_id
-    left join deliveries d on d.dedupe_key = 'announcement:' || s.id and d.attempt_id = told.id
+    left join deliveries d on d.attempt_id = told.id
+      and d.dedupe_key in ('announcement:' || s.id, 'announcement_moved:' || s.id)
     left join lateral (
       select f.kind, f.at, f.data from facts f
       where f.lead_id = :lead and f.kind in ('guard.allow', 'guard.defer', 'guard.deny')
@@ -112,7 +113,7 @@ async def occasion(session: ReadSession, task: Task) -> Occasion:
         "longest": LONGEST_SAID,
     })
     (reason, cadence, step, steps, starts_at, zone, mode, words, said_at, channel, kind, answered_at, data,
-     outcomes, told_at, told_by, state, progress) = rows[0]
+     outcomes, told_at, told_by, state, progress, told_for, again) = rows[0]
     until = (data or {}).get("until")
     return Occasion(
         reason or "", cadence or "", step or 0, steps or 0, starts_at, zone or "", PromiseMode(mode) if mode else None,
@@ -120,5 +121,5 @@ async def occasion(session: ReadSession, task: Task) -> Occasion:
         Said(words if len(words) <= LONGEST_SAID else words[:LONGEST_SAID] + "…", said_at, channel) if words else None,
         Answer(kind.removeprefix("guard."), tuple(data.get("rules") or ()), answered_at,
                datetime.fromisoformat(until) if until else None) if kind else None,
-        Announced(told_at, told_by, fate_of(DeliveryState(state), progress)) if state else None,
+        Announced(told_at, told_by, fate_of(DeliveryState(state), progress), told_for, again) if state else None,
     )

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from router.actions import announcing, dispatch, nurturing
+from router.actions import announcing, dispatch, enrolling, nurturing
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book
 from router.model.agents import Agent, Wish
 from router.model.base import vouched
+from router.model.cadences import Enrolment, Step
 from router.model.contacts import Contact
 from router.model.conversations import Channel, Conversation, ConversationState, Direction, Message
 from router.model.deliveries import Delivery, DeliveryState
@@ -144,8 +145,10 @@ async def test_who_waits_at_the_telephone_is_asked_for_no_reason(house: House, b
     assert "Why this call now" not in page
 
 
-async def announced(house: House, ana: Agent, clock: Clock, zone: str) -> Delivery:
-    """A call that was announced an hour before rings at Ana; the text."""
+async def announced(
+    house: House, ana: Agent, clock: Clock, zone: str, *, put_off: timedelta = timedelta()
+) -> Delivery:
+    """A call that was announced an hour before rings at Ana, so much later than it was planned first; its last text."""
     async with house.book.writing() as w:
         quote = await quiet(w, {"delay": 4, "announce_minutes": 60}, key="sol")
         contact = vouched(await w.session.get(Contact, quote.contact_id))
@@ -155,11 +158,20 @@ async def announced(house: House, ana: Agent, clock: Clock, zone: str) -> Delive
         await nurturing.check_quote(w, quote.id)
     clock.forward(3 * 3600)
     await Alarms(house.book, ALARMS).sweep()
+    if put_off:
+        async with house.book.writing() as w:
+            case = vouched(await enrolling.case_of(w, vouched(await w.session.locked(Enrolment, 1))))
+            step = vouched(await w.session.locked(Step, 1))
+            await enrolling.put_off(w, case, step, step.due_at + put_off, "with_us")
+        clock.forward(put_off.total_seconds())
+        await Alarms(house.book, ALARMS).sweep()
     clock.forward(3600)
     await Alarms(house.book, ALARMS).sweep()
     await rings(house, ana)
     async with house.book.reading() as r:
-        return vouched(await r.session.scalar(select(Delivery).where(Delivery.purpose == announcing.ANNOUNCEMENT)))
+        return vouched(await r.session.scalar(
+            select(Delivery).where(Delivery.purpose == announcing.ANNOUNCEMENT).order_by(Delivery.id.desc()).limit(1)
+        ))
 
 
 @pytest.mark.parametrize(("state", "progress", "said"), [
@@ -195,6 +207,16 @@ async def test_when_a_call_was_announced_stands_on_the_persons_clock_and_on_the_
     _, page = await browser.get("/desk")
     assert "SMS, Mon 23 Nov, 15:" in page
     assert "your clock: Mon 23 Nov, 16:" in page
+
+
+async def test_a_call_that_was_put_off_and_announced_again_says_for_when(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    await announced(house, ana, clock, "Europe/Madrid", put_off=timedelta(hours=3))
+    _, page = await browser.get("/desk")
+    assert "<dt>Announced</dt><dd>SMS, Mon 23 Nov, 19:" in page
+    assert "for a call not before Mon 23 Nov, 20:" in page
+    assert "put off, and announced again" in page
 
 
 async def test_a_call_that_was_not_announced_says_nothing_of_it(
