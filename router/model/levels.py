@@ -4,6 +4,7 @@ Somebody of level 3 in Italian has "it", "it:2" and "it:3"; a task that needs le
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 HIGHEST = 10
 Levels = Mapping[str, int]
@@ -21,8 +22,13 @@ def asked(skills: Sequence[str] | Levels) -> list[str]:
     return sorted(_spelled(skill, level) for skill, level in levels.items())
 
 
-def levels_of(spelled: Iterable[str]) -> dict[str, int]:
+def levels_of(spelled: Iterable[str]) -> Levels:
     """The highest level of each skill that is spelled out here."""
+    return _levels_of(tuple(spelled))
+
+
+@lru_cache(maxsize=4096)
+def _levels_of(spelled: tuple[str, ...]) -> Levels:
     levels: dict[str, int] = {}
     for one in spelled:
         skill, _, level = one.partition(":")

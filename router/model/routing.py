@@ -9,7 +9,7 @@ All times are milliseconds since 1970, all spans seconds. A task carries the rul
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -204,18 +204,20 @@ class _Judge:
         self.policy, self.excluded = policy, excluded
         self._known: dict[tuple[Any, ...], dict[int, tuple[Reason | None, Reason | None]]] = {}
 
-    def of(self, head: Head) -> Callable[[Candidate], Reason | None]:
-        """Why an agent may not take this task."""
+    def all(self, head: Head, agents: Sequence[Candidate]) -> list[Reason | None]:
+        """Why each agent may not take this task, in order."""
         known = self._known.setdefault((head.channel, *sorted(head.needs.items())), {})
-
-        def reason(agent: Candidate) -> Reason | None:
+        for agent in agents:
             if agent.id not in known:
                 lacking = None if skilled(agent.skills, head.needs) else _lacking(head, agent)
                 known[agent.id] = lacking, _no_room(head, agent, self.policy)
-            lacking, no_room = known[agent.id]
-            return lacking or (_EXCLUDED if (head.id, agent.id) in self.excluded else no_room)
-
-        return reason
+        said = [known[agent.id] for agent in agents]
+        if not self.excluded:
+            return [lacking or no_room for lacking, no_room in said]
+        return [
+            lacking or (_EXCLUDED if (head.id, agent.id) in self.excluded else no_room)
+            for agent, (lacking, no_room) in zip(agents, said, strict=True)
+        ]
 
 
 _EXCLUDED: Reason = {"code": "excluded"}
@@ -223,12 +225,10 @@ _EXCLUDED: Reason = {"code": "excluded"}
 
 def _best(head: Head, free: Sequence[Candidate], now: float, judge: _Judge, left: Sequence[Head]) -> Match | None:
     """`left` are the more urgent tasks for which nobody was found."""
-    policy, against = judge.policy, judge.of(head)
-    kept = _kept_for(head, now, judge.excluded)
+    policy, kept = judge.policy, _kept_for(head, now, judge.excluded)
     able: list[Candidate] = []
     passed: list[Reason] = []
-    for agent in free:
-        reason = against(agent)
+    for agent, reason in zip(free, judge.all(head, free), strict=True):
         if reason is None and agent.owes is not None:
             reason = keeps_him(head, agent, now, policy)
         if reason is None and left and agent.load:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Executable, Row, func, select, text
+from sqlalchemy import Connection, Executable, Row, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -44,9 +44,10 @@ CONTENDED_STATES = ("40001", "40P01", "55P03")
 """SQLSTATEs: serialization, deadlock, lock not available. Trying again at once helps."""
 
 
-FOR_ROUNDS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan"}
+FOR_ROUNDS = {"synchronous_commit": "off", "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 """Settings of the rounds' connections. A ring lost with the database's machine costs nothing: its task still stands in
-the queue. And a round jumps along indexes whatever the numbers are: planning it anew costs more than it could find."""
+the queue. And a round jumps along indexes whatever the numbers are: planning it anew costs more than it could find, and
+a plan made while a table was empty must not read it whole when it has grown."""
 
 
 def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | None = None) -> AsyncEngine:
@@ -226,6 +227,13 @@ class DatabaseClock:
         return moment
 
 
+_LOCK_WORD = Short("select pg_advisory_xact_lock(hashtextextended(:word, 7))", word="text")
+_LOCK_WORDS = Short(
+    "select pg_advisory_xact_lock(hashtextextended(word, 7)) from unnest(:words) as word", words="text[]"
+)
+_TRY_LOCK_WORD = Short("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))", word="text")
+
+
 class ReadSession:
     """May look, not touch: its transaction is read-only in the database too.
 
@@ -311,18 +319,12 @@ class WriteSession(ReadSession):
 
     async def lock_word(self, word: str) -> None:
         """Waits for the transaction-long advisory lock on a word, e.g. a telephone number."""
-        await self._run(text("select pg_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word})
+        await self.execute(_LOCK_WORD, {"word": word})
 
     async def lock_words(self, words: Sequence[str]) -> None:
         """The same for several words, one after the other in this order."""
-        await self._run(
-            text("select pg_advisory_xact_lock(hashtextextended(word, 7)) from unnest(cast(:words as text[])) as word"),
-            {"words": list(words)},
-        )
+        await self.execute(_LOCK_WORDS, {"words": list(words)})
 
     async def try_lock_word(self, word: str) -> bool:
         """Takes the transaction-long advisory lock on a word if nobody has it."""
-        row = await self._run(
-            text("select pg_try_advisory_xact_lock(hashtextextended(:word, 7))"), {"word": word}
-        )
-        return bool(row.scalar_one())
+        return bool((await self.execute(_TRY_LOCK_WORD, {"word": word}))[0][0])

@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select, text
 
 from router.model.facts import Fact, Noted
 from router.store.db import ReadSession, Short, WriteSession, as_json
@@ -21,7 +20,7 @@ class Cursor(NamedTuple):
 
 START = Cursor(0, 0)
 
-_APPEND = text(
+_APPEND = Short(
     """
     with noted as materialized (
       select * from json_to_recordset(cast(:facts as json)) as f(n integer, at timestamptz, kind text,
@@ -38,12 +37,11 @@ _APPEND = text(
       f.data
     from noted f left join counted on counted.id = f.lead_id
     order by f.n
-    """
-).bindparams(bindparam("facts", type_=Text))
-
-_LOCK_LEADS = text("select id from leads where id = any(:ids) order by id for no key update").bindparams(
-    bindparam("ids", type_=ARRAY(BigInteger))
+    """,
+    facts="text",
 )
+
+_LOCK_LEADS = Short("select id from leads where id = any(:ids) order by id for no key update", ids="bigint[]")
 
 _AFTER = Short(
     """

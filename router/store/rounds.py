@@ -1,19 +1,17 @@
 """A round as queries: who is free, the first rows of each lane, and reservations made in bulk."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Text, bindparam, text
-from sqlalchemy.sql.elements import TextClause
+from sqlalchemy import text
 
 from router.model.agents import Agent
 from router.model.levels import levels_of
 from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match, Owed
 from router.model.rules import ORDINARY, credit_ms, read_rules
 from router.model.tasks import NOBODY_ELSE, TaskKind, occupies
-from router.store.db import ReadSession, WriteSession, as_json
+from router.store.db import ReadSession, Short, WriteSession, as_json
 
 MOST_PASSED_OVER = 1_000
 """So many of a lane are looked at beyond whom one of the agents has just declined, or who are kept for another: nobody
@@ -22,18 +20,20 @@ MOST_TO_PICK = 10
 """So many are shown to who picks for himself."""
 
 
-def _looks(statement: str, **arrays: Any) -> Mapping[bool, TextClause]:
-    """A statement that only looks, and under True the same that locks what it finds, where what others hold is skipped.
-    `arrays` are its parameters that are arrays, with the types of their elements."""
-    bound = [bindparam(name, type_=ARRAY(kind)) for name, kind in arrays.items()]
+_OF_ROUND = {"pool": "bigint", "now": "timestamptz", "alive_since": "timestamptz"}
+
+
+def _looks(statement: str, **types: str) -> Mapping[bool, Short]:
+    """A statement that only looks, and under True the same that locks what it finds, where what others hold is
+    skipped."""
     locks = {False: "", True: "for no key update skip locked"}
     return {
-        locking: text(statement.format(lock=lock, most="all" if locking else MOST_PASSED_OVER)).bindparams(*bound)
+        locking: Short(statement.format(lock=lock, most="all" if locking else MOST_PASSED_OVER), **types)
         for locking, lock in locks.items()
     }
 
 
-_POOLS = text(
+_POOLS = Short(
     """
     with recursive waiting as (
       (select pool from tasks where state = 'queued' order by pool limit 1)
@@ -53,7 +53,10 @@ _IS_FREE = """
       and not exists (select from reservations r where r.agent_id = agents.id and r.state = 'pending')
 """
 
-_ANY_FREE = text(f"select exists (select from agents where {_IS_FREE})")  # noqa: S608  a constant
+_ANY_FREE = Short(
+    f"select exists (select from agents where {_IS_FREE})",  # noqa: S608  a constant
+    now="timestamptz", alive_since="timestamptz",
+)
 
 # Lanes are found by jumping along the index, and only the first rows of each are read: the backlog is never scanned.
 # What decides who may take a task is the same for all of a lane. `stopped` names what keeps it from being handed out, a
@@ -150,17 +153,18 @@ _FREE = _looks(
     order by idle_since, id
     limit :most
     """,  # noqa: S608  a constant
-    seen=BigInteger, seen_takes=Text, beside=Text,
+    seen="bigint[]", seen_takes="text[]", beside="text[]", most="bigint", **_OF_ROUND,
 )
 
-_BYSTANDERS = text(
+_BYSTANDERS = Short(
     f"""
     select {_CANDIDATE} from agents
     where pool = :pool and {_IS_FREE} and not id = any(:without)
     order by idle_since, id
     limit :most
-    """  # noqa: S608  a constant
-).bindparams(bindparam("without", type_=ARRAY(BigInteger)))
+    """,  # noqa: S608  a constant
+    without="bigint[]", most="bigint", **_OF_ROUND,
+)
 
 # Who a task is kept for: he is there, be he busy, and could take it. Nobody waits for who could not, but where nobody
 # else may take it (`router.model.tasks.NOBODY_ELSE`).
@@ -185,14 +189,14 @@ _MAY_GO = f"""
 """  # noqa: S608  constants
 
 
-def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
+def _rows_of_lanes(way: str, which: str) -> Mapping[bool, Short]:
     return _looks(
         f"""
     {LANES}, free as materialized (
       select a.id, a.skills, f.takes from unnest(:agents, :takes) as f(id, takes) join agents a on a.id = f.id
     )
-    select head.id, lanes.tier, head.rank, lanes.skills, lanes.kind, head.without, head.prefers, head.prefers_until,
-      lanes.row, head.kept, r.version, r.newest_first, r.body::text, q.handle_seconds, lanes.lane, able.most
+    select lanes.tier, lanes.skills, lanes.kind, lanes.row, r.version, r.newest_first, r.body::text, q.handle_seconds,
+      able.most, heads.*
     from lanes join queues q on q.id = lanes.queue_id
     cross join lateral (
       select array_agg(free.id) as ids, least(:k, count(*)) as most from free
@@ -200,21 +204,25 @@ def _rows_of_lanes(way: str, which: str) -> Mapping[bool, TextClause]:
     ) able
     left join rulesets r on r.id = lanes.rules_id
     cross join lateral (
-      select t.id, t.rank, t.prefers, t.prefers_until, t.prefers is not null and ({KEPT}) as kept, array(
-        select e.agent_id from exclusions e where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now
-      ) as without
+      select array_agg(id), array_agg(rank), array_agg(without), array_agg(prefers), array_agg(prefers_until),
+        array_agg(kept)
       from (
-        select * from tasks where pool = :pool and state = 'queued' and lane = lanes.lane
-        order by rank {way}, id {way} limit {{most}}
-      ) t
-      where {_MAY_GO}
-      order by t.rank {way}, t.id {way}
-      limit able.most
-      {{lock}}
-    ) head
-    where able.ids is not null and lanes.stopped = '' and {which}
+        select t.id, t.rank, t.prefers, t.prefers_until, t.prefers is not null and ({KEPT}) as kept, array_to_string(
+          array(select e.agent_id from exclusions e
+            where e.task_id = t.id and e.agent_id = any(able.ids) and e.until > :now), ' ') as without
+        from (
+          select * from tasks where pool = :pool and state = 'queued' and lane = lanes.lane
+          order by rank {way}, id {way} limit {{most}}
+        ) t
+        where {_MAY_GO}
+        order by t.rank {way}, t.id {way}
+        limit able.most
+        {{lock}}
+      ) head
+    ) heads(ids, ranks, withouts, preferred, untils, keeps)
+    where able.ids is not null and lanes.stopped = '' and heads.ids is not null and {which}
     """,  # noqa: S608  constants
-        agents=BigInteger, takes=Text,
+        agents="bigint[]", takes="text[]", k="bigint", **_OF_ROUND,
     )
 
 
@@ -231,7 +239,7 @@ PREVIEW_SECONDS = 5
 #
 # Between the look and this somebody may have left, or taken something else: all is reserved if all is as it was seen,
 # or nothing. Without `holds` nobody looked: the agent's row was locked before.
-_RESERVE = text(
+_RESERVE = Short(
     f"""
     with waiting as materialized (
       select id, queue_id, kind = 'nurture' or kind = 'call' and tier in (1, 4) as outbound
@@ -276,15 +284,9 @@ _RESERVE = text(
     )
     select made.id, made.task_id, made.agent_id, held.campaign_id, held.lead_id
     from made join held on held.id = made.task_id
-    """  # noqa: S608  a constant
-).bindparams(
-    bindparam("tasks", type_=ARRAY(BigInteger)),
-    bindparam("agents", type_=ARRAY(BigInteger)),
-    bindparam("whys", type_=ARRAY(Text)),
-    bindparam("turns", type_=ARRAY(Boolean)),
-    bindparam("holds", type_=ARRAY(Text)),
-    bindparam("now", type_=DateTime(timezone=True)),
-    bindparam("alive_since", type_=DateTime(timezone=True)),
+    """,  # noqa: S608  a constant
+    tasks="bigint[]", agents="bigint[]", whys="text[]", turns="boolean[]", holds="text[]", now="timestamptz",
+    alive_since="timestamptz",
 )
 
 
@@ -300,7 +302,7 @@ class Held(NamedTuple):
 
 async def waiting_pools(session: WriteSession) -> tuple[list[int], bool]:
     """The pools in which a task waits, and whether the first one is now ours for a round (see `run_round`)."""
-    row = (await session.execute(_POOLS))[0]
+    row = (await session.execute(_POOLS, {}))[0]
     return row[0] or [], bool(row[1])
 
 
@@ -336,8 +338,9 @@ async def free_agents(session: WriteSession, look: Look) -> list[Candidate]:
     return [_candidate(row) for row in await session.execute(_FREE[look.locking], values)]
 
 
-_OWING = text(f"select id, ({_OWES_TOLD}) from agents where id = any(:agents)").bindparams(  # noqa: S608  a constant
-    bindparam("agents", type_=ARRAY(BigInteger)), bindparam("now", type_=DateTime(timezone=True))
+_OWING = Short(
+    f"select id, ({_OWES_TOLD}) from agents where id = any(:agents)",  # noqa: S608  a constant
+    agents="bigint[]", now="timestamptz",
 )
 
 
@@ -389,22 +392,34 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
     """The first rows of each lane of the pool that one of these agents may take. `agents` are the kinds of tasks each
     may take at the moment."""
     values = {"agents": list(agents), "takes": list(agents.values()), "k": MOST_HEADS, **look.values}
-    rows = [tuple(row) for row in await session.execute(_HEADS[look.locking], values)]
-    read = Counter(row[14:] for row in rows)
-    if any(row[11] for row in rows):
-        seen = {row[0] for row in rows}
-        rows += [tuple(row) for row in await session.execute(_OLDEST[look.locking], values) if row[0] not in seen]
-    return Heads(
-        [_head(row[:14], agents) for row in rows], {(row[0], agent) for row in rows for agent in row[5]},
-        any(count >= most for (_, most), count in read.items()),
-    )
+    lanes = await session.execute(_HEADS[look.locking], values)
+    found = {head.id: head for lane in lanes for head in _heads_of(lane, agents)}
+    excluded = {pair for lane in lanes for pair in _excluded_of(lane)}
+    if any(newest_first for _, _, _, _, _, newest_first, *_ in lanes):
+        for lane in await session.execute(_OLDEST[look.locking], values):
+            found = {head.id: head for head in _heads_of(lane, agents)} | found
+            excluded.update(_excluded_of(lane))
+    return Heads(list(found.values()), excluded, any(len(ids) >= most for *_, most, ids, _, _, _, _, _ in lanes))
 
 
-def _head(row: Sequence[Any], agents: Collection[int]) -> Head:
-    task_id, tier, rank, skills, kind, _, prefers, until, step, still, version, _, body, handle = row
-    # What is kept for somebody who is there, but is not among these agents, was not read.
-    kept = Kept(prefers, until, bool(still) and prefers in agents)
-    return head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step, handle), version, body, kept)
+def _heads_of(lane: Sequence[Any], agents: Collection[int]) -> Iterator[Head]:
+    tier, skills, kind, step, version, _, body, handle, _, ids, ranks, _, preferred, untils, keeps = lane
+    rules, plan = read_rules(version, body) if version is not None and body else (PLAIN, ORDINARY)
+    needs, credit, channel = levels_of(skills), credit_ms(step, plan), occupies(TaskKind(kind))
+    for task_id, rank, prefers, until, still in zip(ids, ranks, preferred, untils, keeps, strict=True):
+        if prefers is None:
+            yield Head(task_id, tier, rank - credit, needs, abs(rank), channel, rules, handle_s=handle)
+        else:
+            # What is kept for somebody who is there, but is not among these agents, was not read.
+            kept = Kept(prefers, until, bool(still) and prefers in agents)
+            yield head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step, handle), version, body, kept)
+
+
+def _excluded_of(lane: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    *_, ids, _, withouts, _, _, _ = lane
+    for task_id, without in zip(ids, withouts, strict=True):
+        if without:
+            yield from ((task_id, int(agent)) for agent in without.split(" "))
 
 
 class Place(NamedTuple):
