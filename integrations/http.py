@@ -1,4 +1,5 @@
-"""Requests out of the house: sessions with limits, a log without secrets, a guard against internal addresses."""
+"""Requests out of the house: sessions with limits, a log without secrets, a guard against internal addresses. And the
+server of those who stand in for the outside."""
 
 import asyncio
 import ipaddress
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import aiohttp
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
@@ -32,6 +34,10 @@ _INTERNAL = [ipaddress.ip_network(network) for network in (
 # fmt: on
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _PLAIN = re.compile(r"[A-Za-z_]{1,16}|\d{4}-\d\d-\d\d|v\d{1,2}")
+
+
+SHUTDOWN_SECONDS = 0.5
+"""A stand-in waits no longer for the answers it still owes."""
 
 
 class AddressNotAllowed(aiohttp.ClientConnectionError):
@@ -165,3 +171,16 @@ async def read_answer(response: aiohttp.ClientResponse, longest: int = LONGEST_A
         if len(body) > longest:
             raise AnswerTooLong("the answer is too long")
     return bytes(body)
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serves the application until left; its address, without a slash at its end. Port 0 takes a free one. Raises
+    OSError when the port is taken."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

@@ -131,6 +131,7 @@ from router.store.db import (
     lost_connection,
     make_engine,
     make_reading_engine,
+    unreachable,
 )
 from router.store.migrations import migrate
 from router.tail import Listener, RingTimes, Tail
@@ -240,8 +241,11 @@ async def until_told_to_stop() -> None:
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator[str]:
-    """The database's address: the given one, or the embedded server's, started and stopped here."""
+    """The database's address: the given one, or the embedded server's, started and stopped here. Raises Refusal when
+    the given one lets nobody in."""
     if settings.database_url is not None:
+        if why := await unreachable(settings.database_url):
+            raise Refusal(f"the database does not let us in: {why}. Is it running, and HABLEMOS_DATABASE_URL right?")
         yield settings.database_url
         return
     await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True)
@@ -712,8 +716,14 @@ async def doctor(settings: Settings) -> int:
         say(not wrong, "; ".join(wrong) or "the ledger of all signings is unbroken, and they are all there")
         if row is not None:
             say(not ending, "; ".join(ending) or "the seal's certificates and lists are good for months to come")
-    say(bool(settings.carrier_account and settings.carrier_tokens), "carrier's account and token are set")
-    say(bool(settings.public_url), "HABLEMOS_PUBLIC_URL is set: the carrier and customers reach us there")
+    if settings.carrier_account and settings.carrier_tokens:
+        say(True, "the carrier's account and token are set")
+    else:
+        say(False, "nobody can be called: set HABLEMOS_CARRIER_ACCOUNT and HABLEMOS_CARRIER_TOKENS")
+    if settings.public_url:
+        say(True, f"the carrier and customers reach us at {settings.public_url}")
+    else:
+        say(False, "the carrier and customers cannot reach us: set HABLEMOS_PUBLIC_URL")
     if settings.smtp_url is None:
         print("ok   no e-mail here: HABLEMOS_SMTP_URL is not set; nothing can be sent by e-mail")
     else:

@@ -24,15 +24,15 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="with --walk: print one JSON object")
     serve = commands.add_parser("serve", help="the service")
     _serving(serve)
-    serve.add_argument("--host")
-    serve.add_argument("--port")
+    serve.add_argument("--host", help="where it listens (default 127.0.0.1)")
+    serve.add_argument("--port", help="default 8080; 0 takes any free one")
     migrate = commands.add_parser("migrate", help="bring the database's schema up to date")
     _serving(migrate)
     doctor = commands.add_parser("doctor", help="check settings, database, clocks and carrier")
     _serving(doctor)
     apply = commands.add_parser("apply", help="apply a configuration file; shows the difference first")
     _serving(apply)
-    apply.add_argument("file", type=Path)
+    apply.add_argument("file", type=Path, help="campaigns, queues, pages and agents (TOML), or a country's pack")
     apply.add_argument("--yes", action="store_true", help="do not ask")
     register = commands.add_parser(
         "register", help="take a do-not-call register's file in",
@@ -40,7 +40,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         "counts until all of this one is there. Example: hablemos register list.csv --name robinson --as-of 2026-11-01",
     )
     _serving(register)
-    register.add_argument("file", type=Path)
+    register.add_argument("file", type=Path, help="the register's file, one number a line")
     register.add_argument("--name", required=True, help="the register's name, as the country packs have it")
     register.add_argument("--as-of", required=True, metavar="DATE", help="the day the file is of, e.g. 2026-11-01")
     register.add_argument("--country", default="ES", help="of numbers written without one (default ES)")
@@ -51,11 +51,13 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _serving(alarms)
     alarms.add_argument("--wake", action="append", default=[], metavar="ID", help="try this one again, or all")
     verify = commands.add_parser("verify", help="verify a signed PDF, its certificate or a bundle, offline")
-    verify.add_argument("file", type=Path)
-    verify.add_argument("--root", type=Path, help="the company's root certificate (PEM)")
+    verify.add_argument("file", type=Path, help="a signed PDF, a certificate of evidence, or a bundle (ZIP)")
+    verify.add_argument(
+        "--root", type=Path, help="the company's root certificate (PEM), which it publishes at /pki/root.pem"
+    )
     verify.add_argument("--time-roots", type=Path, help="roots of timestamp authorities outside (PEM)")
     verify.add_argument("--seals", type=Path, help="the company's own seals under other roots (its /pki/seals.pem)")
-    verify.add_argument("--json", action="store_true")
+    verify.add_argument("--json", action="store_true", help="prints one JSON object")
     _authority_options(commands)
     simulation = commands.add_parser(
         "simulate", help="what a staffing would do: service level, waits, occupancy",
@@ -88,10 +90,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
         planning(plan)
     phonebox = commands.add_parser("phonebox", help="the local carrier alone")
-    phonebox.add_argument("--port", type=int, default=8081)
-    phonebox.add_argument("--account", required=True)
-    phonebox.add_argument("--token", required=True)
-    phonebox.add_argument("--log", type=Path)
+    phonebox.add_argument("--port", type=int, default=8081, help="where it listens (default 8081)")
+    phonebox.add_argument("--account", required=True, help="the carrier's account which it plays, AC and 32 digits")
+    phonebox.add_argument("--token", required=True, help="that account's auth token, with which it signs")
+    phonebox.add_argument("--log", type=Path, help="a file to which it writes what it was asked, a JSON object a line")
     phonebox.add_argument("--smtp-port", type=int, default=8025, help="where it takes mails (default 8025)")
     return parser
 
@@ -105,19 +107,19 @@ def _authority_options(commands: Any) -> None:
         description="Asks for a passphrase. Example: hablemos authority export-root /media/stick/root.key",
     )
     _serving(export)
-    export.add_argument("file", type=Path)
+    export.add_argument("file", type=Path, help="the file that is made")
     export.add_argument("--keep", action="store_true", help="leave it in the database as well")
     use = verbs.add_parser("use-root", help="renew by the exported key what only the root can renew")
     _serving(use)
-    use.add_argument("file", type=Path)
+    use.add_argument("file", type=Path, help="the file that export-root made")
     revoke = verbs.add_parser("revoke-seal", help="take the seal's certificate back; a new one seals from now on")
     _serving(revoke)
     revoke.add_argument("--reason", default="superseded", help="as RFC 5280 names it, e.g. keyCompromise")
 
 
 def _serving(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir")
-    parser.add_argument("--database-url")
+    parser.add_argument("--data-dir", help="where the embedded PostgreSQL lives (default ./hablemos-data)")
+    parser.add_argument("--database-url", help="a PostgreSQL of your own instead: postgresql://user:password@host/name")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -270,7 +272,7 @@ async def _verify(options: argparse.Namespace) -> int:
     from integrations.trust import EmbeddedTrust
     from router.model.authority import seals_in
     from router.ports import Trusted, UsedSeal
-    from router.verifying import lines, told
+    from router.verifying import advice, lines, told
 
     content = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
@@ -281,6 +283,10 @@ async def _verify(options: argparse.Namespace) -> int:
     except ValueError:
         print("The seals should be the file which the company publishes at /pki/seals.pem.", file=sys.stderr)
         return 2
+    for option, pem in (("--root", root), ("--time-roots", time_roots)):
+        if pem and b"BEGIN CERTIFICATE" not in pem:
+            print(f"{option} should be a file of certificates in PEM.", file=sys.stderr)
+            return 2
     trust = EmbeddedTrust(time_roots=time_roots)
     try:
         seen = await lines(trust, content, root, trusted)
@@ -288,6 +294,8 @@ async def _verify(options: argparse.Namespace) -> int:
         await trust.stop()
     holds, said = told(seen, as_json=options.json)
     print(said)
+    if said_more := advice(seen, rooted=bool(root)):
+        print(said_more, file=sys.stderr)
     return 0 if holds else 1
 
 

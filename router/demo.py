@@ -26,6 +26,8 @@ PASSWORD = "hablemos-demo"  # noqa: S105  loopback only
 SITE = "luz-clara"
 """The campaign's key, too."""
 QUEUE = "ventas"
+NUMBER = "+12025550100"
+"""The campaign's own, as the plan has it."""
 PORT = 8080
 
 PLAN = """
@@ -281,7 +283,7 @@ async def demonstration(data_dir: Path, port: int | None, *, plan: str = PLAN) -
         )
         await demo_quotes.bring(book, SITE, QUEUE)
         await demo_brochures.bring(book, SITE)
-        await landing.start(make_landing(service.url, SITE, wording()))
+        await landing.start(make_landing(service.url, SITE, wording(), phone=NUMBER, whatsapp=NUMBER))
         stack.push_async_callback(landing.stop)
         yield Running(service.url, phonebox.url, landing.url)
 

@@ -29,11 +29,11 @@ MOVERS = ("cadence ", "campaign ", "queue ", "agent ")
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=DAYS, help=f"how many (default {DAYS}, at most {MOST_DAYS})")
-    parser.add_argument("--campaign", metavar="KEY")
+    parser.add_argument("--campaign", metavar="KEY", help="only this one's quotes (default: all campaigns)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="writes the hours as a picture")
     parser.add_argument("--plays", type=int, default=PLAYS, help="how often the days are played, each time with other "
                         f"answers (default {PLAYS})")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the lots that are drawn (default 1)")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")
 
 

@@ -42,6 +42,17 @@ def told(seen: Sequence[Check], *, as_json: bool) -> tuple[bool, str]:
     return holds, "\n".join(map(_told, seen))
 
 
+def advice(seen: Sequence[Check], *, rooted: bool) -> str:
+    """What whoever asked may do about lines that do not hold; "" where nothing is to be done. `rooted`: the company's
+    root certificate was given."""
+    codes = {one.detail.get("code") for one in seen if not one.holds}
+    if "not-a-pdf" in codes:
+        return "This is neither a PDF nor a bundle: nothing could be verified."
+    if codes and not rooted:
+        return "Whose seal it is needs --root: the certificate which the company publishes at /pki/root.pem."
+    return ""
+
+
 def _told(one: Check) -> str:
     said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
     return f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}"

@@ -49,7 +49,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--newest-first", action="store_true", help="the newest arrival is answered first")
     parser.add_argument("--arrivals", type=int, default=100_000, help="how many are simulated (default 100000)")
     parser.add_argument("--warm-up", type=int, help="of which so many at first are not counted (default 5000, or 5 %%)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the lots that are drawn (default 1)")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="writes the waits as a picture")
     parser.add_argument("--json", action="store_true", help="prints one JSON object")
 

@@ -73,8 +73,15 @@ def zone_name(there: datetime) -> str:
     return name if name.isalpha() else format_datetime(there, "ZZZZ", locale="en")
 
 
+def city(zone: str, locale: str) -> str:
+    """Where a zone's clock hangs, e.g. "Madrid"."""
+    return get_timezone_location(ZoneInfo(zone), locale=known(locale), return_city=True) if zone else ""
+
+
 def clock(at: datetime, zone: str, locale: str) -> str:
-    return format_datetime(at.astimezone(ZoneInfo(zone)), "HH:mm:ss", locale=known(locale))
+    """A time of today, to the second, with its zone, e.g. "13:00:30 CET"."""
+    there = at.astimezone(ZoneInfo(zone))
+    return f"{format_datetime(there, 'HH:mm:ss', locale=known(locale))} {zone_name(there)}"
 
 
 def hour(at_ms: float, zone: str) -> str:
@@ -114,6 +121,12 @@ def skill(key: str, locale: str) -> str:
     if len(key) == 2 and (name := Locale.parse(known(locale)).languages.get(key)):
         return str(name)
     return key
+
+
+def country(key: str, locale: str) -> str:
+    """A country by its name and its two letters, e.g. "España (ES)"; anything else by its key."""
+    name = Locale.parse(known(locale)).territories.get(key) if len(key) == 2 else None
+    return f"{name} ({key})" if name else key
 
 
 def language(locale: str) -> str:
@@ -171,6 +184,7 @@ class Wording:
             moment=lambda at, zone: moment(at, zone, locale),
             brief=lambda at, zone: brief(at, zone, locale),
             clock=lambda at, zone: clock(at, zone, locale),
+            city=lambda zone: city(zone, locale),
             day=lambda at: day(at, locale),
             hour=hour,
             ago=lambda seconds: ago(seconds, locale),
@@ -179,6 +193,7 @@ class Wording:
             percent=lambda share: percent(share, locale),
             rate=lambda basis_points: rate(basis_points, locale),
             skill=lambda key: skill(key, locale),
+            country=lambda key: country(key, locale),
         )
         return environment
 
@@ -254,5 +269,5 @@ def _when(verdict: Verdict, locale: str, zone: str) -> Mapping[str, str]:
     said = format_date(there, "EEEE" if ahead < 7 else "full", locale=known(locale))
     return {
         "day": said if ahead else "", "time": f"{there:%H:%M}",
-        "place": get_timezone_location(zone, locale=known(locale), return_city=True),
+        "place": city(zone, locale),
     }

@@ -1,24 +1,20 @@
 """A keeper of evidence as the outside has one: a store behind a real socket that takes what is put once."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
+
+from integrations.http import serving
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+def door(handler: Handler) -> AbstractAsyncContextManager[str]:
+    """A server that answers everything with `handler`; its address."""
     app = web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{rest:.*}", handler)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    return serving(app)
 
 
 class Store:

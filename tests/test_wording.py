@@ -16,7 +16,7 @@ from babel.messages.pofile import read_po
 from router.model import elsewhere, errors, fitness
 from router.model.forms import KINDS
 from router.paths import TEMPLATES
-from router.wording import LOCALES, brief, moment, money, wording
+from router.wording import LOCALES, brief, city, clock, country, moment, money, wording
 
 Key = tuple[str | None, str]
 
@@ -268,3 +268,12 @@ def test_a_mail_that_is_no_offer_says_nothing_of_ending_them() -> None:
     company = dict.fromkeys(("name", "brand", "address", "phone", "phone_shown", "privacy_url"), "")
     said = wording().mail("letter", "en", company=company, subject="Hi", paragraphs=["Hi"], unsubscribe="")
     assert "offers" not in "".join(said)
+
+
+def test_zones_countries_and_times_are_told_as_people_know_them() -> None:
+    at = datetime(2026, 12, 7, 12, 0, 30, tzinfo=UTC)
+    assert [city("America/New_York", one) for one in ("en", "es", "ru")] == ["New York", "Nueva York", "Нью-Йорк"]
+    assert city("", "es") == ""
+    assert [country("ES", one) for one in ("en", "es", "it")] == ["Spain (ES)", "España (ES)", "Spagna (ES)"]
+    assert country("house", "es") == "house"
+    assert clock(at, "Europe/Madrid", "es") == "13:00:30 CET"

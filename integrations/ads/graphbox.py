@@ -3,11 +3,13 @@
 It trusts whoever reaches it: bind it to loopback.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from aiohttp import web
+
+from integrations.http import serving
 
 
 class Graphbox:
@@ -41,16 +43,9 @@ class Graphbox:
         fields = request.query.get("fields", "id,created_time").split(",")
         return web.json_response({key: value for key, value in found.items() if key in fields})
 
-    @asynccontextmanager
-    async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    def running(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
         """Serves until left; the address, without a slash at its end."""
-        runner = web.AppRunner(self.app(), access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            yield f"http://{host}:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+        return serving(self.app(), host, port)
 
 
 def _error(status: int, code: int) -> web.Response:

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from integrations.http import serving
+
 Fault = int | str | bytes
 """A status, "hang" for no answer at all, "cut" for a connection that breaks, or a body in place of the answer."""
 
@@ -54,11 +56,8 @@ class Registerbox:
     @asynccontextmanager
     async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """Serves until left; the address of its door."""
-        runner = web.AppRunner(self.app(), access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            yield f"http://{host}:{runner.addresses[0][1]}/check"
-        finally:
-            self._over.set()
-            await runner.cleanup()
+        async with serving(self.app(), host, port) as url:
+            try:
+                yield f"{url}/check"
+            finally:
+                self._over.set()

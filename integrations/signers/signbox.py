@@ -19,6 +19,8 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
+from integrations.http import serving
+
 REF = "request_id"
 LARGEST = 40 * 1024 * 1024
 
@@ -147,14 +149,8 @@ class Signbox:
     @asynccontextmanager
     async def running(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
         """Serves until left; the address, without a slash at its end."""
-        runner = web.AppRunner(self.app(), access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, host, port).start()
-            self.url = f"http://{host}:{runner.addresses[0][1]}"
+        async with serving(self.app(), host, port) as self.url:
             yield self.url
-        finally:
-            await runner.cleanup()
 
     @web.middleware
     async def _around(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:

@@ -391,6 +391,27 @@ _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"^\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*(?:\.[^=]*)?=")
 
 
+_PATTERN = re.compile(r"`str` matching regex '(.*)'")
+_CHOICES = re.compile(r"\^\(([a-z0-9_|]+)\)\??\$")
+_SHAPES = (
+    (r"\\+[1-9][0-9]{6,14}", "a telephone number such as +34910000000"), (r"^[A-Z]{2}$", "a country such as ES"),
+    (r"[A-Z]{3}", "a currency such as EUR"), (r"[01]\\d|2[0-3]", "a time such as 09:30"),
+    (r"\\d{4}-", "a day such as 2026-11-01"), (r"^[a-z0-9][a-z0-9_-]", "small letters, digits, - and _"),
+    ("https?://", "an address such as https://luz.example"), ("@", "an e-mail address"),
+)
+"""What a pattern has in it, as the validator writes it, and what it asks for."""
+
+
+def _in_words(what: str) -> str:
+    """The validator's sentence with a pattern it asks for in words."""
+    found = _PATTERN.search(what)
+    if found is None:
+        return what
+    if choices := _CHOICES.fullmatch(found[1]):
+        return what.replace(found[0], "one of " + ", ".join(choices[1].split("|")))
+    return what.replace(found[0], next((words for part, words in _SHAPES if part in found[1]), found[0]))
+
+
 def _placed(text: str, error: str) -> str:
     """The validator's sentence with the line it is about."""
     found = _PATH.match(error)
@@ -399,7 +420,7 @@ def _placed(text: str, error: str) -> str:
     if unknown := _FIELD.search(what):
         steps.append(unknown[1])
     line = line_of(text, steps)
-    return f"line {line}: {what}{f' at {path.lstrip(chr(46))}' if path else ''}"
+    return f"line {line}: {_in_words(what)}{f' at {path.lstrip(chr(46))}' if path else ''}"
 
 
 def line_of(text: str, steps: Sequence[str | int]) -> int:

@@ -291,6 +291,8 @@ def readable(text: str, pointer: str, longest: int) -> str:
                 "This character cannot stand in an offer: %(character)s.", pointer=pointer, character=character(char)
             )
     tidy = " ".join(unicodedata.normalize("NFC", text).split())
-    if not 1 <= len(tidy) <= longest:
-        raise Invalid("This should be 1 to %(longest)s characters long.", pointer=pointer, longest=longest)
+    if not tidy:
+        raise Invalid("Nothing stands here yet.", pointer=pointer)
+    if len(tidy) > longest:
+        raise Invalid("This should be at most %(longest)s characters long.", pointer=pointer, longest=longest)
     return tidy

@@ -20,11 +20,11 @@ text { font: 13px system-ui, sans-serif; fill: #1b1f24 } .soft { fill: #57606a; 
 """
 
 
-def shown(count: Count) -> str:
-    """A mean as people read it: none as nothing, small ones with a decimal."""
+def shown(count: Count, point: str = ".") -> str:
+    """A mean as people read it: none as nothing, small ones with a decimal behind `point`."""
     if count.mean < 0.05:
         return ""
-    return f"{count.mean:.1f}" if count.mean < 9.95 else f"{count.mean:.0f}"
+    return f"{count.mean:.1f}".replace(".", point) if count.mean < 9.95 else f"{count.mean:.0f}"
 
 
 def both(hour: Hour) -> Count:
@@ -32,10 +32,12 @@ def both(hour: Hour) -> Count:
     return Count(hour.texts.mean + hour.mails.mean)
 
 
-def planned(title: str, legend: str, forecast: Forecast, days: Sequence[str], columns: tuple[str, str]) -> str:
+def planned(
+    title: str, legend: str, forecast: Forecast, days: Sequence[str], columns: tuple[str, str], *, point: str = "."
+) -> str:
     """The calls of every hour, below them texts and mails; at the right the day's calls and the agents its fullest hour
     needs. `days` name the rows, `columns` the two at the right, `legend` says what the figures are: what is written
-    comes from whoever asks for it, in his language."""
+    comes from whoever asks for it, in his language, and so does the decimal `point`."""
     rows = by_day(forecast)
     first, last = span(forecast)
     wide = (WIDTH - LEFT - RIGHT) / (last - first)
@@ -50,17 +52,17 @@ def planned(title: str, legend: str, forecast: Forecast, days: Sequence[str], co
     for number in range(first, last):
         parts.append(_text("soft", LEFT + wide * (number - first + 0.5), TOP - 10, f"{number:02d}"))
     for place, one in enumerate(columns):
-        parts.append(_text("soft", WIDTH - RIGHT + 28 + 54 * place, TOP - 10, one))
+        parts.append(_text("soft", WIDTH - RIGHT + 22 + 62 * place, TOP - 10, one))
     for place, ((_, hours), name) in enumerate(zip(rows, days, strict=True)):
         y = TOP + ROW * place
         parts.append(f'<line class="grid" x1="16" x2="{WIDTH - 12}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="16" y="{y + 21}">{escape(name)}</text>')
         for at, hour in hours:
-            parts += _field(hour, LEFT + wide * (at - first), y, wide, hour.calls.mean / fullest)
+            parts += _field(hour, LEFT + wide * (at - first), y, wide, hour.calls.mean / fullest, point)
         calls = Count(sum(hour.calls.mean for _, hour in hours))
         needed = max(hour.needed for _, hour in hours)
-        parts.append(_text("", WIDTH - RIGHT + 28, y + 21, shown(calls)))
-        parts.append(_text("", WIDTH - RIGHT + 82, y + 21, str(needed or "")))
+        parts.append(_text("", WIDTH - RIGHT + 22, y + 21, shown(calls, point)))
+        parts.append(_text("", WIDTH - RIGHT + 84, y + 21, str(needed or "")))
     return "\n".join([*parts, "</svg>"])
 
 
@@ -68,13 +70,13 @@ def _text(css: str, x: float, y: float, said: str) -> str:
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{escape(said)}</text>'
 
 
-def _field(hour: Hour, x: float, y: float, wide: float, share: float) -> Iterator[str]:
+def _field(hour: Hour, x: float, y: float, wide: float, share: float, point: str) -> Iterator[str]:
     if share:
         yield (f'<rect class="field" x="{x + 1:.1f}" y="{y + 1}" width="{wide - 2:.1f}" height="{ROW - 2}" '
                f'fill-opacity="{DEEPEST * share:.2f}"/>')
-    if said := shown(hour.calls):
+    if said := shown(hour.calls, point):
         yield _text("", x + wide / 2, y + 15, said)
-    if said := shown(both(hour)):
+    if said := shown(both(hour), point):
         yield _text("texts", x + wide / 2, y + 28, said)
 
 

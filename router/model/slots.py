@@ -2,11 +2,12 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import combinations
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from router.model.hours import Opening, Span, covers, spans_from
 from router.model.packs import Pack
@@ -17,8 +18,8 @@ LEAD_TIME = timedelta(minutes=15)
 GRACE = timedelta(minutes=10)
 """A slot that was offered a moment ago may be taken until so long before it begins, less than LEAD_TIME."""
 LATEST = timedelta(days=7)
-MOST = 60
-"""Slots shown at once."""
+NEAREST = 60
+"""Of the free slots so many are shown all; of later ones the first of each hour, so that every day can be chosen."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ class Times:
 
 def slots(
     rules: Rules, shifts: Mapping[Shift, int], taken: Mapping[datetime, int], start: datetime, end: datetime,
-    loads: Sequence[Load] = (),
+    loads: Sequence[Load] = (), *, wanted: Callable[[datetime], bool] = lambda starts_at: True,
 ) -> Iterator[Slot]:
-    """All slots lying between two moments (aware) that may be promised, full ones too, in their order.
+    """All slots lying between two moments (aware) that may be promised, full ones too, in their order; of which only
+    those are looked at whose beginning is `wanted`.
 
     `shifts` says how many agents work which weekly hours; `taken` how many calls are held or booked by slot; `loads`
     what queues that share these agents have promised, in the order of their beginnings: nobody is counted twice.
@@ -114,7 +116,7 @@ def slots(
     starts = [load.starts_at for load in loads]
     longest = max((load.ends_at - load.starts_at for load in loads), default=edge)
     for starts_at, ends_at in _grid(spans_from(rules.opening, start, end), rules.slot_minutes):
-        if not lawful.cover(starts_at, ends_at):
+        if not wanted(starts_at) or not lawful.cover(starts_at, ends_at):
             continue
         there = Counter[frozenset[int]]()
         for shift, times, count in staff:
@@ -185,14 +187,20 @@ def offered(
     rules: Rules, shifts: Mapping[Shift, int], taken: Mapping[datetime, int], now: datetime,
     loads: Sequence[Load] = (), *, own: OwnTime | None = None,
 ) -> list[Slot]:
-    """The free slots a visitor is shown at `now` (aware): at most MOST, from LEAD_TIME to LATEST ahead. With `own` only
-    those in which this agent is free."""
+    """The free slots a visitor is shown at `now` (aware), from LEAD_TIME to LATEST ahead: the NEAREST, and of later
+    ones the first of each hour on the house's clock. With `own` only those in which this agent is free."""
     found: list[Slot] = []
-    for slot in slots(rules, shifts, taken, now + LEAD_TIME, now + LATEST, loads):
+    zone = ZoneInfo(rules.opening.zone)
+
+    def hour(moment: datetime) -> str:
+        return moment.astimezone(zone).replace(minute=0).isoformat()
+
+    def wanted(starts_at: datetime) -> bool:
+        return len(found) < NEAREST or hour(starts_at) != hour(found[-1].starts_at)
+
+    for slot in slots(rules, shifts, taken, now + LEAD_TIME, now + LATEST, loads, wanted=wanted):
         if slot.remaining and (own is None or own.free(slot)):
             found.append(slot)
-            if len(found) == MOST:
-                break
     return found
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NoReturn, TypeVar
 
+import asyncpg
 import msgspec
 from sqlalchemy import Connection, Executable, Row, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -66,6 +67,20 @@ def make_engine(url: str, *, connections: int = 10, limits: dict[str, str] | Non
         json_deserializer=msgspec.json.decode,
         connect_args={"server_settings": {**LIMITS, **(limits or {})}, "timeout": 5},
     )
+
+
+async def unreachable(url: str) -> str:
+    """Why the database at this address lets nobody in, in its own or the socket's words; "" when it does."""
+    engine = make_engine(url, connections=1)
+    try:
+        async with engine.connect():
+            return ""
+    except DBAPIError as error:
+        return str(error.orig.__cause__ or error.orig) if error.orig is not None else str(error)
+    except (asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError, OSError) as error:
+        return str(error) or type(error).__name__
+    finally:
+        await engine.dispose()
 
 
 def lost_connection(error: BaseException) -> bool:

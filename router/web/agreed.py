@@ -20,10 +20,11 @@ from router.model.promises import PromiseMode
 from router.model.tasks import Task
 from router.store import tasks
 from router.web import desk
-from router.web.choosing import by_day, city, read_value
+from router.web.choosing import by_day, read_value
 from router.web.doors import doors
 from router.web.gate import Signed, require
 from router.web.parsing import row_id
+from router.wording import city
 
 routes = web.RouteTableDef()
 

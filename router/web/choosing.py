@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, get_timezone_location
+from babel.dates import format_date
 
 from router.model.errors import Invalid
 from router.model.slots import Slot
@@ -55,6 +55,3 @@ def by_day(slots: Iterable[Slot], zone: str, locale: str) -> list[Day]:
     return list(days.values())
 
 
-def city(zone: str, locale: str) -> str:
-    """Where a zone's clock hangs, e.g. "Madrid"."""
-    return get_timezone_location(ZoneInfo(zone), locale=known(locale), return_city=True) if zone else ""

@@ -16,10 +16,9 @@ from router.model.figures import FIGURES, HALF_HOUR, SHOWN, Backlog, Tally, half
 from router.model.sheets import written
 from router.store import figures
 from router.store.figures import EVERYBODY, Scope
-from router.web.choosing import city
 from router.web.doors import doors
 from router.web.gate import page, require
-from router.wording import zone_name
+from router.wording import city, zone_name
 
 routes = web.RouteTableDef()
 

@@ -17,7 +17,7 @@ from router.model.phone import unbroken
 from router.model.vault import new_token
 from router.store.sites import Landing
 from router.web.availability import Availability, look
-from router.web.choosing import by_day, city, read_value
+from router.web.choosing import by_day, read_value
 from router.web.doors import doors, landing_here
 from router.web.gate import from_our_page
 from router.web.lead_body import LeadBody, Source, from_form, number_of
@@ -25,7 +25,7 @@ from router.web.leads import take_lead
 from router.web.middleware import RETRY_AFTER, STATUS
 from router.web.parsing import read_pairs, understand
 from router.web.protection import issue
-from router.wording import LOCALES, language, negotiate
+from router.wording import LOCALES, city, language, negotiate
 
 routes = web.RouteTableDef()
 

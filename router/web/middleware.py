@@ -14,6 +14,7 @@ from router.logs import request_id
 from router.model import errors
 from router.store.db import contended, lost_connection
 from router.web.doors import doors
+from router.web.gate import cookie_name
 from router.web.leads import allow_origin
 from router.wording import Wording, negotiate
 
@@ -98,6 +99,13 @@ def wants_page(request: web.Request) -> bool:
     return "text/html" in accept and "json" not in accept and "HX-Request" not in request.headers
 
 
+def _way_on(request: web.Request) -> str:
+    """Where an error page leads who works here: "desk", "login", or "" for everybody else."""
+    if cookie_name(request) in request.cookies:
+        return "desk"
+    return "login" if request.path.startswith("/setup/") else ""
+
+
 def answer(request: web.Request, error: Exception) -> web.Response:
     """The one place where an error becomes an answer: a problem document, or a page for a person."""
     status, known = _as_house_error(error)
@@ -105,7 +113,7 @@ def answer(request: web.Request, error: Exception) -> web.Response:
     wording = doors(request).wording
     if wants_page(request):
         said = wording.say(known.sentence, locale, **known.values)
-        page = wording.page("errors/page.html", locale, status=status, code=known.code, sentence=said)
+        page = wording.page("errors/page.html", locale, status=status, sentence=said, way_on=_way_on(request))
         response = web.Response(text=page, status=status, content_type="text/html")
     else:
         response = problem(status, known, locale, wording)

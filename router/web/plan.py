@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 
 from aiohttp import web
 from babel.dates import format_date
+from babel.numbers import get_decimal_symbol
 
 from router.actions import planning
 from router.book import Reading
@@ -20,10 +21,9 @@ from router.model.foreseeing import play
 from router.model.planned_pictures import wall
 from router.model.planning import OCCUPANCY, Block, Forecast, Hour, forecast
 from router.store import planning as store
-from router.web.choosing import city
 from router.web.doors import doors
 from router.web.gate import page, require
-from router.wording import known, why, wording
+from router.wording import city, known, why, wording
 
 routes = web.RouteTableDef()
 
@@ -173,4 +173,5 @@ def _picture(plan: Forecast, locale: str) -> str:
     names = [format_date(day, "EEE d MMM", locale=known(locale)) for day, _ in rows]
     said = wording().text("plan/picture.txt", locale, plan=plan, place=city(plan.zone, locale)).strip().splitlines()
     title, legend, calls, agents = (line.strip() for line in said)
-    return planned_pictures.planned(title, legend, plan, names, (calls, agents))
+    point = get_decimal_symbol(known(locale))
+    return planned_pictures.planned(title, legend, plan, names, (calls, agents), point=point)

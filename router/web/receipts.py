@@ -42,8 +42,8 @@ async def receipts_page(request: web.Request) -> web.Response:
     signed = await require(request, Role.supervisor)
     found = await _of_lead(request)
     return page(
-        request, "receipts/lead.html", signed.agent.locale, headers=PRIVATE, agent=signed.agent, found=found,
-        zone=found.campaign.timezone,
+        request, "receipts/lead.html", signed.agent.locale, headers=PRIVATE, agent=signed.agent,
+        csrf=signed.session.csrf, found=found, zone=found.campaign.timezone,
     )
 
 

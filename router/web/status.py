@@ -32,11 +32,11 @@ from router.store.db import ReadSession, lost_connection
 from router.store.leads import LeadStatus, status_of, status_of_lead
 from router.store.resuming import queue_of
 from router.store.staffing import Staffing, staffing
-from router.web.choosing import by_day, city
+from router.web.choosing import by_day
 from router.web.doors import Doors, doors
 from router.web.places import Places
 from router.web.widget import cors
-from router.wording import moment
+from router.wording import city, moment
 
 routes = web.RouteTableDef()
 

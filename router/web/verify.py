@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import BodyPartReader, web
@@ -77,8 +78,15 @@ async def verify(request: web.Request) -> web.Response:
     """Takes a form with a file or a code, or the bare PDF; answers a page, or JSON to whoever asks for it. Raises
     TooMany when one network asks too often."""
     await _count(request)
-    lines = await _judged(request, await _received(request))
-    if "json" in request.headers.get("Accept", "") or request.content_type == "application/pdf":
+    for_program = "json" in request.headers.get("Accept", "") or request.content_type == "application/pdf"
+    try:
+        asked = await _received(request)
+    except Invalid as fault:
+        if for_program:
+            raise
+        return await _page(request, [], fault=fault)
+    lines = await _judged(request, asked)
+    if for_program:
         body = {
             "identical": lines[0].holds,
             "lines": [{"name": line.name, "holds": line.holds, "detail": dict(line.detail)} for line in lines],
@@ -347,7 +355,9 @@ def _shown(wording: Wording, key: str, value: str, locale: str) -> str:
     return value
 
 
-async def _page(request: web.Request, lines: Sequence[Line], code: str = "") -> web.Response:
+async def _page(
+    request: web.Request, lines: Sequence[Line], code: str = "", fault: Invalid | None = None
+) -> web.Response:
     locale, wording = negotiate(request.headers.get("Accept-Language")), doors(request).wording
     shown = [
         {"title": wording.say(TITLES.get(line.name, line.name), locale), "holds": line.holds,
@@ -355,8 +365,11 @@ async def _page(request: web.Request, lines: Sequence[Line], code: str = "") -> 
         for line in lines
     ]  # fmt: skip
     page = wording.page("sign/verify.html", locale, company=await _company(request), lines=shown,
-                        code=code, fingerprint=fingerprint(request))  # fmt: skip
-    return web.Response(text=page, content_type="text/html", headers={"Cache-Control": "no-store"})
+                        code=code, fingerprint=fingerprint(request),
+                        wrong=wording.say(fault.sentence, locale, **fault.values) if fault else "",
+                        wrong_field=(fault.pointer or "")[1:] if fault else "")  # fmt: skip
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK
+    return web.Response(text=page, status=status, content_type="text/html", headers={"Cache-Control": "no-store"})
 
 
 async def _company(request: web.Request) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from aiohttp import web
 
 from router.model.agents import Role
+from router.model.base import vouched
+from router.model.campaigns import Campaign
 from router.model.errors import NotFound
 from router.model.levels import levels_of
 from router.store import why
@@ -23,8 +25,9 @@ async def why_page(request: web.Request) -> web.Response:
         reasons = [reason for one in view.decisions for reason in one.reservation.why]
         reasons += [one.reason for one in view.standings if one.reason is not None]
         names = await why.names(r.session, reasons)
-        now = r.now
+        now, campaign = r.now, vouched(await r.session.get(Campaign, view.queue.campaign_id))
     return page(
         request, "why/page.html", signed.agent.locale, agent=signed.agent, csrf=signed.session.csrf, view=view,
-        names=names, needs=levels_of(view.task.skills), now=now, waited_s=now.timestamp() - view.task.since_ms / 1000,
+        names=names, zone=campaign.timezone, needs=levels_of(view.task.skills), now=now,
+        waited_s=now.timestamp() - view.task.since_ms / 1000,
     )

@@ -41,7 +41,7 @@ from tests import closing
 from tests.actions.test_bundling import TOOLS, followed
 from tests.conftest import Clock
 from tests.integrations.timestamping import Outside, outside
-from tests.keeping import Store, serving
+from tests.keeping import Store, door
 from tests.outside import RecordingCarrier
 from tests.web.customer import visiting
 
@@ -133,7 +133,7 @@ async def authority(tmp_path: Path) -> AsyncIterator[Outside]:
 @asynccontextmanager
 async def keeping(house: House, **values: Any) -> AsyncIterator[Store]:
     store = Store()
-    async with serving(store.take) as url:
+    async with door(store.take) as url:
         await house.has_keeper(url, **values)
         yield store
 

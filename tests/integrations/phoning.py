@@ -15,6 +15,7 @@ from integrations.http import client_session
 from integrations.phonebox import Phonebox
 from router.ports import CarrierEvent, LegOrder, LegRole, MessageOrder, Webhook
 from tests.integrations.specification import Judge
+from tests.keeping import door
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 ACCOUNT = "AC" + "0123456789abcdef" * 2
@@ -44,21 +45,6 @@ class Ear:
     async def hear(self, request: web.Request) -> web.Response:
         self.heard.append(Webhook(request.raw_path, dict(request.headers), await request.read()))
         return web.Response(status=204)
-
-
-@asynccontextmanager
-async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """A server that answers everything with `handler`; its address."""
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 class Judged:
@@ -147,7 +133,7 @@ async def line(
 ) -> AsyncIterator[Line]:
     """A phonebox and our adapter before it. With a judge, everything asked and answered must obey it."""
     ear = Ear()
-    async with serving(ear.hear) as hooks, client_session() as session, aiohttp.ClientSession() as person:
+    async with door(ear.hear) as hooks, client_session() as session, aiohttp.ClientSession() as person:
         ear.url = hooks
         box = Phonebox(account=ACCOUNT, token=TOKEN, templates=TEMPLATES, log=log, **{**QUICK, **options})
         box.inbound_url = f"{hooks}/hooks/carrier/inbound"

@@ -18,7 +18,7 @@ from integrations.http import (
     path_template,
     read_answer,
 )
-from tests.integrations.phoning import serving
+from tests.keeping import door
 
 SID = "CA" + "0a" * 16
 
@@ -88,12 +88,12 @@ def test_public_addresses_are_outside(address: str) -> None:
 
 
 async def test_our_own_configured_address_may_be_loopback() -> None:
-    async with serving(hello) as here, client_session() as session, session.get(here) as response:
+    async with door(hello) as here, client_session() as session, session.get(here) as response:
         assert await read_answer(response) == b"hello"
 
 
 async def test_an_answer_longer_than_allowed_is_not_read() -> None:
-    async with serving(hello) as here, client_session() as session, session.get(here) as response:
+    async with door(hello) as here, client_session() as session, session.get(here) as response:
         with pytest.raises(AnswerTooLong):
             await read_answer(response, longest=4)
 
@@ -113,7 +113,7 @@ def test_the_log_shows_the_shape_of_a_path_only(path: str, shown: str) -> None:
 
 async def test_the_log_holds_no_query_no_body_and_no_number(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with serving(hello) as here, client_session() as session:
+    async with door(hello) as here, client_session() as session:
         url = URL(f"{here}/Messages/+34600000001?code=123456")
         async with session.post(url, data={"Body": "secret words"}, headers={"Authorization": "Basic c2VjcmV0"}):
             pass
@@ -132,7 +132,7 @@ async def test_the_session_gives_up_in_time() -> None:
         await waiting.wait()
         return web.Response()
 
-    async with serving(stall) as here, client_session(total=0.2) as session:
+    async with door(stall) as here, client_session(total=0.2) as session:
         with pytest.raises(TimeoutError):
             await session.get(here)
         waiting.set()

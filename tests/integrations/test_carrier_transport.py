@@ -13,7 +13,8 @@ from integrations.carrier.transport import CarrierTransport, pause
 from integrations.carrier.twilio import TwilioCarrier
 from integrations.http import client_session
 from router.ports import OutsideError, Refused, Uncertain
-from tests.integrations.phoning import ACCOUNT, TOKEN, customer_leg, serving, text
+from tests.integrations.phoning import ACCOUNT, TOKEN, customer_leg, text
+from tests.keeping import door
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -46,7 +47,7 @@ def says(status: int, code: int = 0, /, **more: Any) -> web.Response:
 
 @asynccontextmanager
 async def before(strange: Strange, total: float = 5.0) -> AsyncIterator[TwilioCarrier]:
-    async with serving(strange.handle) as url, client_session() as session:
+    async with door(strange.handle) as url, client_session() as session:
         yield TwilioCarrier(
             session, account=ACCOUNT, tokens=(TOKEN,), public_url="https://x.example", base_url=url, total=total
         )
@@ -168,7 +169,7 @@ async def test_answers_never_reach_another_question() -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.json_response({"sid": (await request.post())["Body"]}, status=201)
 
-    async with serving(echo) as url, client_session() as session:
+    async with door(echo) as url, client_session() as session:
         carrier = TwilioCarrier(session, account=ACCOUNT, tokens=(TOKEN,), public_url="https://x.example", base_url=url)
         words = [f"text {number}" for number in range(100)]
         assert list(await asyncio.gather(*(carrier.send_message(text(each)) for each in words))) == words
@@ -186,7 +187,7 @@ async def test_json_bodies_go_out_as_json_and_forms_as_forms() -> None:
     async def echo(request: web.Request) -> web.Response:
         return web.json_response({"type": request.content_type, "body": (await request.read()).decode()})
 
-    async with serving(echo) as url, client_session() as session:
+    async with door(echo) as url, client_session() as session:
         transport = CarrierTransport(session, base_urls={"*": url})
         answer = await transport.request(
             "POST", "https://x/", data={"a": "é"}, headers={"Content-Type": "application/json"}

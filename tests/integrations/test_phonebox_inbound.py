@@ -12,8 +12,9 @@ from twilio import request_validator
 from integrations.carrier.prompts import render
 from integrations.phonebox.markup import KNOWN, BadMarkup, read
 from router.ports import EnterRoom, HangUp, LeaveMessage, Listen, MessageArrived, Prompt, TurnAway
-from tests.integrations.phoning import ACCOUNT, CUSTOMER, OURS, TOKEN, Line, agent_leg, eventually, line, serving, text
+from tests.integrations.phoning import ACCOUNT, CUSTOMER, OURS, TOKEN, Line, agent_leg, eventually, line, text
 from tests.integrations.specification import Judge
+from tests.keeping import door
 
 SDK: Any = request_validator
 Fields = dict[str, str]
@@ -47,7 +48,7 @@ class Script:
 @asynccontextmanager
 async def calling(*markup: str, judge: Judge | None = None, **options: Any) -> AsyncIterator[tuple[Line, Script]]:
     script = Script(*markup)
-    async with serving(script.answer) as url, line(judge=judge, **options) as phones:
+    async with door(script.answer) as url, line(judge=judge, **options) as phones:
         script.url = url
         phones.box.voice_url, phones.box.voice_status_url = f"{url}/voice", f"{url}/status"
         yield phones, script

@@ -15,7 +15,7 @@ from integrations.http import client_session
 from integrations.trust import EmbeddedTrust
 from integrations.trust.asked_time import TimeAuthority
 from router.ports import CustodyProvider, Refused, SealProvider, TimeProvider, Uncertain
-from tests.keeping import Handler, Store, serving
+from tests.keeping import Handler, Store, door
 
 CONFIG = """
 [tsa]
@@ -71,7 +71,7 @@ def answering(authority: Path) -> Handler:
 
 async def test_a_token_of_an_authority_outside_is_about_our_digest_and_openssl_agrees(authority: Path) -> None:
     digest = hashlib.sha256(b"the head of the chain").digest()
-    async with serving(answering(authority)) as url, client_session() as session:
+    async with door(answering(authority)) as url, client_session() as session:
         token = await TimeAuthority(session, url).timestamp(digest)
     path = authority / "token.tst"
     path.write_bytes(token)
@@ -88,13 +88,13 @@ async def test_a_refusal_another_token_junk_and_silence_are_never_a_time(authori
         return web.Response(body=replies[-1], content_type="application/timestamp-reply")
 
     async with client_session() as session:
-        async with serving(answering(authority)) as url:
+        async with door(answering(authority)) as url:
             await TimeAuthority(session, url).timestamp(one)
             replies.append((authority / "reply.tsr").read_bytes())
             with pytest.raises(Refused) as refused:
                 await TimeAuthority(session, url).timestamp(hashlib.sha512(b"one").digest(), "sha512")
             assert refused.value.code == "rejected"
-        async with serving(recorded) as url:
+        async with door(recorded) as url:
             for digest, code in ((one, "imprint"), (other, "imprint")):
                 with pytest.raises(Refused) as refused:
                     await TimeAuthority(session, url).timestamp(digest)
@@ -111,7 +111,7 @@ async def test_a_refusal_another_token_junk_and_silence_are_never_a_time(authori
 async def test_a_bundle_or_its_digest_alone_is_kept_once_under_its_own_name() -> None:
     store, bundle = Store(), b"PK bundle"
     digest = hashlib.sha256(bundle).digest()
-    async with serving(store.take) as url, client_session() as session:
+    async with door(store.take) as url, client_session() as session:
         keeper = Depository(session, f"{url}/vault", "let-me-in", "Notaría 1")
         first, again = await keeper.deposit(digest, bundle), await keeper.deposit(digest, bundle)
         await keeper.deposit(digest, None)
@@ -125,7 +125,7 @@ async def test_a_bundle_or_its_digest_alone_is_kept_once_under_its_own_name() ->
 
 async def test_a_depository_says_what_it_did_not_take_and_another_bundle_is_never_sent() -> None:
     store, digest = Store(), hashlib.sha256(b"x").digest()
-    async with serving(store.take) as url, client_session() as session:
+    async with door(store.take) as url, client_session() as session:
         keeper = Depository(session, url, "let-me-in", "keeper")
         with pytest.raises(Refused) as refused:
             await keeper.deposit(digest, b"another")
@@ -141,6 +141,6 @@ async def test_a_depository_says_what_it_did_not_take_and_another_bundle_is_neve
             request.transport.close()
             return web.Response()
 
-    async with serving(broken) as url, client_session() as session:
+    async with door(broken) as url, client_session() as session:
         with pytest.raises(Uncertain):
             await Depository(session, url, "let-me-in", "keeper").deposit(digest, b"x")

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from aiohttp import web
 
-from integrations.http import client_session
+from integrations.http import client_session, serving
 from integrations.signers import providers, schemes
 from integrations.signers.calls import Caller
 from integrations.signers.signbox import Signbox, dropbox_form, signed_headers
@@ -279,17 +279,13 @@ async def test_a_document_at_a_third_place_is_asked_for_without_the_accounts_sec
 
     app = web.Application()
     app.router.add_get("/{name}", document)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    account, away = opened("docuseal", box), f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with client_session() as session:
+    account = opened("docuseal", box)
+    async with serving(app) as away, client_session() as session:
         # Both sessions are plain here: only the header is looked at.
         caller = Caller(session, session)
         assert await caller.document(account, f"{away}/signed", {"X-Auth-Token": "token"}) == PDF
         with pytest.raises(Refused):
             await caller.document(account, f"{away}/again", {"X-Auth-Token": "token"})
-    await runner.cleanup()
     assert given == [None, None]
     assert box.asked("GET", "/file/101/signed") == 1
 

@@ -19,6 +19,16 @@ OFFER = Offer(
 )  # fmt: skip
 
 
+def test_what_is_empty_and_what_is_too_long_are_told_apart() -> None:
+    for text, said in (
+        ("  ", "Nothing stands here yet."),
+        ("x" * 11, "This should be at most %(longest)s characters long."),
+    ):
+        with pytest.raises(Invalid) as wrong:
+            readable(text, "/name", 10)
+        assert (wrong.value.sentence, wrong.value.pointer) == (said, "/name")
+
+
 @pytest.mark.parametrize("locale", LOCALES)
 def test_an_offer_says_who_what_how_much_until_when_and_when_one_is_bound(locale: str) -> None:
     lines = canonical(OFFER, Speaker(locale, "EUR", "Europe/Madrid"))

@@ -52,6 +52,20 @@ def test_a_full_slot_is_not_shown() -> None:
     assert offered(rules(), ONE, {first.starts_at: first.capacity}, now)[0].starts_at > first.starts_at
 
 
+def test_every_day_ahead_can_be_chosen_the_near_ones_to_the_quarter_of_an_hour() -> None:
+    now = datetime(2026, 11, 26, 7, 0, tzinfo=UTC)
+    line = rules(opening=opening("Europe/Madrid", {day: [["09:00", "20:00"]] for day in ("thu", "fri", "mon", "tue")}))
+    seen = shown(line, now)
+    assert {text[:3] for text in seen} == {"Thu", "Fri", "Mon", "Tue"}
+    assert [text[4:9] for text in seen if text.startswith("Thu")][:3] == ["09:00", "09:15", "09:30"]
+    assert [text[4:9] for text in seen if text.startswith("Tue")] == [f"{hour:02d}:00" for hour in range(9, 20)]
+    mon_ten = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
+    slots = offered(line, ONE, {mon_ten: 1}, now)
+    assert [one.starts_at for one in slots if one.starts_at.astimezone(MADRID).strftime("%a%H") == "Mon10"] == [
+        mon_ten + timedelta(minutes=15)
+    ]
+
+
 def test_the_hour_that_comes_twice_has_slots_once_on_each_side() -> None:
     seen = shown(rules(), datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
     assert seen[:10] == ["Sun 01:45+0200", "Sun 02:00+0200", "Sun 02:15+0200", "Sun 02:30+0200", "Sun 02:45+0200",

@@ -58,6 +58,19 @@ async def test_what_is_missing_is_said_beside_its_field_and_nothing_is_sent(visi
     assert await visit.leads() == 0
 
 
+async def test_what_is_being_mended_is_not_complained_about_any_more(visit: Visit) -> None:
+    await visit.fill(" ", agree=False)
+    await visit.press()
+    phone, box = visit.page.get_by_label("Su número de teléfono"), visit.page.get_by_role("checkbox").first
+    await expect(box).to_have_attribute("aria-invalid", "true")
+    await phone.fill("6")
+    await expect(phone).not_to_have_attribute("aria-invalid", "true")
+    await expect(phone).to_have_accessible_description("")
+    await expect(box).to_have_attribute("aria-invalid", "true")
+    await box.check()
+    await expect(box).not_to_have_attribute("aria-invalid", "true")
+
+
 async def test_the_houses_refusal_is_shown_beside_the_number(visit: Visit) -> None:
     await visit.fill("123")
     await visit.press()

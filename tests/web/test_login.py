@@ -269,4 +269,20 @@ async def test_a_guessed_or_old_set_up_link_opens_nothing(house: House, browser:
     link = f"/setup/{await _link(house)}"
     clock.forward(8 * 86_400)
     assert (await browser.post(link, SET_UP))[0] == 404
-    assert (await browser.get("/setup/guessed"))[0] == 404
+    status, page = await browser.get("/setup/guessed")
+    assert (status, 'href="/login"' in page, "/desk" in page) == (404, True, False)
+
+
+async def test_an_error_page_leads_who_works_here_to_the_desk_and_a_stranger_back_to_his_message(
+    house: House, browser: Browser
+) -> None:
+    _, page = await browser.get("/wallboard/stream", Accept="text/html")
+    _, strange = await browser.get("/nothing/here")
+    assert 'href="/desk"' not in page + strange
+    assert "the message it came in" in strange
+    await house.agent()
+    await browser.sign_in()
+    status, page = await browser.get("/wallboard")
+    assert (status, 'href="/desk"' in page, "ask a supervisor" in page) == (403, True, True)
+    status, page = await browser.get("/nothing/here")
+    assert (status, 'href="/desk"' in page, "ask a supervisor" in page) == (404, True, False)

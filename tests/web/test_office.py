@@ -182,6 +182,24 @@ async def test_a_lead_made_by_hand_is_dialled_from_the_page(house: House, browse
     assert "Your telephone rings" in (await browser.get("/desk"))[1]
 
 
+async def test_every_page_leads_to_the_others_and_out(house: House, browser: Browser) -> None:
+    await browser.sign_in("root")
+    for path in ("/imports", "/wallboard", "/links", "/receipts/1", "/merges"):
+        if path == "/receipts/1":
+            async with house.book.writing() as w:
+                await making.lead(w, house.queue)
+        status, page = await browser.get(path)
+        assert status == 200
+        nav = page[page.index('<nav class="pages"'):page.index("</nav>")]
+        led = set(re.findall(r'href="(/[a-z/]+)"', nav))
+        assert led == {"/desk", "/desk/new", "/merges", "/imports", "/brochures", "/links", "/rules", "/wallboard",
+                       "/people", "/figures", "/plan", "/cadences", "/keys"}
+        assert nav.count("aria-current") == (path != "/receipts/1")
+        word = re.search(r'action="/logout"><input type="hidden" name="csrf" value="(\w+)"', nav)
+        assert word
+        assert word[1] == browser.csrf
+
+
 PAGES = {"lists": "/imports", "list": "/imports/1", "keys": "/keys", "merges": "/merges", "new": "/desk/new",
          "docs": "/docs"}
 

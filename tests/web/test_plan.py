@@ -78,6 +78,9 @@ async def test_the_picture_is_of_the_same_plan_and_speaks_his_language(house: Ho
     assert status == 200
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314  our own
     assert "Звонки и сообщения по часам" in drawn
+    figures = re.findall(r">(\d+[.,]\d)<", drawn)
+    assert figures
+    assert not [one for one in figures if "." in one]
 
 
 async def test_days_and_a_campaign_are_chosen_and_a_campaign_without_quotes_has_no_plan(

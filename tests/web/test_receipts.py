@@ -62,6 +62,7 @@ async def test_a_supervisor_sees_the_receipts_of_a_lead_as_they_were(house: Hous
         for said in ("Quiero que me llamen &lt;b&gt;hoy&lt;/b&gt; &amp; mañana.", "203.0.113.0/24", "2026-11",
                      "https://luz.example/solar", "Firefox", "The text is the one agreed to."):
             assert said in page
+        assert "Spanish" in page
         # The other receipt's hash is not that of its text.
         assert page.count("The text is not the one agreed to.") == 1
         assert (await browser.get("/receipts/999999"))[0] == 404

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -119,6 +120,19 @@ async def test_what_is_no_document_is_refused_and_nothing_is_stored(issued: Issu
     assert "not-a-pdf" in str(await issued.ask(b"hello"))
     async with book.reading() as r:
         assert await blobs.content(r.session, hashlib.sha256(b"hello").digest()) is None
+
+
+async def test_who_chose_nothing_or_mistyped_stays_on_the_form(issued: Issued) -> None:
+    url, headers = issued.browser.url + "/verify", {"Accept": "text/html", "Accept-Language": "en"}
+    for code, field, said in (("", "file", "Choose a PDF first."), ("ABC", "code", "This is neither a code")):
+        form = aiohttp.FormData({"code": code})
+        form.add_field("file", b"", filename="", content_type="application/octet-stream")
+        async with issued.browser.session.post(url, data=form, headers=headers) as answer:
+            page = await answer.text()
+        assert answer.status == 422
+        assert said in page
+        assert re.search(rf'<input id="{field}"[^>]*aria-invalid="true"', page)
+        assert page.count("aria-invalid") == 1
 
 
 async def test_a_document_of_some_megabytes_is_read_from_the_form(issued: Issued) -> None:

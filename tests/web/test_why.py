@@ -184,6 +184,16 @@ async def test_only_supervisors_see_it_and_what_is_not_there_is_said_so(
     assert "can take it" not in page
 
 
+async def test_a_decision_is_told_by_the_campaigns_clock(house: House, supervisor: Agent, browser: Browser) -> None:
+    agents = await team(house)
+    task_id = await waiting(house, agents["no"])
+    assert await rounds(house) == 1
+    await browser.sign_in("sofia")
+    page = await told(browser, task_id)
+    assert re.search(r"\d\d:\d\d CES?T", page)
+    assert "UTC" not in page
+
+
 async def test_nobody_is_said_to_be_waited_for_whom_a_round_does_not_wait_for(
     house: House, supervisor: Agent, browser: Browser
 ) -> None:

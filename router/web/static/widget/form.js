@@ -44,7 +44,14 @@ export function makeForm({ facts, root, typed }, action, press, submit) {
     });
   }
 
-  const form = h("form", { novalidate: true, submit },
+  /** What is being mended is not complained about any more. */
+  function mend({ target }) {
+    if (!target.hasAttribute("aria-invalid")) return;
+    target.removeAttribute("aria-invalid");
+    root.getElementById(target.id + "-error").textContent = "";
+  }
+
+  const form = h("form", { novalidate: true, submit, input: mend },
     CALLED.includes(action) && line("phone", words.phone, { type: "tel", inputmode: "tel", autocomplete: "tel", required: true, maxlength: 40 }),
     line("name", words.name, { autocomplete: "name" }),
     action === "chat" && line("message", words.message, { rows: 3, required: true, maxlength: 2000 }),
