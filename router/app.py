@@ -56,6 +56,7 @@ from router.actions import (
     entrusting,
     erasing,
     housekeeping,
+    inquiring,
     intake,
     inviting,
     keeping,
@@ -90,7 +91,7 @@ from router.fetcher import Fetcher
 from router.gauges import Recent
 from router.importer import Importer
 from router.inbox import Inbox
-from router.inquirer import Inquirer
+from router.inquirer import Inquirer, trouble_at
 from router.live import Hub
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
@@ -99,6 +100,7 @@ from router.model.forecast import EVERY as FORESEE_EVERY
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
+from router.model.registers import RegisterService
 from router.model.signing_accounts import SigningAccount
 from router.model.trust_accounts import TrustAccount
 from router.model.vault import Vault
@@ -112,6 +114,7 @@ from router.ports import (
     Party,
     Refused,
     Register,
+    RegisterDoor,
     SignerAccount,
     TimeAccount,
     TrustProvider,
@@ -120,7 +123,7 @@ from router.reconcile import Reconciler
 from router.rounds import Rounds
 from router.settings import Settings, WrongSetting
 from router.store import alarms as due_moments
-from router.store import authority, configuration, packs, sessions, signing_accounts, trust_accounts
+from router.store import authority, configuration, inquiries, packs, sessions, signing_accounts, trust_accounts
 from router.store.db import (
     FOR_ROUNDS,
     DatabaseClock,
@@ -708,6 +711,7 @@ async def doctor(settings: Settings) -> int:
                         for key, one in await signing_accounts.every(r.session)]
             services = [(key, one, choosing_services.opened(book.vault, one))
                         for key, one in await trust_accounts.every(r.session)]
+            registers = [(one, inquiring.opened(book.vault, one)) for one in await inquiries.services(r.session)]
         say(True, "database answers, schema up to date")
         say(drift < 2.0, f"clocks differ by {drift:.1f} s")
         say(not wrong, "; ".join(wrong) or "the ledger of all signings is unbroken, and they are all there")
@@ -730,6 +734,8 @@ async def doctor(settings: Settings) -> int:
     async for well, what in signers_answer(accounts):
         say(well, what)
     async for well, what in services_answer(services):
+        say(well, what)
+    async for well, what in registers_answer(registers):
         say(well, what)
     return 1 if faults else 0
 
@@ -773,6 +779,22 @@ async def services_answer(
             yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
             chosen = "is chosen" if row.chosen else "is chosen no more"
             yield True, f"{name} {chosen}; the adapter was made by {party.judged_by}"
+
+
+async def registers_answer(
+    doors: Sequence[tuple[RegisterService, RegisterDoor]]
+) -> AsyncIterator[tuple[bool, str]]:
+    """Whether each do-not-call register that is asked number by number answers and lets us in. A closed one is not
+    asked."""
+    async with client_session() as session:
+        adapters = {"http": HttpRegister(session)}
+        for service, door in doors:
+            name = f"register {service.register}"
+            if service.closed:
+                yield True, f"{name} is closed: it is asked nothing"
+                continue
+            wrong = await trouble_at(adapters.get(service.adapter), door)
+            yield not wrong, f"{name} {wrong or 'answers and lets us in'}"
 
 
 async def _mail_answers(settings: Settings) -> tuple[bool, str]:

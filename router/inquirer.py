@@ -9,13 +9,46 @@ from collections.abc import Mapping
 
 from router.actions import inquiring
 from router.book import Book
-from router.model.registers import SEALED_FOR, Inquiry, RegisterService
+from router.model.registers import Inquiry, RegisterService
 from router.ports import OutsideError, Refused, Register, RegisterAnswer, RegisterDoor
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 ANSWER_SECONDS = 10.0
+
+
+_ADVICE = {
+    "401": "does not let us in: is the secret right, and the header and the scheme it is sent with?",
+    "403": "does not let us in: is the secret right, and may our address ask there?",
+    "404": "has no such door: is the url right?",
+    "405": "has no such door: is the url right?",
+    "400": "does not take the number it was tried with: are field and written right? probe names another, e.g. yours",
+    "422": "does not take the number it was tried with: are field and written right? probe names another, e.g. yours",
+    "429": "says that it is asked too often: try again later",
+    "settings": "cannot be asked at all: are url, secret and header right?",
+    "adapter": "cannot be asked: there is no such adapter",
+    "answer": "answers what we do not understand: are listed, as_of and until where the answer has them?",
+}
+"""What to do about a door that does not work, by why."""
+
+
+async def trouble_at(adapter: Register | None, door: RegisterDoor) -> str:
+    """What is wrong with a register's door, and what to do; "" when it answers and lets us in. It is asked about a
+    number that is nobody's, or the one set for this; nothing is kept. The words name neither secret nor address."""
+    if adapter is None:
+        return _ADVICE["adapter"]
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await adapter.ask(door, door.probe)
+    except TimeoutError:
+        return f"has not answered for {ANSWER_SECONDS:.0f} s: is the url right, and does it work at all?"
+    except Refused as refused:
+        again = "try again later" if not refused.permanent else "ask whoever runs it"
+        return _ADVICE.get(refused.code, f"refuses to answer ({refused.code or refused}): {again}")
+    except OutsideError as error:
+        return f"cannot be reached ({error}): is the url right, and is it open to us?"
+    return ""
 
 
 class Inquirer:
@@ -54,9 +87,9 @@ class Inquirer:
         adapter = self._adapters.get(service.adapter)
         if adapter is None:
             raise Refused("no such adapter", permanent=True, code="adapter")
-        secret = self._book.vault.open(SEALED_FOR, service.sealed).decode()
+        door = inquiring.opened(self._book.vault, service)
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await adapter.ask(RegisterDoor(service.url, secret, service.settings), inquiry.phone)
+            return await adapter.ask(door, inquiry.phone)
 
     async def _not_answered(self, inquiry: Inquiry, reason: str, *, permanent: bool = False) -> None:
         async with self._book.writing() as w:

@@ -230,6 +230,7 @@ def test_a_promised_time_is_said_as_people_say_it_with_its_zone(locale: str, sai
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize(("template", "most"), [
     ("sms/code.txt", 3), ("sms/offer.txt", 3), ("sms/copy.txt", 3), ("sms/announcement.txt", 3),
+    ("sms/announcement_moved.txt", 3),
     ("sms/handout.txt", 3),
     ("sms/countersigned.txt", 3), ("sms/not_countersigned.txt", 3),
 ])

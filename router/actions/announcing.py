@@ -2,7 +2,9 @@
 
 The text and its call are one try for the house's own rules; the law counts both. What is not certain to leave the call
 its place is not sent: then the call comes unannounced, and a fact says why. A text is queued under the locks of its
-step, once, and looked at again under the step's lock directly before it leaves.
+step, and looked at again under the step's lock directly before it leaves. A call that is put off by more than
+`router.model.stepping.AS_ANNOUNCED` is announced once more; the earlier text is then a try of its own, as it stands for
+no call.
 """
 
 from router.actions import enrolling, stepping, talking, timing
@@ -17,7 +19,7 @@ from router.model.deliveries import Delivery
 from router.model.guard import Purpose
 from router.model.pacing import announced_at
 from router.model.phone import international
-from router.model.stepping import announced_later, comes_to_nothing, may_announce
+from router.model.stepping import announced_later, as_announced, comes_to_nothing, may_announce
 from router.store import alarms, cadences, planning, tasks
 from router.wording import brief, wording
 
@@ -31,7 +33,7 @@ async def due(w: Writing, step_id: int) -> None:
     if case is None or step is None:
         return
     plan = enrolling.step_plan(case, step)
-    if not may_announce(plan, step.tries, announced=step.announcement_id is not None):
+    if not may_announce(plan, step):
         return
     at = announced_at(plan, step.due_at, w.now)
     if at is None:
@@ -59,10 +61,12 @@ async def _announce(w: Writing, case: Case, step: Step) -> None:
         enrolling.unannounced(w, step, text.rules[0], text.rules)
         return
     delivery = await talking.send_text(w, case.campaign, case.contact, _text(case, step), lead_id=lead_id)
-    step.announcement_id = delivery.attempt_id
+    again = step.announcement_id is not None
+    step.first_announcement_id, step.announcement_id = step.announcement_id, delivery.attempt_id
+    step.announced_for = step.due_at
     await w.session.flush()
     w.fact("step.announced", campaign_id=step.campaign_id, lead_id=step.lead_id, subject_id=step.id, n=step.n,
-           delivery=delivery.id, due=step.due_at.isoformat())
+           delivery=delivery.id, due=step.due_at.isoformat(), again=again)
 
 
 async def _hindrance(w: Writing, case: Case) -> str | None:
@@ -79,19 +83,25 @@ async def _hindrance(w: Writing, case: Case) -> str | None:
 def _text(case: Case, step: Step) -> talking.Text:
     quote, campaign, contact = case.quote, case.campaign, case.contact
     locale = quote.locale if quote is not None else contact.locale
+    again = step.announcement_id is not None
     body = wording().text(
-        "sms/announcement.txt", locale, company=campaign.company_name, caller=international(campaign.caller_id),
+        "sms/announcement_moved.txt" if again else "sms/announcement.txt", locale,
+        company=campaign.company_name, caller=international(campaign.caller_id),
         when=brief(step.due_at, timing.zone_of(campaign, contact), locale),
         number=quote.known_as if quote is not None else "",
     )
-    return talking.Text(body, body, ANNOUNCEMENT, Purpose.commercial, f"announcement:{step.id}")
+    key = f"announcement_moved:{step.id}" if again else f"announcement:{step.id}"
+    return talking.Text(body, body, ANNOUNCEMENT, Purpose.commercial, key)
 
 
 async def still_true(w: Writing, delivery: Delivery) -> bool:
-    """Whether what the text says still holds, directly before it leaves: its call is planned, and has not begun.
-    Whoever cancels the call holds the step's lock: either this sees it, or the text was sooner."""
+    """Whether what the text says still holds, directly before it leaves: its call is planned for when the text says,
+    and has not begun. Whoever cancels or moves the call holds the step's lock: either this sees it, or the text was
+    sooner. A text that was overtaken by another announces nothing any more."""
     if delivery.purpose != ANNOUNCEMENT:
         return True
     step_id = await cadences.step_announced_by(w.session, vouched(delivery.attempt_id))
     step = await w.session.locked(Step, step_id) if step_id is not None else None
-    return step is not None and step.state is StepState.planned and w.now < step.due_at
+    return (
+        step is not None and step.state is StepState.planned and w.now < step.due_at and as_announced(step)
+    )

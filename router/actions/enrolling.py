@@ -225,9 +225,9 @@ async def _plan(w: Writing, case: Case, times: Times, decision: Decision, *, lat
 
 
 async def _plan_announcement(w: Writing, case: Case, step: Step) -> None:
-    """Sets when the step's call is announced, if it is to be, and was not before."""
+    """Sets when the step's call is announced, if it is to be, or again."""
     plan = step_plan(case, step)
-    if not may_announce(plan, step.tries, announced=step.announcement_id is not None):
+    if not may_announce(plan, step):
         return
     at = announced_at(plan, step.due_at, w.now)
     if at is None:

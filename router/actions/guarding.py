@@ -100,8 +100,10 @@ async def look(
     known = await attempts.known(
         session, contact.id, contact.phone, now, lead_id, announced=announced, within=_as_one(bound.pack)
     )
+    # A consent is about the number its person had then; what is written to an address is not about a number.
     consents = {
-        what: _relied_on(bound, given, Channel(channel), now) for what, given in known.consents.items()
+        what: _relied_on(bound, meant, Channel(channel), now) for what, given in known.consents.items()
+        if (meant := [one for one in given if not one.other_number or channel == Channel.mail])
     }
     return Snapshot(
         pack=bound.pack, phone=contact.phone, purpose=purpose, channel=Channel(channel), zones=bound.zones,

@@ -9,7 +9,8 @@ from router.book import Writing
 from router.model.configuration import RegisterPlan, columns
 from router.model.guard import Snapshot, Verdict, to_be_asked
 from router.model.registers import SEALED_FOR, UNREACHABLE_AFTER, Inquiry, RegisterService
-from router.ports import RegisterAnswer
+from router.model.vault import Vault
+from router.ports import RegisterAnswer, RegisterDoor
 from router.store import inquiries
 
 HINT = "inquiries"
@@ -27,6 +28,11 @@ async def want(w: Writing, snapshot: Snapshot, verdict: Verdict) -> None:
     registers = to_be_asked(snapshot, verdict, w.now)
     if registers and await inquiries.want(w.session, snapshot.phone, registers, w.now):
         w.hint(HINT)
+
+
+def opened(vault: Vault, service: RegisterService) -> RegisterDoor:
+    """Where this register is asked, with its secret."""
+    return RegisterDoor(service.url, vault.open(SEALED_FOR, service.sealed).decode(), service.settings)
 
 
 async def claim(w: Writing, most: int) -> Sequence[tuple[Inquiry, RegisterService]]:

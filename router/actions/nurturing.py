@@ -230,10 +230,27 @@ async def wrote(w: Writing, contact_id: int) -> None:
 async def agreed(w: Writing, contacts: Sequence[int], *, at_once: bool = True) -> None:
     """These persons have agreed to offers: their open quotes that rested for want of it are looked at, now or, where
     many agree in the same moment, spread over a while."""
-    final = sorted(one.value for one in (*FINAL, *NOT_HIS))
-    for quote_id in await watching.unwatched(w.session, contacts, final, w.now):
+    final, of_number = sorted(one.value for one in FINAL), sorted(one.value for one in NOT_HIS)
+    for quote_id in await watching.unwatched(w.session, contacts, final, of_number, w.now):
         due_at = w.now if at_once else w.now + spread(quote_id)
         await alarms.set_alarm(w.session, QUOTE_CHECK, quote_id, due_at)
+
+
+async def renumbered(w: Writing, contact_id: int, *, may_call: bool) -> None:
+    """Another number of this person was found. His cadence calls and texts there only if the guard would let it; his
+    other quotes are looked at again."""
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None:
+        enrolment.no_number = not may_call
+        await w.session.flush()
+    await agreed(w, [contact_id])
+
+
+async def no_number(w: Writing, contact_id: int) -> None:
+    """No other number of this person was found: a cadence whose calls do not reach him is over."""
+    enrolment = await cadences.live_of_contact(w.session, contact_id)
+    if enrolment is not None and enrolment.no_number:
+        await enrolling.leave(w, enrolment, "no_number_found")
 
 
 async def promised(w: Writing, contact_id: int) -> None:

@@ -177,7 +177,8 @@ def _step(step: Step, set_: Alarms, announced_at: datetime | None) -> StepAhead:
     return StepAhead(
         step.n, Way(step.way), step.state, step.planned_at, _at(set_, _STEP, step.id) or step.due_at, step.not_after,
         step.began_at, step.ended_at, step.band, step.outcome, step.tries, step.reason == "hurried",
-        announce_at=_at(set_, _ANNOUNCE, step.id), announced_at=announced_at,
+        announce_at=_at(set_, _ANNOUNCE, step.id), announced_at=announced_at, announced_for=step.announced_for,
+        announcements=step.announcements,
     )
 
 

@@ -1,20 +1,22 @@
-"""Resending: the text with an offer's link did not arrive. It is sent another way, once; else its number is sought."""
+"""Resending: the text with an offer's link did not arrive. It is sent another way, once; else its number is sought.
+And what follows when a number that was looked for is found, or there is none."""
 
-from router.actions import enrolling, inviting, quoting, stepping, suppressing, talking
+from router.actions import enrolling, inviting, nurturing, quoting, stepping, suppressing, talking
 from router.actions.guarding import ask_guard, told
 from router.book import Writing
 from router.model.base import vouched
 from router.model.cadence_rules import Way
+from router.model.campaigns import Campaign
 from router.model.contacts import Contact
-from router.model.errors import Conflict, Invalid, NotAllowedNow, NotFound
-from router.model.guard import Purpose
+from router.model.errors import Conflict, Forbidden, Invalid, NotAllowedNow, NotFound
+from router.model.guard import Purpose, is_pending
 from router.model.letters import LETTERS
 from router.model.number_searches import NumberSearch, SearchState
 from router.model.phone import e164, international
 from router.model.quotes import OPEN, Quote
 from router.model.signings import Signing, SigningState
 from router.ports import Channel
-from router.store import addresses, cadences, number_searches, quotes, signings
+from router.store import addresses, number_searches, quotes, signings
 from router.wording import wording
 
 WAYS = {Way.email: "mail", Way.whatsapp: Channel.whatsapp.value, Way.sms: Channel.sms.value}
@@ -93,7 +95,11 @@ async def _send(
 
 
 async def _seek(w: Writing, signing: Signing, quote: Quote) -> None:
-    """The quote's owner is to find the right number; once for a link."""
+    """The quote's owner is to find the right number; once for a link. Where the person's is looked for already, that
+    search is about his offer, too."""
+    if await number_searches.about_offer(w.session, signing, quote.agent_id):
+        w.hint(f"agent:{quote.agent_id}")
+        return
     search_id = await number_searches.begin(w.session, {
         "campaign_id": quote.campaign_id, "lead_id": quote.lead_id, "contact_id": quote.contact_id,
         "quote_id": quote.id, "signing_id": signing.id, "agent_id": quote.agent_id, "created_at": w.now,
@@ -105,47 +111,78 @@ async def _seek(w: Writing, signing: Signing, quote: Quote) -> None:
 
 
 async def found(w: Writing, search_id: int, agent_id: int, written: str) -> None:
-    """The right number is known: the person has it from now on, and the offer is sent there with a new link.
+    """The right number is known: the person has it from now on, and an offer that did not arrive is sent there with a
+    new link. What he agreed to, he agreed to for the old number: at the new one he is asked anew.
 
     Raises NotFound, Forbidden for another agent's, Conflict when it is over, or somebody else is known by the number,
-    Invalid for what is no other number, NotAllowedNow when it may not be texted: nothing is changed then.
+    Invalid for what is no other number, NotAllowedNow when it may not be contacted: nothing is changed then.
     """
     search = await _open(w, search_id)
-    found = vouched(await quotes.parties(w.session, search.lead_id))
-    phone = e164(written, found.campaign.country)
-    if phone == found.contact.phone:
+    await _own(w, search, agent_id)
+    campaign = vouched(await w.session.get(Campaign, search.campaign_id))
+    phone = e164(written, campaign.country)
+    contact = vouched(await w.session.locked(Contact, search.contact_id))
+    if phone == contact.phone:
         raise Invalid("This is the number at which it did not arrive.", pointer="/phone")
     if await number_searches.holder(w.session, search.campaign_id, phone) is not None:
         raise Conflict("Somebody else is known by this number. Ask a supervisor whether the two are one person.",
                        pointer="/phone")
-    await suppressing.lock(w, found.contact)
-    contact = vouched(await w.session.locked(Contact, search.contact_id))
-    contact.phone = phone
-    await w.session.flush()
-    w.fact("contact.renumbered", campaign_id=search.campaign_id, lead_id=search.lead_id, subject_id=contact.id,
-           agent_id=agent_id)
-    enrolment = await cadences.live_of_contact(w.session, contact.id)
-    if enrolment is not None:
-        enrolment.no_number = False
     await _end(w, search, SearchState.found, agent_id)
-    await quoting.send_again(w, quote_id=search.quote_id, agent_id=agent_id)
+    await _renumber(w, campaign, contact, phone, search.lead_id, agent_id)
+    if search.quote_id is not None:
+        await quoting.send_again(w, quote_id=search.quote_id, agent_id=agent_id)
+
+
+async def _renumber(
+    w: Writing, campaign: Campaign, contact: Contact, phone: str, lead_id: int, agent_id: int
+) -> None:
+    """Raises NotAllowedNow for a number that may not be contacted at all."""
+    contact.phone, contact.renumbered_at = phone, w.now
+    await w.session.flush()
+    await suppressing.lock(w, contact)
+    service = await ask_guard(w, campaign, contact, Purpose.service, lead_id)
+    if service.word == "deny":
+        raise NotAllowedNow("This number may not be called (%(rules)s).", rules=", ".join(service.rules))
+    w.fact("contact.renumbered", campaign_id=campaign.id, lead_id=lead_id, subject_id=contact.id, agent_id=agent_id)
+    offers = await ask_guard(w, campaign, contact, Purpose.commercial, lead_id)
+    await nurturing.renumbered(w, contact.id, may_call=offers.word != "deny" or is_pending(offers))
 
 
 async def dropped(w: Writing, search_id: int, agent_id: int) -> None:
-    """There is no other number. Raises NotFound, Forbidden for another agent's, Conflict when it is over."""
+    """There is no other number: a cadence that has none to call is over. Raises NotFound, Forbidden for another
+    agent's, Conflict when it is over."""
     search = await _open(w, search_id)
-    await quoting.own(w.session, search.quote_id, agent_id)
+    await _own(w, search, agent_id)
     await _end(w, search, SearchState.dropped, agent_id)
+    await nurturing.no_number(w, search.contact_id)
 
 
 async def _open(w: Writing, search_id: int) -> NumberSearch:
-    search = await w.session.get(NumberSearch, search_id)
-    if search is None:
+    """The search, locked, and its person's number: what it is about may change under the same lock."""
+    known = await w.session.get(NumberSearch, search_id)
+    if known is None:
         raise NotFound("There is no such task.")
-    signing = await signings.live_of_quote(w.session, search.quote_id)
-    if search.state is not SearchState.open or signing is None or signing.id != search.signing_id:
+    await suppressing.lock(w, vouched(await w.session.get(Contact, known.contact_id)))
+    search = vouched(await w.session.locked(NumberSearch, search_id))
+    if search.state is not SearchState.open or not await _of_interest(w, search):
         raise Conflict("This number is not looked for any more.")
     return search
+
+
+async def _of_interest(w: Writing, search: NumberSearch) -> bool:
+    """Whether its link is still the offer's, or its person still has a number to be put right."""
+    if search.quote_id is None:
+        return bool(vouched(await w.session.get(Contact, search.contact_id)).phone)
+    signing = await signings.live_of_quote(w.session, search.quote_id)
+    return signing is not None and signing.id == search.signing_id
+
+
+async def _own(w: Writing, search: NumberSearch, agent_id: int) -> None:
+    """Raises Forbidden for another agent's, or another line's."""
+    if search.quote_id is not None:
+        await quoting.own(w.session, search.quote_id, agent_id)
+    elif not await number_searches.works_on(w.session, agent_id, vouched(search.queue_id)):
+        raise Forbidden("This number is looked for by another line.")
 
 
 async def _end(w: Writing, search: NumberSearch, to: SearchState, agent_id: int) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from router.actions import conversing, keeping, presence, suppressing
+from router.actions import conversing, keeping, presence, seeking, suppressing
 from router.actions.nurturing import talked, task_closed
 from router.book import Writing
 from router.model.agents import WILLING, Agent, Wish
@@ -85,6 +85,7 @@ async def dispose(w: Writing, task_id: int, agent_id: int, disposition: Disposit
     elif disposition is Disposition.wrong_number:
         await keeping.not_wanted(w, task.contact_id, "wrong_number")
         await _suppress(w, task, "wrong_number")
+        await seeking.wrong_number(w, task)
     if await _must_rest(w, task):
         task.disposition = disposition
         await w.session.flush()

@@ -26,6 +26,12 @@ def folded(address: str) -> str:
     return (written(address) or address.strip()).lower()
 
 
+def masked(address: str) -> str:
+    """The address with all of its local part but the first letter hidden; "" for none."""
+    local, at, domain = address.strip().rpartition("@")
+    return f"{local[:1]}•••@{domain}" if at and local and domain else ""
+
+
 def gone(code: int, words: str, *, recipient: bool) -> bool:
     """Whether a mail server's final no means that the address takes no mail, and never will. `words` are its answer,
     which may begin with an enhanced status code (RFC 3463); `recipient`: it was said of the recipient.

@@ -74,7 +74,7 @@ class StepPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     "offer_again" by itself), `needs` the purpose it is agreed to. A call waits `life` business minutes for an agent,
     then it is left out; 0: the house's own patience, after which it is hurried once. `tier` is where it waits among the
     others (0: by why the cadence began). A call with `announce_minutes` is announced by a text so long before it, if
-    the guard allows the text, and the call after it; else it comes unannounced.
+    the guard allows the text, and the call after it; else it comes unannounced. Put off, it is announced once more.
     """
 
     n: Annotated[int, Meta(ge=1, le=99)]

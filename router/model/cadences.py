@@ -120,7 +120,8 @@ class Step(Numbered):
 
     `due_at` is when, `not_after` how late at most; `reason` is why it was put off, left out or canceled. `band` is the
     part of the day a call was made in, `outcome` how it ended, `tries` how often it was made. `announcement_id` is the
-    attempt of the text that announced the call: there is one at most, whatever becomes of it.
+    attempt of the text that announced the call for `announced_for`, whatever became of it; `first_announcement_id` that
+    of the one before, which named another moment. There are two at most.
     """
 
     __tablename__ = "steps"
@@ -128,6 +129,9 @@ class Step(Numbered):
         UniqueConstraint("enrolment_id", "n"),
         Index("ix_steps_task", "task_id", postgresql_where=text("task_id is not null")),
         Index(None, "announcement_id", unique=True, postgresql_where=text("announcement_id is not null")),
+        Index(
+            None, "first_announcement_id", unique=True, postgresql_where=text("first_announcement_id is not null")
+        ),
         CheckConstraint("state <> 'done' or ended_at is not null", name="done_has_an_end"),
     )
     enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolments.id"))
@@ -149,6 +153,13 @@ class Step(Numbered):
     band: Mapped[str] = mapped_column(default="")
     tries: Mapped[int] = mapped_column(default=0)
     announcement_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)
+    announced_for: Mapped[datetime | None] = mapped_column(default=None)
+    first_announcement_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"), default=None)
+
+    @property
+    def announcements(self) -> int:
+        """How many texts announced the call."""
+        return sum(one is not None for one in (self.announcement_id, self.first_announcement_id))
 
 
 class AnswerRate(Base):

@@ -344,7 +344,8 @@ class RegisterPlan(msgspec.Struct, forbid_unknown_fields=True):
     """A do-not-call register that is asked number by number. `name` is the country packs' word for it, `secret` what it
     knows us by, stored encrypted. The rest is `integrations.registers.http`'s: how the number is `written` in which
     `field`, in which `header` the secret goes after which `scheme`, and where the answer says yes or no (`listed`), of
-    when it is and until when it holds ("" where it does not say). A `closed` one is asked nothing more."""
+    when it is and until when it holds ("" where it does not say). A `closed` one is asked nothing more.
+    `probe` is the number (E.164) the doctor asks about; a number nobody has, unless it is said."""
 
     name: Annotated[str, Meta(pattern=f"^{NAME.pattern}$")]
     url: Annotated[str, Meta(max_length=500, pattern=r"^(https://|http://(127\.0\.0\.1|localhost)[:/])[^\s]+$")]
@@ -357,6 +358,7 @@ class RegisterPlan(msgspec.Struct, forbid_unknown_fields=True):
     listed: Name = "listed"
     as_of: Annotated[str, Meta(max_length=100)] = ""
     until: Annotated[str, Meta(max_length=100)] = ""
+    probe: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{6,14})?$")] = ""
     closed: bool = False
 
 

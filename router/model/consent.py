@@ -13,7 +13,8 @@ class Receipt(Numbered):
     box ticked is a receipt of its own.
 
     `address` is truncated (IPv4 /24, IPv6 /48) unless the campaign says otherwise: it proves a region and a time, not a
-    person. `client_at` is the sender's own clock, worth what a stranger's word is worth; `given_at` is ours.
+    person. `client_at` is the sender's own clock, worth what a stranger's word is worth; `given_at` is ours. It is
+    about the number its person had then.
     """
 
     __tablename__ = "receipts"

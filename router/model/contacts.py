@@ -14,7 +14,9 @@ class Contact(Numbered):
     Without a `phone` ("") nothing joins him to anybody: each such lead has a contact of its own. `merged_into` is the
     contact he was found to be, `agent_id` who last spoke with him. `zone` (IANA) is the clock he lives by as far as
     anybody said so, `zone_source` who did; `country` (ISO 3166-1), `subdivision` (ISO 3166-2) and `postcode` are where
-    he lives, "" where that is not known. Of one who was forgotten (`erased_at`) only the row itself is left."""
+    he lives, "" where that is not known. Of one who was forgotten (`erased_at`) only the row itself is left.
+    At `renumbered_at` somebody of ours found him another number: what he agreed to before was about the old one.
+    """
 
     __tablename__ = "contacts"
     __table_args__ = (
@@ -34,3 +36,4 @@ class Contact(Numbered):
     subdivision: Mapped[str] = mapped_column(default="", server_default=text("''"))
     postcode: Mapped[str] = mapped_column(default="", server_default=text("''"))
     erased_at: Mapped[datetime | None] = mapped_column(default=None)
+    renumbered_at: Mapped[datetime | None] = mapped_column(default=None)

@@ -17,7 +17,7 @@ def announce(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
     if step.state is not StepState.planned or enrolment.state not in INSIDE:
         return
     plan, inside = step_plan(enrolment, step), where(world, enrolment)
-    if not may_announce(plan, step.tries, announced=step.announced_at is not None):
+    if not may_announce(plan, step):
         return
     if announced_at(plan, step.due_at, world.now) is None or comes_to_nothing(plan, inside, step.due_at):
         return
@@ -33,6 +33,7 @@ def announce(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
     if (later := announced_later(text, step.due_at)) is not None:
         world.alarm("announce", enrolment.id, later, step.n)
     elif text.allowed:
-        step.announced_at = world.now
+        step.announced_at, step.announced_for = world.now, step.due_at
+        step.announcements += 1
         world.tried(person, "text", CHANNELS[Way.sms])
         world.spend(person, lead_id, MESSAGE_COST)

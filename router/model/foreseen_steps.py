@@ -126,9 +126,9 @@ def consult(world: World, enrolment: EnrolmentAhead, step: StepAhead, way: Way |
 
 
 def _plan_announcement(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
-    """Sets when the step's call is announced, if it is to be, and was not before."""
+    """Sets when the step's call is announced, if it is to be, or again."""
     plan = step_plan(enrolment, step)
-    if not may_announce(plan, step.tries, announced=step.announced_at is not None):
+    if not may_announce(plan, step):
         return
     if (at := announced_at(plan, step.due_at, world.now)) is None:
         world.cancel("announce", enrolment.id, step.n)

@@ -108,6 +108,10 @@ class Snapshot:
     business: bool = False
 
 
+OF_THE_NUMBER = frozenset({"wrong_number"})
+"""Suppressions that say nothing of the person himself: a mail reaches him."""
+
+
 def once_announced(snapshot: Snapshot, at: datetime) -> Snapshot:
     """The same about a call, after a text that announces it at that moment (aware)."""
     text = Try(at, Purpose.commercial, Channel.sms, with_call=True)
@@ -178,6 +182,7 @@ def _denials(snapshot: Snapshot, at: datetime) -> tuple[str, Found]:
     found: Found = {
         f"suppressed.{one.reason}": {} for one in snapshot.barred
         if one.until is None and one.channel in {"", snapshot.channel}
+        and not (snapshot.channel is Channel.mail and one.reason in OF_THE_NUMBER)
     }
     if snapshot.channel is not Channel.mail:
         found |= _about_number(snapshot)

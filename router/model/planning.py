@@ -118,7 +118,7 @@ class QuoteAhead:
 @dataclass
 class StepAhead:
     """A step of an enrolment as it stands; a play works on a copy. `dialled`: its call is being made. Its call is to be
-    announced at `announce_at`, or was at `announced_at`."""
+    announced at `announce_at`, or was at `announced_at` for `announced_for`, by so many texts."""
 
     n: int
     way: Way
@@ -135,6 +135,8 @@ class StepAhead:
     dialled: bool = False
     announce_at: datetime | None = None
     announced_at: datetime | None = None
+    announced_for: datetime | None = None
+    announcements: int = 0
 
 
 @dataclass

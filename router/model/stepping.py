@@ -30,6 +30,10 @@ WITH_US_REST = timedelta(minutes=30)
 """How long a step waits for who is with us just now."""
 BUDGET_REST = timedelta(hours=4)
 """A text the day's money does not allow is tried again so much later."""
+AS_ANNOUNCED = timedelta(hours=1)
+"""A call that begins so much sooner or later than it was announced is still the one that was announced."""
+MOST_ANNOUNCEMENTS = 2
+"""A call that has moved further than that is announced once more, not a third time."""
 MISSED_WITHIN = timedelta(hours=4)
 """A text that we called makes sense for so long."""
 
@@ -93,6 +97,19 @@ class Stepped(Protocol):
     def began_at(self) -> datetime | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
+
+
+class Foretold(Protocol):
+    """A step whose call may be announced: by so many texts by now, the last of which named `announced_for`."""
+
+    @property
+    def due_at(self) -> datetime: ...
+    @property
+    def tries(self) -> int: ...
+    @property
+    def announcements(self) -> int: ...
+    @property
+    def announced_for(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True)
@@ -226,9 +243,17 @@ def turn(plan: StepPlan, inside: Inside) -> Turn:
 # Announcements
 
 
-def may_announce(plan: StepPlan, tries: int, *, announced: bool) -> bool:
-    """Whether a step's call is to be announced at all: the first time it is made, once."""
-    return plan.announce_minutes is not None and tries == 0 and not announced
+def may_announce(plan: StepPlan, step: Foretold) -> bool:
+    """Whether a step's call is to be announced, or announced again: before it is made for the first time, once, and
+    once more when it comes at another time than was announced."""
+    if plan.announce_minutes is None or step.tries:
+        return False
+    return not step.announcements or (step.announcements < MOST_ANNOUNCEMENTS and not as_announced(step))
+
+
+def as_announced(step: Foretold) -> bool:
+    """Whether the call comes when it was announced. What was told is unknown of old announcements, and holds."""
+    return step.announced_for is None or abs(step.due_at - step.announced_for) <= AS_ANNOUNCED
 
 
 def comes_to_nothing(plan: StepPlan, inside: Inside, due_at: datetime) -> bool:

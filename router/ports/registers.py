@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+NOBODYS = "+12025550100"
+"""A number for fiction: to ask about it tells the register of nobody."""
+
 
 @dataclass(frozen=True)
 class RegisterDoor:
@@ -13,6 +16,11 @@ class RegisterDoor:
     url: str
     secret: str
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def probe(self) -> str:
+        """The number (E.164) that is asked about when the door is only tried."""
+        return self.settings.get("probe") or NOBODYS
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ async def answers(session: ReadSession, contact_id: int, phone: str, limit: int 
 
 
 class Given(NamedTuple):
-    """A consent in force: its receipt, and when it was given (aware)."""
+    """A consent in force: its receipt, when it was given (aware), and whether its person had another number then."""
 
     receipt_id: int
     at: datetime
+    other_number: bool = False
 
 
 _TAKEN_BACK = text(
@@ -114,9 +115,10 @@ _KNOWN = text(
     from attempts a
     where a.phone = :phone and :phone <> '' and a.at > :since and a.verdict = 'allow' and a.refunded_at is null
     union all
-    select 'consent', given.purpose, case when r.lead_id is not distinct from :lead_id then 'own' else '' end,
+    select 'consent', given.purpose, case when c.renumbered_at >= r.given_at then 'other'
+        when r.lead_id is not distinct from :lead_id then 'own' else '' end,
       case when r.method in ('list', 'import') then least(r.client_at, r.given_at) else r.given_at end, r.id
-    from receipts r, unnest(r.purposes) as given(purpose)
+    from receipts r join contacts c on c.id = r.contact_id cross join unnest(r.purposes) as given(purpose)
     where r.contact_id = :contact_id
       and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
     union all
@@ -181,6 +183,6 @@ async def known(
 def _in_order(rows: Iterable[Any]) -> dict[str, list[Given]]:
     """The consents by purpose: those of this request first, a newer one before an older."""
     found: dict[str, list[Given]] = {}
-    for purpose, _, at, receipt_id in sorted(rows, key=lambda row: (row[1] == "own", row[2], row[3]), reverse=True):
-        found.setdefault(purpose, []).append(Given(receipt_id, at))
+    for purpose, which, at, receipt_id in sorted(rows, key=lambda row: (row[1] == "own", row[2], row[3]), reverse=True):
+        found.setdefault(purpose, []).append(Given(receipt_id, at, which == "other"))
     return found

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import ARRAY, BigInteger, bindparam, select, text
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
+from router.model.announcements import Announced, fate_of
 from router.model.base import vouched
 from router.model.best_time import Counted
 from router.model.cadence_rules import CadencePlan, Start, as_body, preset, read_body
@@ -19,6 +20,7 @@ from router.model.cadences import (
     Step,
 )
 from router.model.contacts import Contact
+from router.model.deliveries import DeliveryState
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
 from router.store.db import ReadSession, WriteSession
 
@@ -144,6 +146,26 @@ async def step_announced_by(session: ReadSession, attempt_id: int) -> int | None
     return await session.scalar(
         select(Step.id).where(Step.announcement_id == attempt_id, text("announcement_id is not null"))
     )
+
+
+_TOLD = text(
+    """
+    select a.id, a.at, a.channel, d.state, d.progress
+    from (
+      select id, announcement_id as attempt_id from steps where announcement_id = any(:attempts)
+      union all select id, first_announcement_id from steps where first_announcement_id = any(:attempts)
+    ) s
+    join attempts a on a.id = s.attempt_id
+    join deliveries d on d.attempt_id = a.id
+      and d.dedupe_key in ('announcement:' || s.id, 'announcement_moved:' || s.id)
+    """
+).bindparams(bindparam("attempts", type_=ARRAY(BigInteger)))
+
+
+async def announced_with(session: ReadSession, attempt_ids: Sequence[int]) -> dict[int, Announced]:
+    """Those of these attempts that were texts which told of a call."""
+    rows = await session.rows(_TOLD, {"attempts": list(attempt_ids)})
+    return {row[0]: Announced(row[1], row[2], fate_of(DeliveryState(row[3]), row[4])) for row in rows}
 
 
 async def reached(session: ReadSession, quote_id: int) -> int:

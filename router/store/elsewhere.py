@@ -33,6 +33,7 @@ _AGREED = text(
     from contacts c join receipts r on r.contact_id = c.id cross join unnest(r.purposes) as given(purpose)
       left join withdrawals w on w.receipt_id = r.id and w.purpose = given.purpose
     where c.campaign_id = :campaign_id and c.phone = any(:phones)
+      and (c.renumbered_at is null or r.given_at > c.renumbered_at or w.id is not null)
     group by c.phone, given.purpose
     """
 ).bindparams(bindparam("phones", type_=ARRAY(Text)))

@@ -15,6 +15,11 @@ async def service(session: ReadSession, register: str) -> RegisterService | None
     return await session.scalar(select(RegisterService).where(RegisterService.register == register))
 
 
+async def services(session: ReadSession) -> Sequence[RegisterService]:
+    """All registers that are asked number by number, by their names."""
+    return await session.scalars(select(RegisterService).order_by(RegisterService.register))
+
+
 _ASK = text(
     """
     insert into inquiries as i (register, digest, phone, due_at, lease, failures, reason, listed)
@@ -57,8 +62,8 @@ async def claim(
         .returning(Inquiry)
         .execution_options(populate_existing=True)
     )
-    services = {one.register: one for one in await session.scalars(select(RegisterService))}
-    return [(row[0], services[row[0].register]) for row in rows]
+    known = {one.register: one for one in await services(session)}
+    return [(row[0], known[row[0].register]) for row in rows]
 
 
 async def settle(session: WriteSession, claimed: Inquiry, **values: Any) -> bool:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import text
 
+from router.model.announcements import Announced, fate_of
+from router.model.deliveries import DeliveryState
 from router.model.promises import PromiseMode
 from router.model.tasks import TIER_LIST, TIER_PROMISE, Task, TaskKind
 from router.store.db import ReadSession
@@ -24,7 +26,8 @@ _OCCASION = text(
         where l.contact_id = :contact and t.id <> :task and t.state = 'closed' and t.disposition is not null
           and t.ended_at is not null
         order by t.ended_at desc, t.id desc limit :outcomes
-      )
+      ),
+      told.at, told.channel, d.state, d.progress, s.announced_for, s.first_announcement_id is not null
     from (select 1) one
     left join steps s on s.task_id = :task
     left join enrolments e on e.id = s.enrolment_id
@@ -38,6 +41,9 @@ _OCCASION = text(
         and m.direction = 'incoming' and m.text <> ''
       order by m.at desc, m.id desc limit 1
     ) said on true
+    left join attempts told on told.id = s.announcement_id
+    left join deliveries d on d.attempt_id = told.id
+      and d.dedupe_key in ('announcement:' || s.id, 'announcement_moved:' || s.id)
     left join lateral (
       select f.kind, f.at, f.data from facts f
       where f.lead_id = :lead and f.kind in ('guard.allow', 'guard.defer', 'guard.deny')
@@ -80,7 +86,7 @@ class Answer:
 class Occasion:
     """`reason` is why the cadence `cadence` began (a `router.model.cadence_rules.Start`), and this its step `step` of
     `steps`; "" and 0 for a call that belongs to none. `promised_at` (aware) is the promised time, to be shown in
-    `zone`, to be kept as `mode` says. `outcomes` are the latest first."""
+    `zone`, to be kept as `mode` says. `outcomes` are the latest first. `announced` is the text that told him of it."""
 
     reason: str = ""
     cadence: str = ""
@@ -92,6 +98,7 @@ class Occasion:
     outcomes: Sequence[Outcome] = ()
     said: Said | None = None
     answer: Answer | None = None
+    announced: Announced | None = None
 
 
 def has_occasion(task: Task) -> bool:
@@ -106,7 +113,7 @@ async def occasion(session: ReadSession, task: Task) -> Occasion:
         "longest": LONGEST_SAID,
     })
     (reason, cadence, step, steps, starts_at, zone, mode, words, said_at, channel, kind, answered_at, data,
-     outcomes) = rows[0]
+     outcomes, told_at, told_by, state, progress, told_for, again) = rows[0]
     until = (data or {}).get("until")
     return Occasion(
         reason or "", cadence or "", step or 0, steps or 0, starts_at, zone or "", PromiseMode(mode) if mode else None,
@@ -114,4 +121,5 @@ async def occasion(session: ReadSession, task: Task) -> Occasion:
         Said(words if len(words) <= LONGEST_SAID else words[:LONGEST_SAID] + "…", said_at, channel) if words else None,
         Answer(kind.removeprefix("guard."), tuple(data.get("rules") or ()), answered_at,
                datetime.fromisoformat(until) if until else None) if kind else None,
+        Announced(told_at, told_by, fate_of(DeliveryState(state), progress), told_for, again) if state else None,
     )

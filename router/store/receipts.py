@@ -124,15 +124,16 @@ async def in_force(session: ReadSession, lead: Lead, purpose: str) -> bool:
 
 _AGREED = text(
     """
-    select distinct given.purpose from receipts r cross join unnest(r.purposes) as given(purpose)
-    where r.contact_id = :contact_id
+    select distinct given.purpose from receipts r join contacts c on c.id = r.contact_id
+      cross join unnest(r.purposes) as given(purpose)
+    where r.contact_id = :contact_id and (c.renumbered_at is null or r.given_at > c.renumbered_at)
       and not exists (select from withdrawals w where w.receipt_id = r.id and w.purpose = given.purpose)
     """
 )
 
 
 async def agreed(session: ReadSession, contact_id: int) -> frozenset[str]:
-    """The purposes the person has agreed to in any request and not taken back."""
+    """The purposes the person has agreed to in any request, at the number he has, and not taken back."""
     return frozenset(row[0] for row in await session.rows(_AGREED, {"contact_id": contact_id}))
 
 

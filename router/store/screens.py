@@ -72,9 +72,11 @@ TOLD = frozenset({
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
     "quote.resent", "contact.renumbered", "numbersearch.open",
+    "numbersearch.dropped",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.unheard", "signing.locked", "signing.unfit", "signing.copy_unproven",
     "quote.asked_about", "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent",
+    "step.announced",
     "contact.suppressed",
     "handout.sent", "handout.delivered", "handout.opened",
     "guard.deny", "guard.defer", "conversation.opened", "conversation.closed",
@@ -141,8 +143,8 @@ class QuoteView:
 class Work:
     """The task an agent holds, with all that is shown of it. `reservation` is there while it rings, `call` once there
     was one, `quote` when the task is about a quiet one, `occasion` when the house began it or promised it. `purposes`
-    are what the person has agreed to be contacted for, and not taken back. `handouts` are the documents he was sent;
-    `can_hand`: there are some that could be sent him now."""
+    are what the person has agreed to be contacted for at his number, and not taken back. `handouts` are the documents
+    he was sent; `can_hand`: there are some that could be sent him now."""
 
     task: Task
     lead: Lead
@@ -230,8 +232,8 @@ class DeskView:
     `promises` are the calls the agent has promised himself, `promised` is what the person in his hands was promised,
     `zone` (IANA) the one times are agreed on with that person in: the door fills it in, it is no query. `asked` is whom
     he asks about his call, or has asked last; `asking` is who asks him, about the work `about`. `station` is his
-    staying on the line, or the last there was. `sought` are offers whose link did not arrive, and whose number he is to
-    find."""
+    staying on the line, or the last there was. `sought` are whose number he is to find: of offers whose
+    link did not arrive, and of persons of his lines whose number was somebody else's."""
 
     agent: Agent
     doing: Doing
@@ -397,7 +399,10 @@ async def _work(session: ReadSession, nouns: tuple[Any, ...]) -> Work:
     of_person = {**of_contact, "person": contact.merged_into or contact.id}
     call = None if task.state is TaskState.reserved else await session.scalar(_CALL, {"task": task.id})
     receipts = await session.rows(_RECEIPTS, of_contact)
-    agreed = frozenset(one for receipt, taken in receipts for one in receipt.purposes if one not in (taken or ()))
+    agreed = frozenset(
+        one for receipt, taken in receipts for one in receipt.purposes
+        if one not in (taken or ()) and (contact.renumbered_at is None or receipt.given_at > contact.renumbered_at)
+    )
     quotes = [QuoteView(row[0], row[1], row[2]) for row in await session.rows(_QUOTES, of_person)]
     timeline = [Told(row[0], row[1]) for row in await session.rows(_FACTS, of_person)]
     occasion = await occasions.occasion(session, task) if occasions.has_occasion(task) else None

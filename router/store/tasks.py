@@ -19,11 +19,12 @@ from router.store.db import ReadSession, WriteSession
 # receipt says so.
 _ASKED_FOR = text(
     """
-    select 1 from leads l
+    select 1 from leads l join contacts c on c.id = l.contact_id
     where l.contact_id = any(select contact_id from leads where id = :lead_id union select :contact_id)
       and (l.id = :lead_id or l.attached_to = :lead_id) and l.intent not in ('list', 'cart')
-      and (l.source->>'party' is distinct from 'agent'
-           or exists (select from receipts r where r.lead_id = l.id and 'requested' = any(r.purposes)))
+      and (l.source->>'party' is distinct from 'agent' and (c.renumbered_at is null or l.created_at > c.renumbered_at)
+           or exists (select from receipts r where r.lead_id = l.id and 'requested' = any(r.purposes)
+             and (c.renumbered_at is null or r.given_at > c.renumbered_at)))
     limit 1
     """
 ).bindparams(bindparam("contact_id", type_=BigInteger))
@@ -140,7 +141,8 @@ async def left_alone(session: WriteSession, gone_since: datetime) -> Sequence[Ta
 
 
 async def asked_for(session: ReadSession, lead_id: int, contact_id: int) -> bool:
-    """Whether the person asked for this call himself, in this lead or in one that is attached to it."""
+    """Whether the person asked for this call himself, in this lead or in one that is attached to it. Who has another
+    number since did not ask to be called there."""
     return bool(await session.rows(_ASKED_FOR, {"lead_id": lead_id, "contact_id": contact_id}))
 
 

@@ -55,19 +55,21 @@ _UNWATCHED = text(
       and (q.paced_at is null or q.paced_at <= :now) and (q.snoozed_until is null or q.snoozed_until <= :now)
       and not exists (select from enrolments e where e.quote_id = q.id and e.state <> 'exited')
       and not exists (select from steps s join enrolments e on e.id = s.enrolment_id
-        where e.quote_id = q.id and s.outcome = any(:final))
+          join contacts c on c.id = q.contact_id
+        where e.quote_id = q.id and (s.outcome = any(:final) or (s.outcome = any(:of_number)
+          and (c.renumbered_at is null or s.ended_at > c.renumbered_at))))
     order by q.id
     """
 ).bindparams(bindparam("contacts", type_=ARRAY(BigInteger)), bindparam("final", type_=ARRAY(Text)),
-             bindparam("now", type_=DateTime(timezone=True)))
+             bindparam("of_number", type_=ARRAY(Text)), bindparam("now", type_=DateTime(timezone=True)))
 
 
 async def unwatched(
-    session: ReadSession, contacts: Sequence[int], final: Sequence[str], now: datetime
+    session: ReadSession, contacts: Sequence[int], final: Sequence[str], of_number: Sequence[str], now: datetime
 ) -> list[int]:
     """The open quotes of these persons that nobody is at, rising; not those about which a call has ended in one of
-    these."""
-    values = {"contacts": list(contacts), "final": list(final), "now": now}
+    these, the latter at the number he still has."""
+    values = {"contacts": list(contacts), "final": list(final), "of_number": list(of_number), "now": now}
     return [row[0] for row in await session.rows(_UNWATCHED, values)]
 
 

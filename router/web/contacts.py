@@ -17,7 +17,7 @@ from router.model.guard import Channel, Purpose, Snapshot, consent_ends, may_con
 from router.model.packs import Expiry
 from router.model.phone import country_of, unbroken
 from router.model.zones import ZoneSource, of_address
-from router.store import attempts, credits, signings, suppressions
+from router.store import attempts, cadences, credits, signings, suppressions
 from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
@@ -68,9 +68,11 @@ async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str)
         answers.append((channel.value, verdict, explain(verdict, locale, zone)))
         agreed = agreed or _agreed(snapshot)
     persons = await suppressions.persons(r.session, contact.id)
+    given = await attempts.answers(r.session, contact.id, contact.phone)
     return {
         "lives": lives, "zone": zone, "answers": answers, "agreed": agreed, "likely": _likely(contact, lives.zones),
-        "all_zones": _all_zones(), "given": await attempts.answers(r.session, contact.id, contact.phone),
+        "all_zones": _all_zones(), "given": given,
+        "announced": await cadences.announced_with(r.session, [one.id for one in given]),
         "signed": await signings.sealed_of_contact(r.session, contact.id),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
     }

@@ -29,6 +29,7 @@ from router.actions import (
 from router.actions.guarding import lives_in
 from router.book import Reading, Writing
 from router.failpoints import fail_here
+from router.model import addresses
 from router.model.agents import Role, Wish
 from router.model.base import vouched
 from router.model.campaigns import Campaign
@@ -36,7 +37,7 @@ from router.model.contacts import Contact
 from router.model.conversations import LONGEST_TEXT, Channel, Direction, Side
 from router.model.errors import Conflict, Invalid, NotFound
 from router.model.forms import questions
-from router.model.phone import international
+from router.model.phone import international, masked
 from router.model.promises import PromiseMode
 from router.model.quotes import OPEN, QuoteState
 from router.model.tasks import NEVER_AGAIN, NOT_REACHED, TALKED, Disposition, Reservation, ReservationState, Task
@@ -107,7 +108,7 @@ async def look(house: Doors, r: Reading, agent_id: int) -> Iterator[Partial]:
         most_months=MOST_MONTHS, most_days=MOST_DAYS, snoozes=(snoozing.DAYS, snoozing.REASONS),
         steps=screens.STEPS, reached=screens.reached, international=international,
         zoneinfo=ZoneInfo, incoming=Direction.incoming, longest=LONGEST_TEXT, now=r.now, visitor=Side.visitor,
-        lives_in=lives_in, modes=list(PromiseMode),
+        lives_in=lives_in, modes=list(PromiseMode), masked=masked, masked_address=addresses.masked,
         offers=offers_text(house, view.person.campaign, view.person.contact.locale) if view.person else None,
         questions=questions(view.person.campaign, view.agent.locale) if view.person else [],
     )
@@ -311,7 +312,8 @@ async def wake(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/numbers/{id:\d{1,19}}/found")
 async def number_found(request: web.Request) -> web.Response:
-    """The right number (`phone`) of somebody whom an offer's link did not reach: it is sent there."""
+    """The right number (`phone`) of somebody whom an offer's link did not reach, which is sent there, or whose number
+    was somebody else's."""
     return await act(request, lambda w, signed: resending.found(
         w, row_id(request), signed.agent.id, signed.form.get("phone", "")))
 

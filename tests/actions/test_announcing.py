@@ -172,25 +172,140 @@ async def test_there_is_one_announcement_however_often_its_alarm_rings_and_none_
     assert len(await announcements(book)) == 1
 
 
-async def test_one_whose_call_was_put_off_is_announced_again_by_nobody(book: Book, clock: Clock) -> None:
-    await announced(book, clock)
+async def put_off(book: Book, by: timedelta) -> None:
+    """The planned call comes so much later than it would."""
     async with book.writing() as w:
-        step = vouched(await w.session.locked(Step, 1))
         case = vouched(await enrolling.case_of(w, await the_enrolment(book)))
-        await enrolling.put_off(w, case, step, w.now + timedelta(days=1), "with_us")
-    clock.forward(23 * HOUR)
+        step = vouched(await w.session.locked(Step, 1))
+        await enrolling.put_off(w, case, step, step.due_at + by, "with_us")
+
+
+async def test_a_call_put_off_is_announced_again_once_and_says_that_its_time_has_changed(
+    book: Book, clock: Clock
+) -> None:
+    await announced(book, clock)
+    await put_off(book, timedelta(days=1))
+    clock.forward(24 * HOUR - 1)
     await ring(book)
     assert len(await announcements(book)) == 1
+    clock.forward(1)
+    await ring(book)
+    first, second = await announcements(book)
+    (step,) = await all_of(book, Step)
+    assert (step.first_announcement_id, step.announcement_id) == (first.attempt_id, second.attempt_id)
+    assert step.announced_for == step.due_at
+    body = book.vault.open(TEXTS, second.sealed_text or b"").decode().replace("\xa0", " ")
+    assert "cambia de hora: no antes del mar 24 nov, 17:" in body
+    assert "STOP" in body
+    assert [one["again"] for one in await facts(book, "step.announced")] == [False, True]
+    await put_off(book, timedelta(days=1))
+    clock.forward(25 * HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 2, "two at most"
+    assert (await dial(book)).announced_by == second.attempt_id
+
+
+@pytest.mark.parametrize(("by", "texts"), [
+    (timedelta(minutes=60), 1), (timedelta(minutes=61), 2), (timedelta(minutes=3), 1),
+])
+async def test_a_call_that_comes_about_when_it_was_announced_is_not_announced_again(
+    book: Book, clock: Clock, by: timedelta, texts: int
+) -> None:
+    await announced(book, clock)
+    await put_off(book, by)
+    clock.forward(HOUR + 120)
+    await ring(book)
+    assert len(await announcements(book)) == texts
+    assert await unannounced(book) == []
+
+
+async def test_small_delays_that_come_to_more_than_an_hour_are_announced_once_they_do(
+    book: Book, clock: Clock
+) -> None:
+    await announced(book, clock)
+    for _ in range(3):
+        await put_off(book, timedelta(minutes=30))
+    clock.forward(HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 1
+    clock.forward(HOUR / 2)
+    await ring(book)
+    assert len(await announcements(book)) == 2
+
+
+async def test_a_call_put_off_for_minutes_more_than_an_hour_when_the_house_rests_comes_unannounced(
+    book: Book, clock: Clock
+) -> None:
+    """Two hours must lie between two tries: the second text would reach nobody before the call."""
+    await announced(book, clock, **HOUSE)
+    await put_off(book, timedelta(minutes=61))
+    clock.forward(HOUR + 60)
+    await ring(book)
+    assert (len(await announcements(book)), await unannounced(book)) == (1, ["cap.gap"])
+    clock.forward(HOUR)
+    await ring(book)
+    assert (await dial(book)).verdict == "allow", "the call itself is not kept back by its own text"
+
+
+async def test_the_text_that_named_another_time_is_a_try_of_its_own(book: Book, clock: Clock) -> None:
+    """Under two tries a day: the first text is one, the second and its call are the other."""
+    await announced(book, clock, **HOUSE)
+    await put_off(book, timedelta(hours=2))
+    clock.forward(2 * HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 2
+    clock.forward(HOUR)
+    await ring(book)
+    assert (await dial(book)).verdict == "allow"
+    async with book.writing() as w:
+        campaign, contact = vouched(await w.session.get(Campaign, 1)), vouched(await w.session.get(Contact, 1))
+        snapshot, _ = await guarding.look(w.session, campaign, contact, Purpose.commercial, w.now)
+        assert [(one.channel, one.with_call) for one in snapshot.tries] == [
+            ("sms", False), ("sms", True), ("call", False)]
+        clock.forward(2 * HOUR)
+    async with book.writing() as w:
+        asked = await guarding.ask_guard(w, campaign, contact, Purpose.commercial, channel="sms")
+        assert "cap.day" in asked.rules
+
+
+async def test_a_text_that_names_a_time_which_has_changed_does_not_leave_any_more(book: Book, clock: Clock) -> None:
+    await announced(book, clock)
+    await put_off(book, timedelta(hours=3))
+    carrier = RecordingCarrier()
+    await courier(book, carrier).sweep()
+    assert carrier.of("send_message") == []
+    clock.forward(3 * HOUR)
+    await ring(book)
+    await courier(book, carrier).sweep()
+    first, second = await announcements(book)
+    assert (first.state, first.error, second.state) == (DeliveryState.failed, "unwanted", DeliveryState.done)
+    assert len(carrier.of("send_message")) == 1
+
+
+async def test_of_two_texts_in_the_house_only_the_later_one_leaves(book: Book, clock: Clock) -> None:
+    await announced(book, clock)
+    await put_off(book, timedelta(hours=3))
+    clock.forward(3 * HOUR)
+    await ring(book)
+    carrier = RecordingCarrier()
+    await courier(book, carrier).sweep()
+    assert [one.state for one in await announcements(book)] == [DeliveryState.failed, DeliveryState.done]
+    assert len(carrier.of("send_message")) == 1
 
 
 # Two replicas
 
 
+@pytest.mark.parametrize("moved", [False, True])
 async def test_two_replicas_that_ring_at_once_announce_once(
-    book: Book, clock: Clock, worker_database: str, vault: Vault
+    book: Book, clock: Clock, worker_database: str, vault: Vault, moved: bool
 ) -> None:
     await began(book, clock, CALL)
     clock.forward(3 * HOUR)
+    if moved:
+        await ring(book)
+        await put_off(book, timedelta(hours=3))
+        clock.forward(3 * HOUR)
     engine = make_engine(worker_database, limits=PATIENT)
     try:
         other = Book(engine, Hub(), vault, book.public_url, clock=clock)
@@ -207,8 +322,8 @@ async def test_two_replicas_that_ring_at_once_announce_once(
     finally:
         await engine.dispose()
     await ring(book)
-    assert len(await announcements(book)) == 1
-    assert len(await facts(book, "step.announced")) == 1
+    assert len(await announcements(book)) == 1 + moved
+    assert len(await facts(book, "step.announced")) == 1 + moved
 
 
 # One try

@@ -130,8 +130,10 @@ async def _row(w: Writing, noun: type[Numbered], state: State) -> int:
         return await _fill(w, noun, ids, state=state, from_id=(await making.lead(w, queue, "+12025550102")).contact_id)
     if noun is not Quote:
         ids["quotes"] = await _fill(w, Quote, ids)
-    if noun in (NumberSearch, ContractWithdrawal, Countersignature):
+    if noun in (ContractWithdrawal, Countersignature):
         ids["signings"] = await _fill(w, Signing, ids)
+    if noun is NumberSearch:
+        return await _fill(w, noun, ids, state=state, queue_id=queue.id)
     if noun is Step:
         ids["cadences"] = await _fill(w, Cadence, ids)
         ids["cadence_versions"] = await _fill(w, CadenceVersion, ids)

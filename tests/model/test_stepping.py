@@ -19,6 +19,7 @@ from router.model.stepping import (
     after_refusal,
     follows_at,
     inside_of,
+    may_announce,
     may_follow,
     moment,
     reachable,
@@ -119,3 +120,22 @@ def test_who_was_reached_begins_another_quiet_and_a_last_word_is_the_last() -> N
     assert (watch_on(Disposition.callback, days).anew, watch_on(Disposition.callback, days).rest) == (True, days)
     assert watch_on(Disposition.not_interested, days).over
     assert watch_on(Disposition.wrong_number, days).over
+
+
+ANNOUNCED = StepPlan(n=1, channel=Way.call_task, announce_minutes=60)
+
+
+@pytest.mark.parametrize(("plan", "values", "may"), [
+    (ANNOUNCED, {}, True), (CALL, {}, False), (ANNOUNCED, {"tries": 1}, False),
+    (ANNOUNCED, {"announcements": 1, "announced_for": NOON}, False),
+    (ANNOUNCED, {"announcements": 1, "announced_for": NOON, "due_at": LATER}, False),
+    (ANNOUNCED, {"announcements": 1, "announced_for": NOON, "due_at": LATER + timedelta(seconds=1)}, True),
+    (ANNOUNCED, {"announcements": 1, "announced_for": LATER + timedelta(seconds=1)}, True),
+    (ANNOUNCED, {"announcements": 2, "announced_for": NOON, "due_at": NOON + timedelta(days=1)}, False),
+    (ANNOUNCED, {"announcements": 1, "announced_for": None, "due_at": NOON + timedelta(days=1)}, False),
+    (ANNOUNCED, {"announcements": 1, "announced_for": NOON, "due_at": NOON + timedelta(days=1), "tries": 1}, False),
+])
+def test_a_call_is_announced_again_once_when_it_comes_at_another_time(
+    plan: StepPlan, values: dict[str, object], may: bool
+) -> None:
+    assert may_announce(plan, step(**values)) is may

@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from router.actions import planning
+from router.actions import enrolling, planning
 from router.book import Book
+from router.model.base import vouched
+from router.model.cadences import Enrolment, Step, StepState
 from router.model.foreseeing import play
 from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, edges, forecast, lots_of
 from router.model.tasks import Disposition
@@ -86,8 +88,10 @@ async def test_when_nobody_answers_the_fortnight_is_as_planned_to_the_last_conta
         assert (await r.session.rows(text("select count(*) from facts where kind = 'step.announced'")))[0][0]
 
 
-async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: Clock) -> None:
-    """Planned anew in the middle of the days: one call is announced already, of others the text is to leave."""
+@pytest.mark.parametrize("moved", [False, True])
+async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: Clock, moved: bool) -> None:
+    """Planned anew in the middle of the days: one call is announced already, of others the text is to leave. `moved`:
+    that call is put off over the weekend, and announced again."""
     await a_house(book, 3)
     certain = {Disposition.no_answer: 1.0}
     house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
@@ -97,15 +101,30 @@ async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: 
         assert clock.now < MONDAY_NOON + timedelta(days=7), "a call is announced and not made yet"
         async with book.reading() as r:
             announced = (await r.session.rows(_ANNOUNCED))[0][0] > 0
+    if moved:
+        await put_off(book, timedelta(days=3))
     async with book.reading() as r:
         ahead = await planning.read(r.session, r.now, 5, await campaigns(r.session))
     planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
     await house.live(ahead.until)
     seen = [one for one in await house.contacts() if one.at >= ahead.now]
     assert differing(ahead, planned.contacts, seen) == []
+    async with book.reading() as r:
+        assert ((await r.session.rows(_AGAIN))[0][0] > 0) is moved
+
+
+async def put_off(book: Book, by: timedelta) -> None:
+    """Every announced call comes so much later."""
+    async with book.writing() as w:
+        for step in await w.session.scalars(
+            select(Step).where(Step.announcement_id.is_not(None), Step.state == StepState.planned)
+        ):
+            case = vouched(await enrolling.case_of(w, vouched(await w.session.locked(Enrolment, step.enrolment_id))))
+            await enrolling.put_off(w, case, step, step.due_at + by, "with_us")
 
 
 _ANNOUNCED = text("select count(*) from steps where announcement_id is not null and state = 'planned'")
+_AGAIN = text("select count(*) from steps where first_announcement_id is not null")
 
 
 async def test_mails_leave_the_house_as_planned_to_the_last_one(book: Book, clock: Clock) -> None:

@@ -19,6 +19,8 @@ from router.model.registers import Inquiry
 from router.model.suppressions import Suppression
 from router.store import registers
 from tests import making
+from tests.actions.test_announcing import dial
+from tests.actions.test_cadences import began, ring
 from tests.conftest import Clock
 from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
@@ -167,3 +169,21 @@ async def test_the_rules_page_says_which_registers_are_asked_and_which_do_not_an
     async with house.book.writing() as w:
         await configuring.apply(w, read(file + "closed = true"), {})
     assert "asked no more" in (await browser.get("/rules"))[1]
+
+
+async def test_the_text_that_told_of_a_call_and_the_call_it_told_of_say_so(
+    house: House, browser: Browser, book: Book, clock: Clock
+) -> None:
+    quote = await began(book, clock, {"delay": 4, "announce_minutes": 60}, key="quiet")
+    clock.forward(3 * 3600)
+    await ring(book)
+    _, seen = await browser.get(f"/contacts/{quote.contact_id}")
+    assert "told of a call:" in seen
+    assert "no word of its arrival yet" in seen
+    assert "announced by text before" not in seen
+    clock.forward(3600)
+    await ring(book)
+    await dial(book)
+    _, seen = await browser.get(f"/contacts/{quote.contact_id}")
+    assert seen.count("told of a call:") == 1
+    assert seen.count("announced by text before") == 1

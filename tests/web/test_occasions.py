@@ -6,10 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from router.actions import dispatch, nurturing
+from router.actions import announcing, dispatch, enrolling, nurturing
+from router.alarms import Alarms
+from router.app import ALARMS
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.base import vouched
+from router.model.cadences import Enrolment, Step
+from router.model.contacts import Contact
 from router.model.conversations import Channel, Conversation, ConversationState, Direction, Message
+from router.model.deliveries import Delivery, DeliveryState
 from router.model.promises import Promise, PromiseMode, PromiseState
 from router.model.tasks import TIER_PROMISE, Task, TaskKind, TaskState
 from tests import making
@@ -137,3 +143,93 @@ async def test_who_waits_at_the_telephone_is_asked_for_no_reason(house: House, b
     await rings(house, ana)
     _, page = await browser.get("/desk")
     assert "Why this call now" not in page
+
+
+async def announced(
+    house: House, ana: Agent, clock: Clock, zone: str, *, put_off: timedelta = timedelta()
+) -> Delivery:
+    """A call that was announced an hour before rings at Ana, so much later than it was planned first; its last text."""
+    async with house.book.writing() as w:
+        quote = await quiet(w, {"delay": 4, "announce_minutes": 60}, key="sol")
+        contact = vouched(await w.session.get(Contact, quote.contact_id))
+        contact.zone, contact.zone_source = zone, "stated"
+    clock.forward(STALE)
+    async with house.book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    clock.forward(3 * 3600)
+    await Alarms(house.book, ALARMS).sweep()
+    if put_off:
+        async with house.book.writing() as w:
+            case = vouched(await enrolling.case_of(w, vouched(await w.session.locked(Enrolment, 1))))
+            step = vouched(await w.session.locked(Step, 1))
+            await enrolling.put_off(w, case, step, step.due_at + put_off, "with_us")
+        clock.forward(put_off.total_seconds())
+        await Alarms(house.book, ALARMS).sweep()
+    clock.forward(3600)
+    await Alarms(house.book, ALARMS).sweep()
+    await rings(house, ana)
+    async with house.book.reading() as r:
+        return vouched(await r.session.scalar(
+            select(Delivery).where(Delivery.purpose == announcing.ANNOUNCEMENT).order_by(Delivery.id.desc()).limit(1)
+        ))
+
+
+@pytest.mark.parametrize(("state", "progress", "said"), [
+    (DeliveryState.done, 3, "arrived"), (DeliveryState.done, 4, "did not arrive"),
+    (DeliveryState.failed, 4, "did not arrive"), (DeliveryState.done, 2, "no word of its arrival yet"),
+    (DeliveryState.pending, 0, "no word of its arrival yet"),
+    (DeliveryState.unknown, 0, "nobody knows whether it arrived"),
+    (DeliveryState.abandoned, 0, "nobody knows whether it arrived"), (DeliveryState.unknown, 3, "arrived"),
+])
+async def test_an_announced_call_says_when_how_and_whether_the_text_arrived(
+    house: House, browser: Browser, ana: Agent, clock: Clock, state: DeliveryState, progress: int, said: str
+) -> None:
+    text = await announced(house, ana, clock, "Europe/Madrid")
+    async with house.book.writing() as w:
+        moved = vouched(await w.session.locked(Delivery, text.id))
+        moved.state, moved.progress = state, progress
+    _, page = await browser.get("/desk")
+    because = page[page.index('class="because"'):page.index("</dl>", page.index('class="because"'))]
+    assert "<dt>Announced</dt><dd>SMS, Mon 23 Nov, 16:" in because
+    assert f"{said}</span>" in because
+    assert "your clock" not in because
+    assert "STOP" not in page, "its words are nobody's business"
+    assert "A text announced the next call" in page
+    await browser.post("/desk/reservations/1/accept")
+    _, page = await browser.get("/desk")
+    assert f"{said}</span>" in page, "and while it is being made"
+
+
+async def test_when_a_call_was_announced_stands_on_the_persons_clock_and_on_the_agents(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    await announced(house, ana, clock, "Atlantic/Canary")
+    _, page = await browser.get("/desk")
+    assert "SMS, Mon 23 Nov, 15:" in page
+    assert "your clock: Mon 23 Nov, 16:" in page
+
+
+async def test_a_call_that_was_put_off_and_announced_again_says_for_when(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    await announced(house, ana, clock, "Europe/Madrid", put_off=timedelta(hours=3))
+    _, page = await browser.get("/desk")
+    assert "<dt>Announced</dt><dd>SMS, Mon 23 Nov, 19:" in page
+    assert "for a call not before Mon 23 Nov, 20:" in page
+    assert "put off, and announced again" in page
+
+
+async def test_a_call_that_was_not_announced_says_nothing_of_it(
+    house: House, browser: Browser, ana: Agent, clock: Clock
+) -> None:
+    async with house.book.writing() as w:
+        quote = await quiet(w, {"delay": 4}, key="sol")
+    clock.forward(STALE)
+    async with house.book.writing() as w:
+        await nurturing.check_quote(w, quote.id)
+    clock.forward(4 * 3600)
+    await Alarms(house.book, ALARMS).sweep()
+    await rings(house, ana)
+    _, page = await browser.get("/desk")
+    assert "Why this call now" in page
+    assert "<dt>Announced</dt>" not in page
