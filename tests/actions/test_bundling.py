@@ -88,7 +88,8 @@ async def test_neither_code_nor_link_stands_in_it(book: Book, trust: EmbeddedTru
     secrets = [await closing.token(book), await closing.code(book)]
     text = b"".join(content for name, content in bundles.unpack(packed).items() if not name.endswith(".pdf"))
     assert [one for one in secrets if re.search(rb"(?<!\w)" + one.encode() + rb"(?!\w)", text)] == []
-    assert b"/q/" not in text
+    # As an address or the end of one: the letters of a signature may be these by chance.
+    assert re.findall(rb"(?:https?://\S*|[\s\"'(>=])/q/", text) == []
 
 
 async def test_it_holds_what_was_promised(book: Book, trust: EmbeddedTrust) -> None:
