@@ -179,7 +179,8 @@ async def _unwanted(w: Writing, station: Station) -> str:
     agent = vouched(await w.session.locked(Agent, station.agent_id))
     if agent.wish is Wish.off or agent.disabled_at is not None:
         return "off"
-    if agent.heartbeat_at is None or agent.heartbeat_at <= w.now - GONE_AFTER:
+    # Who has just pressed the button was there then, be his browser's first answer still on its way.
+    if max(station.opened_at, agent.heartbeat_at or station.opened_at) <= w.now - GONE_AFTER:
         return "gone"
     if agent.wish in WILLING:
         station.paused_at = None

@@ -12,6 +12,7 @@ from router.app import ALARMS
 from router.book import Book
 from router.model.agents import Agent, Wish
 from router.model.alarms import Alarm, AlarmState
+from router.model.base import vouched
 from router.model.calls import Call, CallState, Leg
 from router.model.deliveries import Delivery, DeliveryKind, DeliveryState
 from router.model.errors import Conflict
@@ -369,6 +370,18 @@ async def test_whose_browser_is_gone_leaves_the_line(ana: Standing, clock: Clock
     clock.forward(46)
     await ana.do(stationing.close_unwanted)
     await ended(ana, "gone")
+
+
+@pytest.mark.parametrize("silent_for", [None, 60])
+async def test_who_presses_before_her_browser_was_heard_is_not_taken_for_gone(
+    ana: Standing, silent_for: int | None
+) -> None:
+    async with ana.book.writing() as w:
+        agent = vouched(await w.session.get(Agent, ANA))
+        agent.heartbeat_at = None if silent_for is None else w.now - timedelta(seconds=silent_for)
+    await ana.do(lambda w: stationing.open_line(w, ANA))
+    await ana.do(stationing.close_unwanted)
+    assert (await ana.station()).state is StationState.opening
 
 
 async def test_a_pause_in_the_last_second_stops_the_call(ana: Standing) -> None:
