@@ -93,6 +93,7 @@ from router.importer import Importer
 from router.inbox import Inbox
 from router.inquirer import Inquirer, trouble_at
 from router.live import Hub
+from router.model.agents import HEARTBEAT_LEASE
 from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
@@ -424,8 +425,9 @@ async def _working(
             Sweep("inquiries", inquirer.sweep, time_out=60.0, audiences=("inquiries",)),
             Sweep("alarms", alarms.sweep, every=0.5, audiences=("alarms",)),
             Sweep("beats", lambda: beats.flush(book)),
-            Sweep("absent", rounds.take_back, every=2.0),
-            Sweep("stations", lambda: _close_unwanted(book), every=2.0),
+            # A house that has just started has heard nobody yet: what it missed is no agent's silence.
+            Sweep("absent", rounds.take_back, every=2.0, rests=HEARTBEAT_LEASE.total_seconds()),
+            Sweep("stations", lambda: _close_unwanted(book), every=2.0, rests=HEARTBEAT_LEASE.total_seconds()),
             Sweep("aging", rounds.age),
             Sweep("forecast", rounds.foresee, every=FORESEE_EVERY.total_seconds()),
             Sweep("clock", rounds.set_right),

@@ -26,21 +26,23 @@ WAKE_AFTER, RESTART_AFTER, SICK_AFTER = 3, 10, 30
 class Sweep:
     """One look at what is due. Never overlaps itself; a poke while it runs makes it run once more.
 
-    `every` and `time_out` in seconds; `audiences` are the hub's words that poke it. Whatever it raises is logged: the
-    next run is the cure. Times are the loop's (`loop.time()`), which no wall clock moves.
+    `every` and `time_out` in seconds; `audiences` are the hub's words that poke it; for `rests` seconds after the start
+    it does not run. Whatever it raises is logged: the next run is the cure. Times are the loop's (`loop.time()`), which
+    no wall clock moves.
     """
 
     def __init__(
         self, name: str, work: Callable[[], Awaitable[object]], *, every: float = 1.0, time_out: float = TIME_OUT,
-        audiences: Sequence[str] = (),
+        rests: float = 0.0, audiences: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.name = name
         self.every = every
         self.time_out = time_out
+        self.rests = rests
         self.audiences = audiences
         self.failures = 0
         self.lateness = 0.0
-        self.ticked_at = self.began_at = self.ended_at = 0.0
+        self.ticked_at = self.began_at = self.ended_at = self._rests_until = 0.0
         self._work = work
         self._wanted = False
         self._closed = False
@@ -52,7 +54,8 @@ class Sweep:
 
     def open(self) -> None:
         self._closed = False
-        self.ticked_at = self.began_at = self.ended_at = asyncio.get_running_loop().time()
+        self.ticked_at = asyncio.get_running_loop().time()
+        self._rests_until = self.began_at = self.ended_at = self.ticked_at + self.rests
 
     def close(self) -> None:
         """No new runs."""
@@ -60,7 +63,7 @@ class Sweep:
 
     def poke(self) -> None:
         """Runs now, or once more after the present run. Returns at once."""
-        self._wanted = not self._closed
+        self._wanted = not self._closed and asyncio.get_running_loop().time() >= self._rests_until
         if self._wanted and not self.running:
             self.task = asyncio.get_running_loop().create_task(self._run(), name=f"sweep {self.name}")
 

@@ -67,6 +67,21 @@ async def test_a_sweep_runs_at_once_and_again_and_again() -> None:
     assert not ticks.alive
 
 
+async def test_a_sweep_that_rests_at_first_hears_no_poke_until_then_and_nobody_thinks_it_ill(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    resting, other = Work(), Work()
+    sweep, hub = Sweep("resting", resting, every=SOON, rests=NEVER, audiences=("absent",)), Hub()
+    async with ticking(sweep, Sweep("other", other, every=SOON), hub=hub) as ticks:
+        hub.tell(["absent"])
+        await other.reach(10)
+        assert (resting.runs, ticks.alive, ticks.restarts) == (0, True, 0)
+        assert "woken" not in caplog.text
+        sweep.rests = 0.0
+        sweep.open()
+        await resting.reach(2)
+
+
 async def test_a_hint_runs_a_sweep_now_and_pokes_meanwhile_are_one_more_run() -> None:
     work, hub = Work(), Hub()
     async with ticking(Sweep("work", work, every=NEVER, audiences=("courier",)), hub=hub):

@@ -86,8 +86,10 @@ class Screen:
     def _whole(self, path: str) -> str:
         return "/".join(self.address.split("/")[:3]) + path
 
-    async def answers_pings(self) -> None:
-        await self.sees("an answered ping", lambda: self.beats)
+    async def answers_pings(self, *, more: bool = False) -> None:
+        """Waits for an answered ping; for one `more` than so far, if asked to."""
+        so_far = self.beats if more else 0
+        await self.sees("an answered ping", lambda: self.beats > so_far)
 
     async def press(self, button: Element, **typed: str) -> Answer:
         """Presses a button, or sends a form, that asks with htmx; what comes back is put on the screen."""

@@ -87,7 +87,7 @@ async def test_killed_while_she_stands_she_stays_and_the_next_call_joins_her(
                 began = time.monotonic()
                 await house.start()
                 desk = cast.desks[0]
-                await desk.answers_pings()
+                await desk.answers_pings(more=True)
                 after = await station(book)
                 assert (after.id, after.state, after.ended_at) == (before.id, StationState.standing, None)
                 await next_call(cast)
@@ -103,6 +103,39 @@ async def test_killed_while_she_stands_she_stays_and_the_next_call_joins_her(
         orders = staging.asked(box)
         assert [what for what, _ in orders] == ["Participants", "Participants"], "one telephone each"
         assert max(Counter(orders).values()) == 1
+
+
+@slow
+async def test_killed_before_it_knows_that_her_telephone_was_called_it_finds_her_in_her_room(
+    database_url: str, tmp_path: Path
+) -> None:
+    """She answered while the house was dead, and it does not know the carrier's name of her call: it asks."""
+    async with staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box:
+        await staging.configure(book)
+        house = House(database_url, box.url)
+        try:
+            await house.start(fail_at="courier.after_request:1")
+            async with staging.actors(house, tmp_path) as cast:
+                desk = cast.desks[0]
+                await desk.do("wish-ready")
+                await desk.do("stay")
+                await desk.phone.ringing()
+                await desk.phone.press("answer")
+                assert house.process is not None
+                assert await house.process.wait() == -signal.SIGKILL
+                await house.start()
+
+                async def standing() -> bool:
+                    return (await station(book)).state is StationState.standing
+
+                await until(standing, "the house to find her", 30)
+                await desk.answers_pings(more=True)
+                await next_call(cast)
+                async with book.reading() as r:
+                    await check(r.session)
+        finally:
+            await house.close()
+        assert [what for what, _ in staging.asked(box)] == ["Participants", "Participants"], "one telephone each"
 
 
 @slow
