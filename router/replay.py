@@ -16,8 +16,9 @@ from router.model.campaigns import Campaign
 from router.model.comparing import Column, Difference
 from router.model.configuration import Plan
 from router.model.configuration import read as read_plan
+from router.model.lots import Patience, lots, patience
 from router.model.recording import Recording
-from router.model.replaying import Course, Patience, as_recorded, lots, patience, replay
+from router.model.replaying import Course, as_recorded, replay
 from router.model.ringing import COUNTS_AS
 from router.model.routing import AgentOrder
 from router.store import replaying
@@ -336,14 +337,17 @@ def _reckoned(story: Story) -> list[str]:
         "turns and pauses after misses are the house's; who is paused so comes back after as long as he or others did.",
         "Whom an agent handed on waits again, for as long a talk as he had then. A colleague who was asked first takes",
         "him over as he did, or whoever is free instead; if nobody is, the agent goes on alone.",
-        "Agents are ready, away and paused when they were. Their skills and capacity then are not on record,",
-        "nor what else they had to be free for: a call an agent has promised keeps him from nothing here.",
+        "Agents are ready, away and paused when they were, with the skills, capacity and shares they had then: those",
+        "of today, where no change since is on record. What else they had to be free for is not on record: a call an",
+        "agent has promised keeps him from nothing here.",
         "Who left leaves after as long. Who was answered or given up would have stayed so long at least, and then for",
         f"the likeliest patience (exponential: all waiting by those who left): {'; '.join(stays)}.",
-        "Who waits too long, or where it is closed, is taken over or given up as the queues' settings say. What goes",
-        "to a line of other agents is not seen, nor are pauses of campaigns. What nobody asked for (lists, nurture) is",
-        "played, but not counted; somebody is kept free from nurture as the house foresees it, and nurture's share of",
-        "the day is reckoned from what is played. Queues, their times and skills are those of today.",
+        "Who waits too long, or where it is closed, is taken over or given up as the queues' settings say. While his",
+        "campaign, or all nurture, was paused nobody is called. What goes to a line of other agents is not seen, nor",
+        "that calls failed at the carrier for a while, nor that agents of a line pick for themselves. What nobody",
+        "asked for (lists, nurture) is played, but not counted; somebody is kept free from nurture as the house",
+        "foresees it, and nurture's share of the day is reckoned from what is played. Queues, their times and skills",
+        "are those of today.",
     ]
 
 

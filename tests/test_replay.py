@@ -170,6 +170,7 @@ async def test_the_table_has_three_columns_and_says_what_it_rests_on(
         "recorded    as it was      changed",
         "SL3", "SL4", "Changed: agents by most_skilled, newest first, a floor of 600 s.", "over 30 s",
         f"task {house.tasks[3]} 130 → 30 s", "0.0 s from the recorded one", "luz/ventas video 270 s (1 left)",
+        "with the skills, capacity and shares they had then", "or all nurture, was paused nobody is called",
     ):
         assert words in out
     code, out, _ = await told(capsys, "--from", DAY)

@@ -15,7 +15,7 @@ from router.model.agents import Agent, Role
 from router.model.base import Numbered
 from router.model.cadence_rules import CadencePlan, WrongCadence, check
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
-from router.model.configuration import CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
+from router.model.configuration import AgentPlan, CampaignPlan, HolidaysPlan, HoursPlan, Plan, WrongFile, columns
 from router.model.errors import Conflict
 from router.model.holds import is_network
 from router.model.levels import asked, owned
@@ -172,28 +172,37 @@ async def apply(w: Writing, plan: Plan, hashes: Mapping[str, str], *, demo: bool
     for campaign in plan.campaigns:
         await _apply_campaign(w, campaign, changes)
     for agent in plan.agents:
-        known = await agents.by_login(w.session, agent.login)
-        values = columns(agent, "password", "password_hash", "role", "address", "capacity", "disabled") | {
-            "role": Role(agent.role), "address": agent.address or f"client:{agent.login}",
-            "skills": owned(agent.skills),
-            **{f"{channel}_capacity": many for channel, many in msgspec.structs.asdict(agent.capacity).items()},
-        }
-        was = known.shifts if known is not None else None
-        _check_held(known, values)
-        if known is None and agent.login not in hashes:
-            raise WrongFile(f"agent {agent.login} is new and needs a password")
-        if known is None:
-            values["password_hash"] = hashes[agent.login]
-        row = await _put(w, known, Agent, values, f"agent {agent.login}", changes)
-        await _disable(w, row, agent.disabled, changes)
-        if was is not None and was != row.shifts:
-            await covering.review(w, row.id)
+        await _apply_agent(w, agent, hashes, changes)
     for register in plan.registers:
         changes.extend(Change(*one) for one in await inquiring.apply(w, register))
     if changes:
         w.fact("configuration.applied", changes=len(changes))
         w.hint("dispatch", "wallboard")
     return changes
+
+
+async def _apply_agent(w: Writing, plan: AgentPlan, hashes: Mapping[str, str], changes: list[Change]) -> None:
+    known = await agents.by_login(w.session, plan.login)
+    values = columns(plan, "password", "password_hash", "role", "address", "capacity", "disabled") | {
+        "role": Role(plan.role), "address": plan.address or f"client:{plan.login}", "skills": owned(plan.skills),
+        **{f"{channel}_capacity": many for channel, many in msgspec.structs.asdict(plan.capacity).items()},
+    }
+    thing = f"agent {plan.login}"
+    if known is None:
+        if plan.login not in hashes:
+            raise WrongFile(f"{thing} is new and needs a password")
+        made = await _put(w, None, Agent, values | {"password_hash": hashes[plan.login]}, thing, changes)
+        await _disable(w, made, plan.disabled, changes)
+        return
+    shifts, ability = known.shifts, known.ability
+    _check_held(known, values)
+    await _put(w, known, Agent, values, thing, changes)
+    if known.ability != ability:
+        before, after = msgspec.to_builtins((ability, known.ability))
+        w.fact("agent.changed", agent_id=known.id, subject_id=known.id, before=before, after=after)
+    await _disable(w, known, plan.disabled, changes)
+    if known.shifts != shifts:
+        await covering.review(w, known.id)
 
 
 async def _apply_campaign(w: Writing, plan: CampaignPlan, changes: list[Change]) -> None:
@@ -291,8 +300,8 @@ async def _disable(w: Writing, agent: Agent, disabled: bool | None, changes: lis
     changes.append(Change(f"agent {agent.login}", "disabled", is_now, disabled))
 
 
-def _check_held(known: Agent | None, values: Mapping[str, Any]) -> None:
-    for channel in Channel if known is not None else ():
+def _check_held(known: Agent, values: Mapping[str, Any]) -> None:
+    for channel in Channel:
         held = getattr(known, f"{channel.value}_load")
         if held > values[f"{channel.value}_capacity"]:
             raise WrongFile(f"agent {values['login']}: capacity: he holds {held} of channel {channel.value} just now")

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from router.model.abilities import Ability
 from router.model.base import Numbered
 from router.model.levels import levels_of
 from router.model.routing import Candidate, Channel
@@ -112,6 +113,15 @@ class Agent(Numbered):
         """How many tasks he holds, whatever their channel."""
         return self.call_load + self.chat_load + self.video_load
 
+    @property
+    def ability(self) -> Ability:
+        """What he can do."""
+        return Ability(self.pool, levels_of(self.skills), self._capacity, self.weight, self.most_a_day)
+
+    @property
+    def _capacity(self) -> dict[Channel, int]:
+        return {channel: getattr(self, f"{channel.value}_capacity") for channel in Channel}
+
     def candidate(self, now: datetime) -> Candidate:
         """The agent as routing looks at him at `now` (aware)."""
         today = self.day_ends is not None and self.day_ends > now
@@ -119,8 +129,8 @@ class Agent(Numbered):
         return Candidate(
             self.id, (self.idle_since or now).timestamp() * 1000, levels_of(self.skills),
             {channel: held for channel in Channel if (held := getattr(self, f"{channel.value}_load"))},
-            {channel: getattr(self, f"{channel.value}_capacity") for channel in Channel},
-            self.busy_ms / spent if today and spent else 0.0, self.taken if today else 0, self.weight, self.most_a_day,
+            self._capacity, self.busy_ms / spent if today and spent else 0.0, self.taken if today else 0, self.weight,
+            self.most_a_day,
         )
 
     def there(self, now: datetime) -> bool:

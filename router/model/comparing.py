@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import asdict, replace
 
+from router.model.abilities import Ability
 from router.model.configuration import AgentPlan, Plan, QueuePlan, WrongFile, columns
 from router.model.hours import opening
 from router.model.levels import asked, levels_of, owned
@@ -104,9 +105,11 @@ def _timetabled(recording: Recording, queue: int, plan: QueuePlan, zones: Mappin
 
 def _seated(desk: Desk, plan: AgentPlan) -> Desk:
     capacity = {Channel(channel): many for channel, many in asdict(plan.capacity).items()}
-    return replace(
-        desk, skills=levels_of(owned(plan.skills)), capacity=capacity, weight=plan.weight, most=plan.most_a_day
-    )
+
+    def able(one: Ability) -> Ability:
+        return Ability(one.pool, levels_of(owned(plan.skills)), capacity, plan.weight, plan.most_a_day)
+
+    return replace(desk, ability=able(desk.ability), later=tuple((at, able(one)) for at, one in desk.later))
 
 
 def with_target(recording: Recording, target_s: float) -> Recording:

@@ -30,13 +30,15 @@ def free(agent: Agent, now: datetime) -> bool:
     return agent.wish in WILLING and agent.present(now) and bool(takes(agent.candidate(now)))
 
 
-def stopped_by(task: Task, *, nurture_off: bool, campaign_paused: bool, trunk_paused: bool) -> str:
-    """What keeps this task from being handed out: a supervisor has paused it ("nurture", "campaign"), or nobody is
+def stopped_by(
+    kind: TaskKind, tier: int, *, nurture_off: bool, campaign_paused: bool, trunk_paused: bool = False
+) -> str:
+    """What keeps a task from being handed out: a supervisor has paused it ("nurture", "campaign"), or nobody is
     dialled on its line ("trunk"); or "". Who waits at the telephone, or writes, is never kept waiting by it.
     `store.rounds` says the same of lanes."""
-    if task.kind is TaskKind.nurture and nurture_off:
+    if kind is TaskKind.nurture and nurture_off:
         return "nurture"
-    called = task.tier > 0 and task.kind in (TaskKind.call, TaskKind.nurture)
+    called = tier > 0 and kind in (TaskKind.call, TaskKind.nurture)
     if called and campaign_paused:
         return "campaign"
     return "trunk" if called and trunk_paused else ""

@@ -2,93 +2,36 @@
 
 Each item comes when it came. Whom it rings at may refuse it, see `router.model.ringing`; what comes of that is what the
 house does: his back-off, his turn, the pair that is not made again for a while, his pause after so many misses. Whoever
-accepts it does so after as long as it rang in reality, and is busy with it for as long as its agent was. What never
-came to anybody rings and lasts as long as one of the same queue that did, drawn by the seed. Whom an agent handed on
-waits again when that agent has done with him; a colleague who was asked is busy with it too, and may take it over.
+accepts it does so after as long as it rang in reality, and is busy with it for as long as its agent was. Whom an agent
+handed on waits again when that agent has done with him; a colleague who was asked is busy with it too, and may take it
+over. Agents can do what they could then.
 
-Who waits is taken over by another queue, or given up, as the queues' timetables say. Who left leaves after as long. Of
-who was answered or given up nobody knows how long he would have stayed: that long at least, and from there on as the
-exponential distribution says whose mean is the likeliest for his queue, all its waiting divided by those who left.
-Where nobody left, everybody stays. The draws belong to the items, so that two policies are compared on the same day.
+Who waits is taken over by another queue, or given up, as the queues' timetables say. What a supervisor had paused waits
+until it went on. How long people stay says `router.model.lots`.
 """
 
 import heapq
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
-from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
+from router.model.abilities import Ability
 from router.model.forecast import EVERY, Happened
+from router.model.giving import stopped_by
+from router.model.lots import Lot
 from router.model.recording import Answer, Asked, End, Item, Presence, Recording, Ring, Row, Span, Terms, held_by
-from router.model.ringing import Answers, Group, group_of
+from router.model.ringing import Answers
 from router.model.routing import ORDINARY, Channel, Head, Match, match, takes, why_not
 from router.model.seats import Seat
 from router.model.simulation import Day, Decide, Pairs
 
 TOLD_EACH = 1_000
 """After so many more items it is told how far it has come."""
-
-
-# --- what was not recorded -------------------------------------------------------------------------------------------
-
-
-class Patience(NamedTuple):
-    """How long people of a group stay in the mean (seconds), from so many who left; None where nobody did."""
-
-    mean_s: float | None
-    left: int
-
-
-class Lot(NamedTuple):
-    """What an item brings with it, whoever takes it: seconds of ringing and of handling, and when it leaves the line
-    if nobody has come by then. `name` is what is drawn for it from."""
-
-    ring_s: float
-    handle_s: float
-    stays_s: float
-    name: str
-
-
-def patience(items: Iterable[Item]) -> dict[Group, Patience]:
-    """The likeliest mean patience of each group: who was answered stayed that long at least."""
-    found: dict[Group, tuple[float, int]] = {}
-    for item in items:
-        waited, left = found.get(group_of(item), (0.0, 0))
-        found[group_of(item)] = waited + item.waited_s, left + (item.end is End.abandoned)
-    return {group: Patience(waited / left if left else None, left) for group, (waited, left) in found.items()}
-
-
-def lots(items: Sequence[Item], seed: int) -> list[Lot]:
-    """What each item brings with it; the same for the same seed."""
-    stays = patience(items)
-    taken: dict[Group | None, list[tuple[float, float]]] = {}
-    for item in items:
-        if item.ring_s is not None and item.handle_s is not None:
-            taken.setdefault(group_of(item), []).append((item.ring_s, item.handle_s))
-            taken.setdefault(None, []).append((item.ring_s, item.handle_s))
-    return [_lot(item, seed, stays[group_of(item)], taken) for item in items]
-
-
-def _lot(
-    item: Item, seed: int, stays: Patience, taken: Mapping[Group | None, Sequence[tuple[float, float]]]
-) -> Lot:
-    name = f"{seed}/{item.task}"
-    chance = Random(name)  # noqa: S311  a draw, not a secret
-    ring_s, handle_s = item.ring_s, item.handle_s
-    if ring_s is None or handle_s is None:
-        ring_s, handle_s = chance.choice(taken.get(group_of(item)) or taken.get(None) or [(0.0, 0.0)])
-    if item.end in (End.abandoned, End.withdrawn):
-        return Lot(ring_s, handle_s, item.waited_s, name)
-    more = math.inf if stays.mean_s is None else chance.expovariate(1 / stays.mean_s) if stays.mean_s else 0.0
-    return Lot(ring_s, handle_s, item.waited_s + more, name)
-
-
-# --- the stretch played again ----------------------------------------------------------------------------------------
 
 
 class Ended(NamedTuple):
@@ -124,7 +67,7 @@ def replay(
     """Plays it again, each pool by itself. `drawn` are the lots of its items; `tell` hears now and then how many of all
     items have come."""
     ended: list[Ended | None] = [None] * len(recording.items)
-    seats: list[Seat] = []
+    busy, away = defaultdict[int, list[Span]](list), defaultdict[int, list[Span]](list)
     answers = Answers(recording.items, recording.desks)
     came = 0
 
@@ -138,17 +81,16 @@ def replay(
         played = _Replay(pool, recording, drawn, answers, decide, has_come)
         for number, one in played.run().items():
             ended[number] = one
-        seats += played.seats.values()
-    return Course(
-        [one for one in ended if one is not None], {seat.desk.id: seat.busy for seat in seats},
-        {seat.desk.id: seat.away for seat in seats},
-    )
+        for agent, seat in played.seats.items():
+            busy[agent] += seat.busy
+            away[agent] += seat.away
+    return Course([one for one in ended if one is not None], busy, away)
 
 
 (
     _COMES, _GOES, _DAWNS, _ARRIVES, _LEAVES, _TOGETHER, _CLOSES, _WIDENS, _LOOKS, _REFUSED, _RETURNS, _AGAIN,
-    _OVERFLOWS, _EXPIRES, _FORESEES, _ASKS, _HEARS,
-) = range(17)
+    _OVERFLOWS, _EXPIRES, _FORESEES, _ASKS, _HEARS, _BECOMES, _SWITCHES,
+) = range(19)
 
 
 class _Replay(Day):
@@ -161,7 +103,7 @@ class _Replay(Day):
         super().__init__(decide, ORDINARY)
         self._recording, self._items, self._lots, self._until = recording, recording.items, drawn, recording.until
         self._answers, self._tell = answers, tell
-        self.seats = {desk.id: Seat(desk) for desk in recording.desks if desk.pool == pool}
+        self.seats = {desk.id: Seat(desk, pool) for desk in recording.desks if pool in desk.pools}
         self._queue: dict[int, int] = {}
         self._terms: dict[int, Terms] = {}
         self._standing: dict[int, Hashable] = {}
@@ -173,12 +115,19 @@ class _Replay(Day):
         self._came: dict[int, float] = {}
         self._with: dict[int, Seat] = {}
         self._ended: dict[int, Ended] = {}
+        self._paused: set[int | None] = set()
         # What is known beforehand is in the line of events first: of two things at once a pause is the first.
         for seat in self.seats.values():
             for span, then in zip_longest(seat.desk.spans, seat.desk.spans[1:]):
                 self._push(span.begins, _COMES, (seat, span))
                 if then is None or then.begins > span.ends:
                     self._push(span.ends, _GOES, (seat, span.pauses))
+            for at, ability in seat.desk.later:
+                self._push(at, _BECOMES, (seat, ability))
+        for what, spans in _paused(recording, pool).items():
+            for begins, ends in spans:
+                self._push(begins, _SWITCHES, (what, True))
+                self._push(ends, _SWITCHES, (what, False))
         for midnight in recording.midnights:
             self._push(midnight, _DAWNS, None)
         self._happened = Happened()
@@ -195,7 +144,7 @@ class _Replay(Day):
         handlers: tuple[Callable[[float, Any], None], ...] = (
             self._comes, self._goes, self._dawns, self._arrives, self._leaves, self._together, self._closes,
             self._widens, self._looks, self._refused, self._returns, self._again,
-            self._overflows, self._expires, self._foresees, self._asks, self._hears,
+            self._overflows, self._expires, self._foresees, self._asks, self._hears, self._becomes, self._switches,
         )
         while self._events and self._events[0][0] <= self._until:
             now = self._events[0][0]
@@ -233,6 +182,11 @@ class _Replay(Day):
     def _goes(self, now: float, which: tuple[Seat, bool]) -> None:
         seat, pauses = which
         seat.goes(now, pauses)
+        self._offer(now, seat)
+
+    def _becomes(self, now: float, which: tuple[Seat, Ability]) -> None:
+        seat, ability = which
+        seat.becomes(ability)
         self._offer(now, seat)
 
     def _returns(self, now: float, which: tuple[Seat, float]) -> None:
@@ -318,7 +272,7 @@ class _Replay(Day):
             number, item.tier, rank, relaxed.needs, since, item.channel, terms.rules,
             None if number in self._released else item.prefers, self._kept_until(number) * 1_000,
         )
-        key = id(terms), row, item.tier, item.kind
+        key = self._queue[number], id(terms), row, item.tier, item.kind
         lane = self._lanes.setdefault(key, deque())
         if terms.newest_first:
             self._newest_first.add(key)
@@ -369,6 +323,8 @@ class _Replay(Day):
         for key, lane in self._lanes.items():
             while lane and lane[0].id not in self._in_line:
                 lane.popleft()
+            if not lane or self._stops(lane[0].id):
+                continue
             heads += islice(self._may_go(self._waiting(lane), now * 1_000), most)
             if key in self._newest_first and len(lane) > most:
                 last = (head for head in reversed(lane) if head.id in self._in_line)
@@ -387,6 +343,18 @@ class _Replay(Day):
             elif head.prefers in self._free:
                 yield replace(head, prefers_here=True)
 
+    def _switches(self, now: float, which: tuple[int | None, bool]) -> None:
+        """A queue's campaign is paused or goes on, or all nurture."""
+        what, pauses = which
+        (self._paused.add if pauses else self._paused.discard)(what)
+
+    def _stops(self, number: int) -> bool:
+        """Whether a supervisor has paused it, and all of its lane."""
+        item, paused = self._items[number], self._paused
+        return bool(paused) and bool(stopped_by(
+            item.kind, item.tier, nurture_off=None in paused, campaign_paused=self._queue[number] in paused
+        ))
+
     def _anybody(self, head: Head) -> bool:
         """Whether one of the free may take it who has not just refused it."""
         return any(
@@ -399,7 +367,7 @@ class _Replay(Day):
     def _could_take(self, agent: int, head: Head) -> bool:
         """Whether he is there, be he busy, and could take it: nobody waits for who could not."""
         seat = self.seats.get(agent)
-        if seat is None or not seat.works or agent in self._without.get(head.id, ()):
+        if seat is None or not seat.serves or agent in self._without.get(head.id, ()):
             return False
         return why_not(head, seat.unburdened()) is None
 
@@ -517,6 +485,13 @@ def _onward(items: Sequence[Item], pool: int) -> Mapping[int, int]:
             if item.follows and item.task in last:
                 found[last[item.task]] = number
             last[item.task] = number
+    return found
+
+
+def _paused(recording: Recording, pool: int) -> Mapping[int | None, Sequence[Span]]:
+    """When which queue's campaign was paused; None: all nurture."""
+    found: dict[int | None, Sequence[Span]] = {None: recording.nurture_paused}
+    found.update((queue, one.paused) for queue, one in recording.timetables.items() if one.pool == pool)
     return found
 
 

@@ -5,18 +5,19 @@ See the columns of `router.model.agents.Agent`, and `router.actions.presence` fo
 
 from msgspec.structs import replace
 
+from router.model.abilities import Ability
 from router.model.agents import BACK_OFF, MISSES_UNTIL_PAUSE
 from router.model.recording import Answer, Desk, Presence, Span
 from router.model.routing import Candidate, Channel, Policy, takes
 
 
 class Seat:
-    """An agent's seat. `there`: he himself wants to be, and his browser answers. `paused_at` is since when the house
-    has paused him, `rings_since` since when something rings, `rests_until` when his back-off is over; `rests` counts
-    his pauses for what he missed."""
+    """An agent's seat in a `pool`: he is given something there while he works for it. `there`: he himself wants to be,
+    and his browser answers. `paused_at` is since when the house has paused him, `rings_since` since when something
+    rings, `rests_until` when his back-off is over; `rests` counts his pauses for what he missed."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, pool: int) -> None:
+        self.desk, self.pool, self._ability = desk, pool, desk.ability
         self.there = self.once = False
         self.rings_since: float | None = None
         self.load: dict[Channel, int] = {}
@@ -31,10 +32,10 @@ class Seat:
         self.away: list[Span] = []
 
     def candidate(self) -> Candidate:
-        desk, known = self.desk, self.busy_s + self.idle_s
+        able, known = self._ability, self.busy_s + self.idle_s
         return Candidate(
-            desk.id, self.idle_since * 1_000, desk.skills, dict(self.load), desk.capacity,
-            self.busy_s / known if known else 0.0, self.taken, desk.weight, desk.most,
+            self.desk.id, self.idle_since * 1_000, able.skills, dict(self.load), able.capacity,
+            self.busy_s / known if known else 0.0, self.taken, able.weight, able.most,
         )
 
     def unburdened(self) -> Candidate:
@@ -43,7 +44,7 @@ class Seat:
 
     def free(self, now: float, policy: Policy) -> Candidate | None:
         """The agent as routing looks at him, if he could be given anything."""
-        if not self.works or self.rings_since is not None or now < self.rests_until:
+        if not self.serves or self.rings_since is not None or now < self.rests_until:
             return None
         candidate = self.candidate()
         return candidate if takes(candidate, policy) else None
@@ -52,6 +53,15 @@ class Seat:
     def works(self) -> bool:
         """Whether he is there, be he busy, and the house has not paused him."""
         return self.there and self.paused_at is None
+
+    @property
+    def serves(self) -> bool:
+        """Whether he works, and for this pool."""
+        return self.works and self._ability.pool == self.pool
+
+    def becomes(self, ability: Ability) -> None:
+        """He can do something else from now on."""
+        self._ability = ability
 
     def comes(self, now: float, span: Presence) -> None:
         """He is there from now on, or says so anew: then his turn goes on."""

@@ -1,45 +1,43 @@
 """A recorded stretch as queries: what came in, what became of it and who was there, read from the journal.
 
-The facts carry ids; what a task needs and an agent can do is read from their rows as they stand now.
+The facts carry ids; what a task needs is read from its row as it stands now.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from msgspec import convert
 from msgspec.structs import replace
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, select, text
 
+from router.model.abilities import Ability
 from router.model.agents import HEARTBEAT_LEASE, Agent, Wish
-from router.model.campaigns import Campaign, Queue, Ruleset
+from router.model.campaigns import NURTURE, Campaign, Queue, Ruleset, Switch
 from router.model.consultations import ConsultationState
 from router.model.hours import end_of_day, opening
 from router.model.levels import asked, levels_of
-from router.model.recording import (
+from router.model.recording import Desk, Item, Recording, Row, Span, Terms, Timetable, closed_spans, held_by
+from router.model.rules import read_rules
+from router.model.tasks import TaskKind, TaskState
+from router.model.transcribing import (
+    Changed,
     Consulted,
-    Desk,
-    Item,
-    Recording,
-    Row,
-    Span,
-    Terms,
-    Timetable,
+    Switched,
     Told,
     Wished,
     Work,
-    closed_spans,
-    held_by,
+    abilities_of,
+    elsewhere,
     items_of,
+    pauses_of,
     presence_of,
     rests_of,
 )
-from router.model.routing import ONE_OF_EACH, Channel
-from router.model.rules import read_rules
-from router.model.tasks import TaskKind, TaskState
 from router.store.db import ReadSession, as_json
 
 A_DAY_SECONDS = 86_400
@@ -55,6 +53,9 @@ _WISHES = [f"agent.{wish.value}" for wish in Wish]
 _OVERFLOW = "overflow.queue"
 _STATES = {f"task.{state.value}": state for state in TaskState}
 _CONSULTED = {f"consultation.{state.value}": state for state in ConsultationState}
+_SWITCHED = {
+    "campaign.paused": True, "campaign.resumed": False, f"{NURTURE}.paused": True, f"{NURTURE}.resumed": False,
+}
 _SEEN = [one for one in _STATES if one not in ("task.scheduled", "task.withdrawn", "task.expired")]
 """What tells that a task was alive: many are put off or withdrawn that never stood in line."""
 
@@ -102,6 +103,21 @@ _SILENCES = text(
     """
 )
 
+# From a change on, and from a switch on, it is as they say; before the first of them as that one was before.
+_CHANGES = text(
+    """
+    select extract(epoch from at)::float8, agent_id, data->'before', data->'after' from facts
+    where kind = 'agent.changed' and at >= :begins order by at, id
+    """
+)
+
+_SWITCHES = text(
+    """
+    select extract(epoch from at)::float8, kind, campaign_id from facts
+    where kind = any(:switches) and at >= :begins order by at, id
+    """
+).bindparams(bindparam("switches", type_=ARRAY(Text)))
+
 
 async def campaigns(session: ReadSession) -> Sequence[Campaign]:
     """All of them, oldest first."""
@@ -126,12 +142,20 @@ async def recording(
     lines = _Lines(
         {queue.id: queue for queue in everything}, {one.id: one for one in await session.scalars(select(Ruleset))}
     )
-    zones = {campaign.id: campaign.timezone for campaign in await campaigns(session)}
+    owners = {campaign.id: campaign for campaign in await campaigns(session)}
+    paused = await _pauses(session, owners.values(), start, until)
     sharing = [queue for queue in everything if queue.pool in pools]
     frame = Recording(
         (), (), until.timestamp() - zero, begins.timestamp() - zero, ends.timestamp() - zero,
         _midnights(start, until, zone), {queue.id: keys[queue.id] for queue in sharing}, frozenset(asked_for),
-        {queue.id: _timetable(queue, lines, zones[queue.campaign_id], start, until) for queue in sharing}, zero,
+        {
+            queue.id: replace(
+                _timetable(queue, lines, owners[queue.campaign_id].timezone, start, until),
+                paused=paused[queue.campaign_id],
+            )
+            for queue in sharing
+        },
+        zero, paused[None],
     )
     items = await _items(session, frame, lines, pools, start, until)
     desks = await _desks(session, frame, items, pools, start, until)
@@ -163,6 +187,23 @@ def _timetable(queue: Queue, lines: _Lines, zone: str, start: datetime, until: d
         closed_spans(hours, start.timestamp(), (until - start).total_seconds()),
         lines.terms(queue, queue.rules_id, queue.skills), queue.pool,
     )
+
+
+async def _pauses(
+    session: ReadSession, campaigns: Iterable[Campaign], start: datetime, until: datetime
+) -> Mapping[int | None, tuple[Span, ...]]:
+    """When each of these campaigns was paused, and all nurture (None)."""
+    switched: dict[int | None, list[Switched]] = defaultdict(list)
+    for at, kind, campaign in await session.rows(_SWITCHES, {"switches": list(_SWITCHED), "begins": start}):
+        switched[campaign].append(Switched(_seconds(at, start), _SWITCHED[kind]))
+    off = await session.rows(select(Switch.name).where(Switch.name == NURTURE))
+    now: dict[int | None, bool] = {None: bool(off), **{one.id: one.paused for one in campaigns}}
+    return {what: pauses_of(switched[what], paused, _seconds(until.timestamp(), start)) for what, paused in now.items()}
+
+
+def _seconds(at: float, start: datetime) -> float:
+    """Since the stretch began, to the microsecond."""
+    return round(at - start.timestamp(), 6)
 
 
 def _midnights(start: datetime, until: datetime, zone: str) -> tuple[float, ...]:
@@ -220,26 +261,34 @@ async def _desks(
     session: ReadSession, frame: Recording, items: Sequence[Item], pools: Sequence[int], start: datetime,
     until: datetime,
 ) -> list[Desk]:
-    agents = await session.scalars(select(Agent).where(Agent.pool.in_(pools)).order_by(Agent.id))
+    changed = await _changes(session, start)
+    agents = await session.scalars(select(Agent).order_by(Agent.id))
     wished: dict[int, list[Wished]] = defaultdict(list)
     rows = await session.rows(_PRESENCE, {"wishes": _WISHES, "begins": start, "until": until})
     for at, agent, kind, reason, _ in rows:
-        wished[agent].append(Wished(round(at - start.timestamp(), 6), agent, Wish(kind.partition(".")[2]), reason))
+        wished[agent].append(Wished(_seconds(at, start), agent, Wish(kind.partition(".")[2]), reason))
     silences = await _silences(session, agents, start, until)
     busy = defaultdict(list)
     for item in items:
         for agent, span in held_by(item):
             busy[agent].append(span)
-    return [
-        Desk(
-            agent.id, spans, agent.login, agent.pool, levels_of(agent.skills), _capacity(agent), agent.weight,
-            agent.most_a_day, rests_of(wished[agent.id], _until(agent, frame.until, start)),
-        )
-        for agent in agents
-        if (spans := presence_of(
-            wished[agent.id], busy[agent.id], _until(agent, frame.until, start), silences[agent.id]
-        ))
-    ]
+    found = []
+    for one in agents:
+        first, later = abilities_of(changed[one.id], one.ability, frame.until)
+        gone = [*silences[one.id], *elsewhere(first, later, pools, frame.until)]
+        spans = presence_of(wished[one.id], busy[one.id], _until(one, frame.until, start), gone)
+        if spans:
+            rests = rests_of(wished[one.id], _until(one, frame.until, start))
+            found.append(Desk(one.id, spans, one.login, first, later, rests))
+    return found
+
+
+async def _changes(session: ReadSession, start: datetime) -> Mapping[int, list[Changed]]:
+    """What whose abilities were changed to since the stretch began, until today."""
+    found: dict[int, list[Changed]] = defaultdict(list)
+    for at, agent, before, after in await session.rows(_CHANGES, {"begins": start}):
+        found[agent].append(Changed(_seconds(at, start), convert(before, Ability), convert(after, Ability)))
+    return found
 
 
 async def _silences(
@@ -259,8 +308,3 @@ async def _silences(
 def _until(agent: Agent, until: float, start: datetime) -> float:
     """Whoever was barred was there until then at most."""
     return until if agent.disabled_at is None else min(until, (agent.disabled_at - start).total_seconds())
-
-
-def _capacity(agent: Agent) -> Mapping[Channel, int]:
-    capacity = {channel: getattr(agent, f"{channel.value}_capacity") for channel in Channel}
-    return ONE_OF_EACH if capacity == ONE_OF_EACH else capacity

@@ -1,14 +1,11 @@
 """A round as queries: who is free, the first rows of each lane, and reservations made in bulk."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import text
-
-from router.model.agents import Agent
 from router.model.levels import levels_of
-from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match, Owed
+from router.model.routing import MOST_HEADS, ONE_OF_EACH, PLAIN, Candidate, Channel, Head, Match, Needs, Owed, Rules
 from router.model.rules import ORDINARY, credit_ms, read_rules
 from router.model.tasks import NOBODY_ELSE, TaskKind, occupies
 from router.store.db import ReadSession, Short, WriteSession, as_json
@@ -16,9 +13,6 @@ from router.store.db import ReadSession, Short, WriteSession, as_json
 MOST_PASSED_OVER = 1_000
 """So many of a lane are looked at beyond whom one of the agents has just declined, or who are kept for another: nobody
 declines more within the minute that counts, and a lane full of them is not read to its end."""
-MOST_TO_PICK = 10
-"""So many are shown to who picks for himself."""
-
 
 _OF_ROUND = {"pool": "bigint", "now": "timestamptz", "alive_since": "timestamptz"}
 
@@ -402,17 +396,13 @@ async def heads(session: WriteSession, look: Look, agents: Mapping[int, str]) ->
     return Heads(list(found.values()), excluded, any(len(ids) >= most for *_, most, ids, _, _, _, _, _ in lanes))
 
 
-def _heads_of(lane: Sequence[Any], agents: Collection[int]) -> Iterator[Head]:
-    tier, skills, kind, step, version, _, body, handle, _, ids, ranks, _, preferred, untils, keeps = lane
-    rules, plan = read_rules(version, body) if version is not None and body else (PLAIN, ORDINARY)
-    needs, credit, channel = levels_of(skills), credit_ms(step, plan), occupies(TaskKind(kind))
+def _heads_of(row: Sequence[Any], agents: Collection[int]) -> Iterator[Head]:
+    tier, skills, kind, step, version, _, body, handle, _, ids, ranks, _, preferred, untils, keeps = row
+    lane = lane_of(Place(tier, skills, TaskKind(kind), step, handle), version, body)
     for task_id, rank, prefers, until, still in zip(ids, ranks, preferred, untils, keeps, strict=True):
-        if prefers is None:
-            yield Head(task_id, tier, rank - credit, needs, abs(rank), channel, rules, handle_s=handle)
-        else:
-            # What is kept for somebody who is there, but is not among these agents, was not read.
-            kept = Kept(prefers, until, bool(still) and prefers in agents)
-            yield head_of(task_id, Place(tier, rank, skills, TaskKind(kind), step, handle), version, body, kept)
+        # What is kept for somebody who is there, but is not among these agents, was not read.
+        kept = FOR_ANYBODY if prefers is None else Kept(prefers, until, bool(still) and prefers in agents)
+        yield lane.head(task_id, rank, kept)
 
 
 def _excluded_of(lane: Sequence[Any]) -> Iterator[tuple[int, int]]:
@@ -426,7 +416,6 @@ class Place(NamedTuple):
     """Where a task waits, as its columns say, and how many seconds one takes there."""
 
     tier: int
-    rank: int
     skills: Sequence[str]
     kind: TaskKind
     row: int
@@ -441,13 +430,34 @@ class Kept(NamedTuple):
     here: bool = False
 
 
-def head_of(task_id: int, place: Place, version: int | None, body: str | None, kept: Kept) -> Head:
-    """A waiting task as routing looks at it; `version` and `body` are of its rules, None for the ordinary ones."""
+FOR_ANYBODY = Kept()
+
+
+class Lane(NamedTuple):
+    """What is the same for all of a lane, as routing looks at it."""
+
+    tier: int
+    needs: Needs
+    channel: Channel
+    rules: Rules
+    credit_ms: float
+    handle_s: float
+
+    def head(self, task_id: int, rank: int, kept: Kept) -> Head:
+        """One of those who wait there."""
+        until = kept.until
+        return Head(
+            task_id, self.tier, rank - self.credit_ms, self.needs, abs(rank), self.channel, self.rules, kept.agent_id,
+            until.timestamp() * 1000 if until else 0.0, kept.here, until == NOBODY_ELSE, self.handle_s,
+        )
+
+
+def lane_of(place: Place, version: int | None, body: str | None) -> Lane:
+    """The lane in which a task waits; `version` and `body` are of its rules, None for the ordinary ones."""
     rules, plan = read_rules(version, body) if version is not None and body else (PLAIN, ORDINARY)
-    return Head(
-        task_id, place.tier, place.rank - credit_ms(place.row, plan), levels_of(place.skills), abs(place.rank),
-        occupies(place.kind), rules, kept.agent_id, kept.until.timestamp() * 1000 if kept.until else 0.0, kept.here,
-        kept.until == NOBODY_ELSE, place.handle_seconds,
+    return Lane(
+        place.tier, levels_of(place.skills), occupies(place.kind), rules, credit_ms(place.row, plan),
+        place.handle_seconds,
     )
 
 
@@ -479,44 +489,3 @@ async def reserve(
 
 def _holds(agent: Candidate) -> str:
     return "/".join(str(agent.load.get(channel, 0)) for channel in (Channel.call, Channel.chat, Channel.video))
-
-
-_TO_PICK = text(
-    f"""
-    {LANES}
-    select head.id, head.since_ms, c.name, q.name, lanes.kind
-    from lanes join queues q on q.id = lanes.queue_id
-    cross join lateral (
-      select t.id, t.contact_id, abs(t.rank) as since_ms from tasks t
-      where t.pool = :pool and t.state = 'queued' and t.lane = lanes.lane and not exists (
-        select from exclusions e where e.task_id = t.id and e.agent_id = :agent and e.until > :now)
-      order by t.rank, t.id limit :most) head
-    join contacts c on c.id = head.contact_id
-    where lanes.stopped = 'pull' and lanes.skills <@ cast(:skills as text[]) and strpos(:takes, lanes.kind) > 0
-    order by lanes.tier, head.since_ms limit :most
-    """  # noqa: S608  a constant
-)
-
-
-class Pickable(NamedTuple):
-    """A waiting task an agent may pick: its person's name, its line, and since when it waits (ms since 1970)."""
-
-    id: int
-    since_ms: int
-    name: str
-    queue: str
-    kind: str
-
-    @property
-    def since(self) -> datetime:
-        """Since when it waits, in UTC."""
-        return datetime.fromtimestamp(self.since_ms / 1000, UTC)
-
-
-async def to_pick(session: ReadSession, agent: Agent, now: datetime, takes: str) -> list[Pickable]:
-    """What waits in lines where agents pick, and this one could take: `takes` are the kinds he has room for."""
-    rows = await session.rows(_TO_PICK, {
-        "pool": agent.pool, "agent": agent.id, "now": now, "skills": agent.skills, "takes": takes,
-        "most": MOST_TO_PICK,
-    })
-    return [Pickable(*row) for row in rows]

@@ -55,8 +55,8 @@ from router.store.db import ReadSession
 from router.store.handouts import Handed
 from router.store.number_searches import Sought
 from router.store.occasions import Occasion
+from router.store.picking import Pickable, to_pick
 from router.store.promises import OwedTo
-from router.store.rounds import Pickable, to_pick
 
 MOST_COUNTED = 1_000
 """A longer queue is shown as "more than 999": counting further would cost more than it tells."""

@@ -127,7 +127,7 @@ async def _longest(session: ReadSession, others: Sequence[Agent], house: HouseVi
     waits = {one.id for one in house.campaigns if one.caller_id in closed}
     made = []
     for task, queue in found:
-        stopped = stopped_by(task, nurture_off=off, campaign_paused=task.campaign_id in paused,
+        stopped = stopped_by(task.kind, task.tier, nurture_off=off, campaign_paused=task.campaign_id in paused,
                              trunk_paused=task.campaign_id in waits)
         choices = () if stopped else able(others, task, now)
         made.append(Waiting(task, queue, levels_of(task.skills), stopped, choices))

@@ -71,4 +71,4 @@ async def stops(session: ReadSession, task: Task, now: datetime) -> str:
     )
     nurture_off, paused, trunk = rows[0]
     closed = trunk is not None and trunk.closed_until(now) is not None
-    return stopped_by(task, nurture_off=nurture_off, campaign_paused=paused, trunk_paused=closed)
+    return stopped_by(task.kind, task.tier, nurture_off=nurture_off, campaign_paused=paused, trunk_paused=closed)

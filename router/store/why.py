@@ -16,7 +16,7 @@ from router.model.routing import Head, Owed, Reason, keeps_him, why_not, why_not
 from router.model.tasks import HELD, Reservation, Task, TaskKind, TaskState
 from router.store import switches
 from router.store.db import ReadSession
-from router.store.rounds import KEPT, LANES, Kept, Place, head_of, owing
+from router.store.rounds import KEPT, LANES, Kept, Place, lane_of, owing
 
 MOST_OF_A_LANE = 200
 """A longer lane is counted as so many: a reason is told just as well by them."""
@@ -64,14 +64,14 @@ async def nothing_for(session: ReadSession, agent: Agent, now: datetime) -> list
         if switch:
             stopped[switch] += all_of_them
             continue
-        place = Place(tier, rank, skills, TaskKind(kind), step, handle)
+        lane = lane_of(Place(tier, skills, TaskKind(kind), step, handle), version, body)
         for times, keeper, said_no in (
             (all_of_them - refused - kept, None, False), (refused, None, True), (kept, owner, False)
         ):
             if times:
                 number = -1 - len(heads)  # it stands for them all
                 until = Kept(keeper, now + HEARTBEAT_LEASE, keeper is not None)
-                heads.append(head_of(number, place, version, body, until))
+                heads.append(lane.head(number, rank, until))
                 many[number] = times
                 if said_no:
                     excluded.add((number, agent.id))
@@ -136,8 +136,9 @@ async def _standings(session: ReadSession, task: Task, rules: Ruleset | None, no
     here = await _is_kept(session, task.id, now)
     body = msgspec.json.encode(rules.body).decode() if rules else None
     queue = vouched(await session.get(Queue, task.queue_id))
-    place = Place(task.tier, task.rank, task.skills, task.kind, task.row, queue.handle_seconds)
-    head = head_of(task.id, place, rules.version if rules else None, body, Kept(task.prefers, task.prefers_until, here))
+    place = Place(task.tier, task.skills, task.kind, task.row, queue.handle_seconds)
+    lane = lane_of(place, rules.version if rules else None, body)
+    head = lane.head(task.id, task.rank, Kept(task.prefers, task.prefers_until, here))
     without = await _excluded(session, task.id, now)
     stopped = await switches.stops(session, task, now)
     owes = await owing(session, list(agents), now)

@@ -9,6 +9,7 @@ from router.book import Book
 from router.model.agents import Agent
 from router.model.campaigns import Campaign, Number, Queue, Ruleset, Site
 from router.model.configuration import WrongFile, read
+from router.model.facts import Fact
 from router.model.levels import levels_of
 from router.store import packs
 
@@ -175,6 +176,23 @@ async def test_levels_rules_and_capacities_are_applied_once(book: Book) -> None:
     assert (queue.skills, queue.overflow_id, queue.wrap_mode) == (["it:2", "solar"], fallback.id, "timed_and_done")
     assert (queue.rules_id, queue.newest_first, queue.owner_seconds) == (rules.id, True, 20)
     assert (rules.version, rules.widens) == (2, [30, 60])
+
+
+async def test_what_an_agent_can_do_otherwise_is_one_fact_with_what_it_was_before(book: Book) -> None:
+    async with book.writing() as w:
+        await apply(w, read(ROUTED), {"ana": "hash"})
+    other = ROUTED.replace("skills = { it = 3, es = 1 }", "skills = { it = 1 }\npool = 2\nweight = 2.5", 1)
+    for text in (ROUTED.replace('name = "Ana"', 'name = "Ana B"', 1), other, other):
+        async with book.writing() as w:
+            await apply(w, read(text), {})
+    async with book.reading() as r:
+        (fact,) = await r.session.scalars(select(Fact).where(Fact.kind == "agent.changed"))
+        ana = (await r.session.scalars(select(Agent)))[0]
+    can = {"capacity": {"call": 1, "chat": 3, "video": 0}, "most": 40}
+    assert (fact.agent_id, fact.subject_id, fact.data) == (ana.id, ana.id, {
+        "before": {"pool": 1, "skills": {"it": 3, "es": 1}, "weight": 1.0, **can},
+        "after": {"pool": 2, "skills": {"it": 1}, "weight": 2.5, **can},
+    })
 
 
 async def test_other_rules_are_a_new_version_and_the_old_one_stays(book: Book) -> None:

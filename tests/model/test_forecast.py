@@ -5,10 +5,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from router.model.forecast import DAY, LOOK_BACK, Happened, foreseen
-from router.model.recording import Item, Told, items_of
-from router.model.replaying import lots, replay
+from router.model.lots import lots
+from router.model.recording import Item
+from router.model.replaying import replay
 from router.model.routing import Expected
 from router.model.tasks import TIER_EXPIRING, TIER_HOT, TIER_NOW, TIER_STALE, TaskKind, TaskState
+from router.model.transcribing import Told, items_of
 from tests.model.test_replaying import WORK, desk, item, played, recording, waited
 
 SPANISH = {"es": 1}

@@ -6,9 +6,11 @@ from msgspec.structs import replace
 
 from router.model.comparing import column, with_more
 from router.model.consultations import ConsultationState
-from router.model.recording import Asked, Consulted, End, Item, Terms, Timetable, Told, held_by, items_of
-from router.model.replaying import Course, as_recorded, lots, replay
+from router.model.lots import lots
+from router.model.recording import Asked, End, Item, Terms, Timetable, held_by
+from router.model.replaying import Course, as_recorded, replay
 from router.model.tasks import TRANSFERRED, TaskState
+from router.model.transcribing import Consulted, Told, items_of
 from tests.model.test_replaying import WORK, desk, item, played, recording, waited
 
 

@@ -10,21 +10,11 @@ from msgspec.structs import replace
 from router.model.comparing import column, difference, with_more, with_plan
 from router.model.configuration import read
 from router.model.hours import opening
-from router.model.recording import (
-    Answer,
-    End,
-    Item,
-    Recording,
-    Ring,
-    Row,
-    Terms,
-    Timetable,
-    Told,
-    closed_spans,
-    items_of,
-)
-from router.model.replaying import as_recorded, lots, patience, replay
+from router.model.lots import lots, patience
+from router.model.recording import Answer, End, Item, Recording, Ring, Row, Terms, Timetable, closed_spans
+from router.model.replaying import as_recorded, replay
 from router.model.tasks import TIER_PROMISE, TaskKind, TaskState
+from router.model.transcribing import Told, items_of
 from tests.model.test_replaying import DAY, FILE, WORK, desk, item, played, recording, waited
 
 SPANISH = Terms({"es": 1})

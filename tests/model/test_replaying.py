@@ -10,35 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from router.model.abilities import Ability
 from router.model.agents import Wish
 from router.model.comparing import column, difference, drift_s, missing, there, with_more, with_order, with_plan
 from router.model.configuration import WrongFile, read
-from router.model.recording import (
-    Desk,
-    End,
-    Item,
-    Presence,
-    Recording,
-    Row,
-    Terms,
-    Told,
-    Wished,
-    Work,
-    busy_of,
-    items_of,
-    presence_of,
-)
-from router.model.replaying import Course, as_recorded, lots, patience, replay
+from router.model.lots import lots, patience
+from router.model.recording import Desk, End, Item, Presence, Recording, Row, Terms, busy_of
+from router.model.replaying import Course, as_recorded, replay
 from router.model.routing import AgentOrder, Candidate, Channel, Head, Match, Policy, Rules, match
 from router.model.simulation import Pairs
 from router.model.tasks import TaskKind, TaskState
+from router.model.transcribing import Told, Wished, Work, items_of, presence_of
 
 PLAIN_TERMS = Terms()
 DAY = 86_400.0
 
 
 def desk(number: int = 1, begins: float = 0.0, ends: float = DAY, **values: Any) -> Desk:
-    return Desk(number, (Presence(begins, ends),), login=f"agent{number}", **values)
+    return Desk(number, (Presence(begins, ends),), login=f"agent{number}", ability=Ability(**values))
 
 
 def recording(items: Sequence[Item], *desks: Desk, **values: Any) -> Recording:
@@ -237,7 +226,7 @@ def test_the_order_of_agents_is_changed_for_the_queues_asked_for() -> None:
 def test_more_and_fewer_are_of_those_who_were_there_longest() -> None:
     day = recording([item(1, 0.0)], desk(1, 0.0, 500.0, skills={"it": 1}), desk(2), desk(3, DAY, DAY + 1))
     assert [one.id for one in there(day)] == [2, 1]
-    assert [(one.id, one.skills, one.spans[0].ends) for one in with_more(day, 2).desks[3:]] == [
+    assert [(one.id, one.ability.skills, one.spans[0].ends) for one in with_more(day, 2).desks[3:]] == [
         (4, {}, DAY), (5, {"it": 1}, 500.0),
     ]
     assert [one.id for one in with_more(day, -1).desks] == [1, 3]
@@ -281,7 +270,7 @@ def test_a_file_changes_rules_skills_and_capacity() -> None:
     day = with_plan(recording([item(1, 0.0)]), read(FILE))
     assert day.items[0].terms.needs == {"it": 2}
     assert day.items[0].terms.rows == (Row(60, {"it": 1}),)
-    assert (day.desks[0].skills, day.desks[0].capacity[Channel.chat]) == ({"it": 1}, 2)
+    assert (day.desks[0].ability.skills, day.desks[0].ability.capacity[Channel.chat]) == ({"it": 1}, 2)
     assert waited(played(day)) == [60.0]
     assert missing(day, read(FILE)) == ["agent eva"]
     with pytest.raises(WrongFile, match="queue luz/ventas: rules: the row from 60 s asks for more"):

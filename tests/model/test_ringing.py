@@ -5,24 +5,12 @@ from msgspec.structs import replace
 
 from router.model.agents import Wish
 from router.model.comparing import column, with_more
-from router.model.recording import (
-    Answer,
-    Desk,
-    End,
-    Item,
-    Presence,
-    Rest,
-    Ring,
-    Timetable,
-    Told,
-    Wished,
-    items_of,
-    presence_of,
-    rests_of,
-)
-from router.model.replaying import lots, replay
+from router.model.lots import lots
+from router.model.recording import Answer, Desk, End, Item, Presence, Rest, Ring, Timetable
+from router.model.replaying import replay
 from router.model.ringing import COUNTS_AS, Answers
 from router.model.tasks import TaskKind, TaskState
+from router.model.transcribing import Told, Wished, items_of, presence_of, rests_of
 from tests.model.test_replaying import DAY, WORK, desk, item, played, recording, waited
 
 CALLS = (1, TaskKind.call)
