@@ -22,7 +22,7 @@ from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
 from router.web.parsing import row_id
-from router.wording import explain
+from router.wording import explain, grounds
 
 routes = web.RouteTableDef()
 
@@ -71,7 +71,8 @@ async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str)
     given = await attempts.answers(r.session, contact.id, contact.phone)
     return {
         "lives": lives, "zone": zone, "answers": answers, "agreed": agreed, "likely": _likely(contact, lives.zones),
-        "all_zones": _all_zones(), "given": given,
+        "all_zones": _all_zones(),
+        "given": [(one, grounds(one.verdict, one.rules, one.detail, locale)) for one in given],
         "announced": await cadences.announced_with(r.session, [one.id for one in given]),
         "signed": await signings.sealed_of_contact(r.session, contact.id),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
