@@ -111,7 +111,7 @@ async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: H
     assert await post(browser, f"{path}/suppress", reason="stop") == 422
     _, seen = await browser.get(path)
     assert "suppressed.complaint" in seen
-    for wrong in ("", "x", "99", "-1"):
+    for wrong in ("", "x", "99", "-1", "²", "9" * 5000):
         assert await post(browser, f"{path}/lift", suppression=wrong) == 404
     assert await post(browser, f"{path}/lift", suppression="1") in (200, 303)
     assert await post(browser, f"{path}/lift", suppression="1") == 409
