@@ -57,6 +57,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     verify.add_argument("--time-roots", type=Path, help="roots of timestamp authorities outside (PEM)")
     verify.add_argument("--seals", type=Path, help="the company's own seals under other roots (its /pki/seals.pem)")
+    verify.add_argument("--language", default="en", help="of the answer: en, es, it or ru (default en)")
     verify.add_argument("--json", action="store_true", help="prints one JSON object")
     _authority_options(commands)
     simulation = commands.add_parser(
@@ -273,7 +274,11 @@ async def _verify(options: argparse.Namespace) -> int:
     from router.model.authority import seals_in
     from router.ports import Trusted, UsedSeal
     from router.verifying import advice, lines, told
+    from router.wording import LOCALES
 
+    if options.language not in LOCALES:
+        print(f"--language should be one of {', '.join(LOCALES)}.", file=sys.stderr)
+        return 2
     content = await asyncio.to_thread(_read, options.file)
     root = await asyncio.to_thread(_read, options.root) if options.root else b""
     time_roots = await asyncio.to_thread(_read, options.time_roots) if options.time_roots else b""
@@ -292,9 +297,10 @@ async def _verify(options: argparse.Namespace) -> int:
         seen = await lines(trust, content, root, trusted)
     finally:
         await trust.stop()
-    holds, said = told(seen, as_json=options.json)
-    print(said)
-    if said_more := advice(seen, rooted=bool(root)):
+    holds, said = told(seen, as_json=options.json, locale=options.language)
+    if said:
+        print(said)
+    if said_more := advice(seen, rooted=bool(root), locale=options.language):
         print(said_more, file=sys.stderr)
     return 0 if holds else 1
 

@@ -10,9 +10,11 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from router.findings import OF_THE_SEAL, findings, unseen
 from router.model import bundles
 from router.model.bundles import MANIFEST, STAMP, NoBundle
 from router.ports import NOBODY_ELSE, Check, Trusted, TrustProvider
+from router.wording import wording
 
 ZIP = b"PK"
 ROOT = "pki/root.pem"
@@ -33,29 +35,34 @@ async def lines(
     return await _of_bundle(trust, files, root, trusted)
 
 
-def told(seen: Sequence[Check], *, as_json: bool) -> tuple[bool, str]:
-    """Whether every line holds, and all of them in words, or as one JSON object."""
+def told(seen: Sequence[Check], *, as_json: bool, locale: str = "en") -> tuple[bool, str]:
+    """Whether every line holds, and all of them in words, or as one JSON object. Of what is neither a PDF nor a bundle
+    no line is said: see `advice`."""
     holds = bool(seen) and all(one.holds for one in seen)
     if as_json:
         found = [{"name": one.name, "holds": one.holds, "detail": dict(one.detail)} for one in seen]
         return holds, json.dumps({"holds": holds, "lines": found})
-    return holds, "\n".join(map(_told, seen))
+    if _is_neither(seen):
+        return holds, ""
+    words = {answer: wording().say(word, locale) for answer, word in ((True, "holds"), (False, "does not hold"))}
+    width = max(map(len, words.values()))
+    return holds, "\n".join(
+        f"{words[one.holds]:<{width}}  {one.title}: {one.sentence}" for one in findings(seen, locale))
 
 
-def advice(seen: Sequence[Check], *, rooted: bool) -> str:
+def advice(seen: Sequence[Check], *, rooted: bool, locale: str = "en") -> str:
     """What whoever asked may do about lines that do not hold; "" where nothing is to be done. `rooted`: the company's
     root certificate was given."""
-    codes = {one.detail.get("code") for one in seen if not one.holds}
-    if "not-a-pdf" in codes:
-        return "This is neither a PDF nor a bundle: nothing could be verified."
-    if codes and not rooted:
-        return "Whose seal it is needs --root: the certificate which the company publishes at /pki/root.pem."
+    if _is_neither(seen):
+        return wording().say("This is neither a PDF nor a bundle: nothing could be verified.", locale)
+    if not rooted and not all(one.holds for one in seen) and not unseen(seen):
+        return wording().say(
+            "Whose seal it is needs --root: the certificate which the company publishes at /pki/root.pem.", locale)
     return ""
 
 
-def _told(one: Check) -> str:
-    said = ", ".join(f"{key} {value}" for key, value in one.detail.items())
-    return f"{'holds' if one.holds else 'FAILS'}  {one.name:<26} {said}"
+def _is_neither(seen: Sequence[Check]) -> bool:
+    return all(one.name in OF_THE_SEAL for one in seen) and unseen(seen) == "not-a-pdf"
 
 
 async def _of_bundle(

@@ -5,11 +5,12 @@ Our own templates are Jinja; a campaign's own texts are only `{name}` placeholde
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -236,17 +237,25 @@ def explain(verdict: Verdict, locale: str, zone: str) -> str:
     told = verdict.rules
     if verdict.word == "defer":
         told = (*(rule for rule in told[:-1] if rule.startswith(_RESTS)), told[-1])
-    return wording().text(
-        "guard/explain.txt", locale, word=verdict.word,
-        reasons=[(rule, rule.rpartition(".")[2], _shown(verdict.detail.get(rule, {}), locale)) for rule in told],
-        when=_when(verdict, locale, zone),
-    )
+    return _explained(verdict.word, verdict.allowed, told, verdict.detail, locale, _when(verdict, locale, zone))
+
+
+def grounds(word: str, rules: Sequence[str], detail: Mapping[str, Any], locale: str) -> str:
+    """What an answer of the guard ("allow", "defer", "deny") rested on: "within calling hours, agreed to offers"."""
+    return _explained("why", word == "allow", rules, detail, locale)
 
 
 def why(rule: str, detail: Mapping[str, Any], locale: str) -> str:
     """What a rule of the guard forbids, without saying until when: "weekend (ES-96.2)"."""
-    reasons = [(rule, rule.rpartition(".")[2], _shown(detail, locale))]
-    return wording().text("guard/explain.txt", locale, word="why", reasons=reasons, when={}).strip()
+    return grounds("deny", [rule], {rule: detail}, locale)
+
+
+def _explained(
+    word: str, allowed: bool, rules: Sequence[str], detail: Mapping[str, Any], locale: str,
+    when: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    reasons = [(rule, rule.rpartition(".")[2], _shown(detail.get(rule, {}), locale)) for rule in rules]
+    return wording().text("guard/explain.txt", locale, word=word, allowed=allowed, reasons=reasons, when=when)
 
 
 DAYS = ("as_of", "counted_until", "expires", "in_force")

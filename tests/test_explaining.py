@@ -8,7 +8,7 @@ import pytest
 
 from router.model.guard import Barred, Consulted, Purpose, Snapshot, Try, may_contact
 from router.model.packs import shipped
-from router.wording import LOCALES, explain
+from router.wording import LOCALES, explain, grounds
 
 MADRID = ZoneInfo("Europe/Madrid")
 SATURDAY = datetime(2026, 11, 28, 12, 0, tzinfo=MADRID)
@@ -65,7 +65,6 @@ def test_a_denial_names_all_that_forbids() -> None:
         "not allowed: there is no consent to offers (ES-66.1.b); what the register robinson said on October 16, 2026 "
         "is too old (ES-robinson, strict reading); the time zone is not known: choose one"
     )
-    assert said(WEDNESDAY) == "allowed"
 
 
 EVERYTHING: list[dict[str, Any]] = [
@@ -91,3 +90,25 @@ def test_every_refusal_has_words_in_every_language(pack: str, locale: str) -> No
             assert "  " not in text
             for code in ("cap.", "suppressed.", "register.", "pack.", ".hours", ".weekend", "consent.", "caller."):
                 assert code not in text, text
+
+
+@pytest.mark.parametrize(("locale", "sentence"), [
+    ("en", "allowed: within calling hours, not called too often, agreed to offers"),
+    ("es", "permitido: dentro del horario, sin pasar del tope de llamadas, acepta ofertas"),
+])
+def test_what_permits_it_is_said_too(locale: str, sentence: str) -> None:
+    assert said(WEDNESDAY, locale) == sentence
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("purpose", [one for one in Purpose if one is not Purpose.commercial])
+def test_no_answer_that_permits_is_an_id(locale: str, purpose: Purpose) -> None:
+    verdict = may_contact(Snapshot(pack=shipped()["ES"], phone="+34910000001", purpose=purpose), WEDNESDAY)
+    assert verdict.rules == (f"purpose.{purpose}",)
+    assert verdict.rules[0] not in grounds("allow", verdict.rules, verdict.detail, locale)
+
+
+def test_an_old_answer_is_told_by_what_it_rested_on_without_its_end() -> None:
+    assert grounds("defer", ["ES.weekend"], {"ES.weekend": {"rule": "ES-96.2", "verified": True}}, "en") == (
+        "weekend (ES-96.2)")
+    assert grounds("allow", ["ES.hours", "basis.business"], {}, "en") == "within calling hours, a company"

@@ -52,6 +52,20 @@ def test_verify_says_what_to_do_about_what_does_not_hold(tmp_path: Path, capsys:
     assert (code, said) == (1, "This is neither a PDF nor a bundle: nothing could be verified.\n")
     code, said = told(["verify", str(letter), "--root", str(letter)], capsys)
     assert (code, said) == (2, "--root should be a file of certificates in PEM.\n")
+    code, said = told(["verify", str(letter), "--language", "es"], capsys)
+    assert (code, said) == (1, "No es ni un PDF ni un paquete: no se pudo comprobar nada.\n")
+    code, said = told(["verify", str(letter), "--language", "fr"], capsys)
+    assert (code, said) == (2, "--language should be one of en, es, it, ru.\n")
+
+
+def test_verify_says_in_the_words_of_the_page_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    piece = tmp_path / "piece.pdf"
+    piece.write_bytes(b"%PDF-1.7 and so on")
+    assert cli.main(["verify", str(piece), "--language", "es"]) == 1
+    assert capsys.readouterr().out == (
+        "no se cumple  El sello de la empresa: No se puede leer el documento. Quizá no llegó entero: descárguelo de "
+        "nuevo.\n"
+    )
 
 
 @pytest.mark.parametrize(("line", "said"), [

@@ -13,6 +13,7 @@ from babel.messages.catalog import Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from router import findings
 from router.model import elsewhere, errors, fitness
 from router.model.forms import KINDS
 from router.paths import TEMPLATES
@@ -36,6 +37,8 @@ GSM = frozenset(
 FAULTS = (
     {fault for _, fault in KINDS.values()} | set(elsewhere.FAULTS.values())
     | {mend.sentence for mend in (*fitness.MENDS.values(), fitness.WRONG_LANGUAGE)}
+    | {findings.DOUBT} | {said for kind in (findings.TITLES, findings.SENTENCES, findings.ANYWHERE, findings.UNSEEN)
+                          for said in kind.values()}
 )
 
 

@@ -30,7 +30,7 @@ from router.store.db import lost_connection
 from router.store.staffing import Staffing, staffing
 from router.web.doors import Doors, doors
 from router.web.gate import FORM, from_our_page
-from router.web.parsing import read_form, read_json, understand
+from router.web.parsing import read_form, read_json, row_number, understand
 from router.web.places import Places
 from router.web.widget import cors, may_post
 
@@ -134,8 +134,8 @@ def shown(message: Message, agent: str) -> dict[str, Any]:
 
 def _after(request: web.Request) -> int:
     for given in (request.headers.get("Last-Event-ID", ""), request.query.get("after", "")):
-        if given.isdecimal() and len(given) < 19:
-            return int(given)
+        if number := row_number(given):
+            return number
     return 0
 
 

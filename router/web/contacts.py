@@ -21,8 +21,8 @@ from router.store import attempts, cadences, credits, signings, suppressions
 from router.store.tasks import held_by
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
-from router.web.parsing import row_id
-from router.wording import explain
+from router.web.parsing import row_id, row_number
+from router.wording import explain, grounds
 
 routes = web.RouteTableDef()
 
@@ -71,7 +71,8 @@ async def _values(r: Reading, contact: Contact, campaign: Campaign, locale: str)
     given = await attempts.answers(r.session, contact.id, contact.phone)
     return {
         "lives": lives, "zone": zone, "answers": answers, "agreed": agreed, "likely": _likely(contact, lives.zones),
-        "all_zones": _all_zones(), "given": given,
+        "all_zones": _all_zones(),
+        "given": [(one, grounds(one.verdict, one.rules, one.detail, locale)) for one in given],
         "announced": await cadences.announced_with(r.session, [one.id for one in given]),
         "signed": await signings.sealed_of_contact(r.session, contact.id),
         "suppressed": await suppressions.of_person(r.session, contact.phone, persons), "now": r.now,
@@ -142,14 +143,14 @@ async def lift(request: web.Request) -> web.Response:
     """A supervisor takes a suppression of this person or of his number back."""
     signed = await require(request, Role.supervisor)
     number = row_id(request, MISSING)
-    given = signed.form.get("suppression", "")
+    given = row_number(signed.form.get("suppression", ""))
     async with doors(request).book.writing() as w:
         contact, _ = await _person(w, signed, number)
         persons = await suppressions.persons(w.session, contact.id)
         his = {one.id for one, _ in await suppressions.of_person(w.session, contact.phone, persons)}
-        if not (given.isascii() and given.isdecimal()) or int(given) not in his:
+        if given not in his:
             raise NotFound("There is no such thing.")
-        await suppressing.lift(w, int(given), signed.agent.id)
+        await suppressing.lift(w, given, signed.agent.id)
     raise web.HTTPSeeOther(f"/contacts/{number}")
 
 

@@ -12,7 +12,7 @@ from router.model.errors import Invalid
 from router.store import api_keys, imports
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
-from router.web.parsing import row_id
+from router.web.parsing import row_id, row_number
 
 routes = web.RouteTableDef()
 
@@ -40,11 +40,9 @@ async def keys_page(request: web.Request) -> web.Response:
 async def make_key(request: web.Request) -> web.Response:
     signed = await require(request, Role.admin)
     try:
-        number = signed.form.get("queue", "")
         scopes = [scope for scope in Scope if signed.form.get(scope.value) == "on"]
         async with doors(request).book.writing() as w:
-            queue = await w.session.get(Queue, int(number)) if number.isascii() and number.isdecimal() and (
-                len(number) < 19) else None
+            queue = await w.session.get(Queue, row_number(signed.form.get("queue", "")))
             if queue is None:
                 raise Invalid("This is not one of the choices.", pointer="/queue")
             made, token = await keys.make(w, signed.agent.id, queue, signed.form.get("name", ""), scopes)

@@ -238,6 +238,13 @@ def row_number(written: str) -> int:
     return int(written) if written.isascii() and written.isdecimal() and len(written) < 19 else 0
 
 
+def chosen_row(written: str, pointer: str) -> int:
+    """The row's number that was chosen in a form. Raises Invalid for what is none."""
+    if number := row_number(written):
+        return number
+    raise Invalid("This is not one of the choices.", pointer=pointer)
+
+
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$?(?P<path>[^`]*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"unknown field `([^`]*)`|missing required field `([^`]*)`")
 

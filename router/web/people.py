@@ -14,7 +14,7 @@ from router.model.hours import resolved
 from router.store import people
 from router.web.doors import doors
 from router.web.gate import Signed, page, require
-from router.web.parsing import row_id
+from router.web.parsing import chosen_row, row_id
 
 routes = web.RouteTableDef()
 
@@ -79,9 +79,7 @@ async def give_promise(request: web.Request) -> web.Response:
 
     async def action(w: Writing, signed: Signed) -> object:
         given = signed.form.get("agent", "")
-        if given and not (given.isascii() and given.isdecimal() and len(given) < 19):
-            raise Invalid("This is not one of the choices.", pointer="/agent")
-        return await covering.reown(w, number, int(given) if given else None, signed.agent.id)
+        return await covering.reown(w, number, chosen_row(given, "/agent") if given else None, signed.agent.id)
 
     return await _act(request, action)
 

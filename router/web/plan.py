@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from aiohttp import web
 from babel.dates import format_date
 from babel.numbers import get_decimal_symbol
 
 from router.actions import planning
-from router.book import Reading
+from router.book import Book, Reading
 from router.model import planned_pictures
 from router.model.agents import Role
 from router.model.campaigns import Campaign
@@ -41,12 +42,19 @@ OURS = ("holds", "rests", "nurture", "unstaffed", "budget", "talked_in_vain")
 """What is in somebody's way that is no rule of the guard."""
 
 
+Key = tuple[int | None, int]
+"""Campaign, None for all, and days."""
+
+
 @dataclass
 class Plans:
-    """Plans made lately, by campaign and days. One is made at a time: it takes a processor for a second or more."""
+    """Plans made lately, and those being made. One is made at a time: it takes a processor for a second or more, and of
+    hundreds of quotes several. So long (`patience`, seconds) a page waits for its plan."""
 
-    made: dict[tuple[int | None, int], tuple[datetime, Forecast]] = field(default_factory=dict)
+    made: dict[Key, tuple[datetime, Forecast]] = field(default_factory=dict)
+    making: dict[Key, asyncio.Task[Forecast | None]] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    patience: float = 2.0
 
 
 PLANS = web.AppKey("plans", Plans)
@@ -59,6 +67,10 @@ class Asked:
     campaign: Campaign | None
     days: int
     campaigns: Sequence[Campaign]
+
+    @property
+    def key(self) -> Key:
+        return self.campaign.id if self.campaign else None, self.days
 
     @property
     def query(self) -> str:
@@ -77,29 +89,46 @@ async def _asked(request: web.Request, r: Reading) -> Asked:
     return Asked(campaign, int(days), campaigns)
 
 
-async def _plan(request: web.Request) -> tuple[Asked, Forecast | None]:
-    """What is asked for, and its plan; None before there is a campaign. Nothing is read while it is played. Raises
-    Invalid."""
+async def _plan(request: web.Request, patience: float | None = None) -> tuple[Asked, Forecast | None, bool]:
+    """What is asked for; its plan, None before there is a campaign; and whether that was ready within `patience`
+    (seconds; None waits). Raises Invalid."""
     plans, book = request.app[PLANS], doors(request).book
     async with book.reading() as r:
-        asked = await _asked(request, r)
-    key = (asked.campaign.id if asked.campaign else None, asked.days)
+        asked, now = await _asked(request, r), r.now
+    kept = plans.made.get(asked.key)
+    if kept is not None and timedelta(0) <= now - kept[0] < KEPT:
+        return asked, kept[1], True
+    making = plans.making.get(asked.key)
+    if making is None:
+        making = plans.making[asked.key] = asyncio.create_task(_made(plans, book, asked))
+        making.add_done_callback(partial(_ended, plans, asked.key))
+    await asyncio.wait([making], timeout=patience)
+    return (asked, making.result(), True) if making.done() else (asked, None, False)
+
+
+def _ended(plans: Plans, key: Key, making: asyncio.Task[Forecast | None]) -> None:
+    """Whoever waits hears of a failure; when nobody does, the next one has it made again."""
+    del plans.making[key]
+    if not making.cancelled():
+        making.exception()
+
+
+async def _made(plans: Plans, book: Book, asked: Asked) -> Forecast | None:
+    """Nothing is read while it is played."""
+    chosen = [asked.campaign] if asked.campaign else list(asked.campaigns)
+    if not chosen:
+        return None
     async with plans.lock:
         async with book.reading() as r:
-            now, kept = r.now, plans.made.get(key)
-            if kept is not None and timedelta(0) <= now - kept[0] < KEPT:
-                return asked, kept[1]
-            chosen = [asked.campaign] if asked.campaign else list(asked.campaigns)
-            if not chosen:
-                return asked, None
+            now = r.now
             ahead = await planning.read(
                 r.session, now, asked.days, chosen, can_mail=book.can_mail, most=MOST_QUOTES
             )
         plays = max(2, min(PLAYS, MOST_PLAYED // max(1, len(ahead.quotes))))
         made = await asyncio.to_thread(forecast, ahead, play, plays=plays, seed=SEED)
-        plans.made = {one: old for one, old in plans.made.items() if now - old[0] < KEPT}
-        plans.made[key] = (now, made)
-        return asked, made
+    plans.made = {one: old for one, old in plans.made.items() if now - old[0] < KEPT}
+    plans.made[asked.key] = (now, made)
+    return made
 
 
 @dataclass(frozen=True)
@@ -145,12 +174,12 @@ def _days(plan: Forecast) -> list[tuple[date, list[tuple[str, Hour]]]]:
 async def plan_page(request: web.Request) -> web.Response:
     signed = await require(request, Role.supervisor)
     locale = signed.agent.locale
-    asked, plan = await _plan(request)
+    asked, plan, ready = await _plan(request, request.app[PLANS].patience)
     async with doors(request).book.reading() as r:
         blocks = await _in_the_way(r, plan, locale) if plan is not None else []
     return page(
         request, "plan/page.html", locale, agent=signed.agent, csrf=signed.session.csrf, asked=asked, plan=plan,
-        days=_days(plan) if plan else [], choices=DAYS, blocks=blocks, occupancy=OCCUPANCY,
+        ready=ready, days=_days(plan) if plan else [], choices=DAYS, blocks=blocks, occupancy=OCCUPANCY,
         place=city(plan.zone, locale) if plan else "", shown=planned_pictures.shown,
         short=sum(hour.needed > hour.staffed for hour in plan.hours) if plan else 0,
         headers={"Cache-Control": "no-store"},
@@ -161,7 +190,7 @@ async def plan_page(request: web.Request) -> web.Response:
 async def plan_picture(request: web.Request) -> web.Response:
     """The picture of the same plan. Its own style is all it may have."""
     signed = await require(request, Role.supervisor)
-    _, plan = await _plan(request)
+    _, plan, _ = await _plan(request)
     drawn = _picture(plan, signed.agent.locale) if plan is not None else "<svg xmlns='http://www.w3.org/2000/svg'/>"
     return web.Response(text=drawn, content_type="image/svg+xml", headers={
         "Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",

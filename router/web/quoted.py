@@ -18,7 +18,7 @@ from router.store import blobs, quotes
 from router.web.desk import act, desk_now
 from router.web.doors import doors
 from router.web.gate import Signed, require
-from router.web.parsing import row_id
+from router.web.parsing import row_id, row_number
 from router.web.quote_form import read_lines
 
 routes = web.RouteTableDef()
@@ -128,8 +128,4 @@ def _channel(form: Mapping[str, str]) -> Channel:
 
 def _revised(form: Mapping[str, str]) -> int | None:
     given = form.get("revises", "")
-    if not given:
-        return None
-    if not (given.isascii() and given.isdecimal() and len(given) < 19):
-        raise NotFound(NO_QUOTE)
-    return int(given)
+    return row_number(given) if given else None

@@ -31,13 +31,8 @@ TITLE = ("title", "company")
 @routes.get("/withdraw/{token}")
 async def first_step(request: web.Request) -> web.Response:
     """What may be withdrawn from, until when, and how; or what became of it."""
-    async with doors(request).book.reading() as r:
-        found = await _found(request, r)
-        made = None if found is None else await contract_withdrawals.of_signing(r.session, found.signing.id)
-        now = r.now
-    if found is None:
-        return await gone(request)
-    return _page(request, found, made, late=now >= _ends(found))
+    standing = await _standing(request)
+    return await gone(request) if standing is None else _page(request, *standing)
 
 
 @routes.post("/withdraw/{token}")
@@ -45,16 +40,14 @@ async def second_step(request: web.Request) -> web.Response:
     """Without `confirm` it asks once more; with it the withdrawal is declared."""
     check_origin(request)
     form = await read_form(request)
-    async with doors(request).book.reading() as r:
-        found = await _found(request, r)
-        made = None if found is None else await contract_withdrawals.of_signing(r.session, found.signing.id)
-        now = r.now
-    if found is None:
+    standing = await _standing(request)
+    if standing is None:
         return await gone(request)
+    found, made, _ = standing
     if not hmac.compare_digest(_csrf(request).encode(), form.get("csrf", "").encode()):
         raise Forbidden("This form is too old. Please open the link in your text message again.")
     if made is None and "confirm" not in form:
-        return _page(request, found, None, late=now >= _ends(found), confirming=True)
+        return _page(request, *standing, confirming=True)
     if made is None:
         await revoking.withdraw(doors(request).book, found.signing.id, visitor_of(request))
     raise web.HTTPSeeOther(f"/withdraw/{request.match_info['token']}")
@@ -71,6 +64,15 @@ async def acknowledgement(request: web.Request) -> web.Response:
     if found is None or content is None:
         return await gone(request)
     return pdf_answer(content, f"{found.quote.number}-withdrawal.pdf", "attachment")
+
+
+async def _standing(request: web.Request) -> tuple[Opened, ContractWithdrawal | None, datetime] | None:
+    """The contract, its withdrawal if there is one, and when it was looked at (aware)."""
+    async with doors(request).book.reading() as r:
+        found = await _found(request, r)
+        if found is None:
+            return None
+        return found, await contract_withdrawals.of_signing(r.session, found.signing.id), r.now
 
 
 async def _found(request: web.Request, r: Reading | Writing) -> Opened | None:
@@ -90,12 +92,13 @@ def _ends(found: Opened) -> datetime:
 
 
 def _page(
-    request: web.Request, found: Opened, made: ContractWithdrawal | None, *, late: bool, confirming: bool = False
+    request: web.Request, found: Opened, made: ContractWithdrawal | None, now: datetime, *, confirming: bool = False
 ) -> web.Response:
     zone, locale = found.campaign.timezone, found.quote.locale
     values: Mapping[str, Any] = {
         "company": offered.company_of(found.campaign), "number": f"{found.quote.number}/{found.quote.version}",
-        "name": found.signing.name_typed, "phone": masked(found.signing.phone), "late": late, "made": made,
+        "name": found.signing.name_typed, "phone": masked(found.signing.phone), "made": made,
+        "late": now >= _ends(found),
         "signed_at": moment(found.signing.signed_at, zone, locale) if found.signing.signed_at else "",
         "ends_at": moment(last_minute(_ends(found)), zone, locale), "at": moment(made.at, zone, locale) if made else "",
         "lines": [line for line in made.lines if line["kind"] not in TITLE] if made else [],

@@ -18,7 +18,7 @@ from router.model.signings import EXPRESS, Signing, asked_for
 from router.store import contract_withdrawals, countersignatures, credits, evidence, signings
 from router.web.doors import doors
 from router.web.gate import page, require
-from router.web.parsing import row_id
+from router.web.parsing import chosen_row, row_id, row_number
 
 routes = web.RouteTableDef()
 MISSING = NotFound("There is no such sale.")
@@ -92,9 +92,8 @@ def _shares(form: Mapping[str, str]) -> dict[int, int]:
         agent, percent = form.get(f"agent-{place}", ""), form.get(f"percent-{place}", "").strip()
         if not agent:
             continue
-        if not all(one.isascii() and one.isdecimal() and len(one) < 19 for one in (agent, percent)):
-            raise Invalid("The shares should be whole percents and make up 100.", pointer="/shares")
-        if int(agent) in found:
+        number = chosen_row(agent, "/shares")
+        if number in found:
             raise Invalid("Name each agent once.", pointer="/shares")
-        found[int(agent)] = int(percent)
+        found[number] = row_number(percent)  # what is no number is no share, which is refused
     return found

@@ -28,7 +28,7 @@ from router.model.signings import (
 )
 from router.model.vault import hash_token, new_token
 from router.model.visitors import Visitor
-from router.store import archives, attestations, blobs, countersignatures, holds, signings
+from router.store import attestations, blobs, countersignatures, holds, signings
 from router.web import evidence, offered
 from router.web.doors import doors
 from router.web.gate import peer, secure
@@ -73,11 +73,8 @@ async def signed_pdf(request: web.Request) -> web.Response:
 async def certificate_pdf(request: web.Request) -> web.Response:
     async with doors(request).book.reading() as r:
         opened = await _opened(request, r)
-        kept = None if opened is None else await archives.certificate(r.session, opened.signing.id)
-        content = await blobs.content(r.session, kept)
-    if opened is None or content is None:
-        return await gone(request)
-    return pdf_answer(content, f"{opened.quote.number}-certificate.pdf", "attachment")
+        content = None if opened is None else await evidence.certificate_of(r, opened.signing.id)
+    return await _answered(request, opened, content, "-certificate.pdf")
 
 
 @routes.post("/q/-/code")
@@ -147,18 +144,16 @@ async def call_me(request: web.Request) -> web.Response:
 
 @routes.get("/q/copy/{token}")
 async def copy_landing(request: web.Request) -> web.Response:
-    token = request.match_info["token"]
     async with doors(request).book.reading() as r:
-        found = await signings.by_copy(r.session, hash_token(token))
-        opened = await opened_of(r, found)
-        certified = found is not None and await attestations.of_signing(r.session, found.id) is not None
-        counter = None if found is None else await countersignatures.of_signing(r.session, found.id)
+        opened = await _by_copy(request, r)
+        certified = opened is not None and await attestations.of_signing(r.session, opened.signing.id) is not None
+        counter = None if opened is None else await countersignatures.of_signing(r.session, opened.signing.id)
     if opened is None:
         return await gone(request)
     company, locale = offered.company_of(opened.campaign), opened.quote.locale
     page = doors(request).wording.page(
-        "sign/copy.html", locale, company=company, token=token, certified=certified, counter=counter,
-        zone=opened.campaign.timezone,
+        "sign/copy.html", locale, company=company, token=request.match_info["token"], certified=certified,
+        counter=counter, zone=opened.campaign.timezone,
     )
     return _html(page)
 
@@ -167,32 +162,26 @@ async def copy_landing(request: web.Request) -> web.Response:
 async def copy(request: web.Request) -> web.Response:
     check_origin(request)
     async with doors(request).book.writing() as w:
-        found = await signings.by_copy(w.session, hash_token(request.match_info["token"]))
-        opened = await opened_of(w, found)
+        opened = await _by_copy(request, w)
         content = None if opened is None else await signing.fetch_copy(w, opened.signing, visitor_of(request))
-    if opened is None or content is None:
-        return await gone(request)
-    return pdf_answer(content, f"{opened.quote.number}-signed.pdf", "attachment")
+    return await _answered(request, opened, content, "-signed.pdf")
 
 
 @routes.post("/q/copy/{token}/certificate")
 async def copy_of_certificate(request: web.Request) -> web.Response:
     check_origin(request)
     async with doors(request).book.reading() as r:
-        found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
-        opened = await opened_of(r, found)
-        content = None if found is None else await evidence.certificate_of(r, found.id)
-    if opened is None or content is None:
-        return await gone(request)
-    return pdf_answer(content, f"{opened.quote.number}-certificate.pdf", "attachment")
+        opened = await _by_copy(request, r)
+        content = None if opened is None else await evidence.certificate_of(r, opened.signing.id)
+    return await _answered(request, opened, content, "-certificate.pdf")
 
 
 @routes.post("/q/copy/{token}/evidence")
 async def copy_of_evidence(request: web.Request) -> web.Response:
     check_origin(request)
     async with doors(request).book.reading() as r:
-        found = await signings.by_copy(r.session, hash_token(request.match_info["token"]))
-    return await gone(request) if found is None else await evidence.bundle(request, found, by="customer")
+        opened = await _by_copy(request, r)
+    return await gone(request) if opened is None else await evidence.bundle(request, opened.signing, by="customer")
 
 
 @routes.get("/q/{token}")
@@ -250,6 +239,12 @@ async def _document(
     async with doors(request).book.reading() as r:
         opened = await _opened(request, r)
         content = None if opened is None else await blobs.content(r.session, which(opened))
+    return await _answered(request, opened, content, ending, disposition)
+
+
+async def _answered(
+    request: web.Request, opened: Opened | None, content: bytes | None, ending: str, disposition: str = "attachment"
+) -> web.Response:
     if opened is None or content is None:
         return await gone(request)
     return pdf_answer(content, f"{opened.quote.number}{ending}", disposition)
@@ -297,6 +292,11 @@ async def _opened(request: web.Request, r: Reading | Writing, since: timedelta =
     """What is open in this browser, or was when the request began so long ago."""
     cookie = cookie_of(request)
     return await opened_of(r, await signings.by_cookie(r.session, hash_token(cookie), r.now - since))
+
+
+async def _by_copy(request: web.Request, r: Reading | Writing) -> Opened | None:
+    """What the link to the copy is to."""
+    return await opened_of(r, await signings.by_copy(r.session, hash_token(request.match_info["token"])))
 
 
 async def opened_of(r: Reading | Writing, found: Signing | None) -> Opened | None:

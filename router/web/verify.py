@@ -7,8 +7,7 @@ import hashlib
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -16,6 +15,7 @@ from aiohttp import BodyPartReader, web
 
 from router.actions import trusting
 from router.book import Reading
+from router.findings import NOT_A_PDF, findings, unseen
 from router.model.attestations import grouped, read_code
 from router.model.deposits import Deposit
 from router.model.errors import Invalid, TooLarge, TooMany, UnknownType, Unreadable
@@ -26,37 +26,19 @@ from router.model.protection import network_of
 from router.model.quotes import Quote
 from router.model.rates import Counted, full, scopes
 from router.model.signings import Signing
+from router.ports import Check
 from router.store import archives, attestations, authority, evidence, ledger, quotes, rates, signings
 from router.web.doors import doors
 from router.web.gate import peer
 from router.web.offered import company_of
 from router.web.parsing import read_bytes
-from router.wording import Wording, moment, negotiate
+from router.wording import negotiate
 
 routes = web.RouteTableDef()
 
 LARGEST = 10 * 1024 * 1024
 SEALED = "PAdES B-T"
 """The level of every document as it was sealed; its archives have their own."""
-
-TITLES = {
-    "issued": "The very file we issued", "integrity": "Unchanged under the seal",
-    "revisions": "Nothing added after the seal", "signer": "Who sealed it",
-    "trust": "The seal belongs to this company", "time": "When it was sealed",
-    "level": "Kind of seal", "countersignature": "Countersigned by the company",
-    "chain": "Its place among all signings", "number": "The telephone of the signer",
-    "custody": "Who else keeps the evidence",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Line:
-    """One question about a document and its answer; `detail` are codes and values."""
-
-    name: str
-    holds: bool
-    detail: Mapping[str, str] = field(default_factory=dict)
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -86,6 +68,8 @@ async def verify(request: web.Request) -> web.Response:
             raise
         return await _page(request, [], fault=fault)
     lines = await _judged(request, asked)
+    if not for_program and unseen(lines) == "not-a-pdf":
+        return await _page(request, [], fault=Invalid(NOT_A_PDF, pointer="/file"))
     if for_program:
         body = {
             "identical": lines[0].holds,
@@ -148,16 +132,18 @@ def _named(text: str) -> Asked:
 async def _from_form(request: web.Request) -> Asked:
     if (request.content_length or 0) > LARGEST + 64 * 1024:
         raise TooLarge("The document is larger than 10 MB.")
-    pdf, text = b"", ""
+    pdf, named, text = b"", "", ""
     try:
         async for part in await request.multipart():
             if isinstance(part, BodyPartReader) and part.name == "file":
-                pdf = await _part(part)
+                pdf, named = await _part(part), part.filename or ""
             elif isinstance(part, BodyPartReader) and part.name == "code":
                 text = (await part.read_chunk(200)).decode("utf-8", "replace").strip()
                 break
     except (ValueError, AssertionError, RuntimeError, web.HTTPException) as error:
         raise Unreadable("The form cannot be read.") from error
+    if named and not pdf:
+        raise Invalid("This file is empty. Download it again, or choose another.", pointer="/file")
     return _named(text) if text and not pdf else _file(pdf)
 
 
@@ -170,7 +156,7 @@ async def _part(part: BodyPartReader) -> bytes:
     return bytes(body)
 
 
-async def _judged(request: web.Request, asked: Asked) -> list[Line]:
+async def _judged(request: web.Request, asked: Asked) -> list[Check]:
     """The file's own lines stand only where there is a file."""
     async with doors(request).book.reading() as r:
         issued, signing = await _issued(r, asked)
@@ -180,10 +166,10 @@ async def _judged(request: web.Request, asked: Asked) -> list[Line]:
     if not asked.pdf:
         return [issued, *house]
     inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls, trusted)
-    return [issued, *(Line(check.name, check.holds, check.detail) for check in inspection.checks), *house]
+    return [issued, *(inspection.checks), *house]
 
 
-async def _issued(r: Reading, asked: Asked) -> tuple[Line, Signing | None]:
+async def _issued(r: Reading, asked: Asked) -> tuple[Check, Signing | None]:
     """First of all: is it a file of ours, byte for byte? No reader of PDFs notices every change (the padding behind a
     signature, what follows the end)."""
     if asked.code is not None:
@@ -201,42 +187,42 @@ async def _issued(r: Reading, asked: Asked) -> tuple[Line, Signing | None]:
         return await _found(r, "identical", signing.id, detail | {"level": SEALED})
     offer = await quotes.by_pdf(r.session, sha256)
     code = "unknown" if offer is None else "unsigned-offer"
-    return Line("issued", False, detail | {"code": code} | ({"quote": offer.number} if offer else {})), None
+    return Check("issued", False, detail | {"code": code} | ({"quote": offer.number} if offer else {})), None
 
 
 async def _found(
     r: Reading, code: str, signing_id: int | None, detail: Mapping[str, str]
-) -> tuple[Line, Signing | None]:
+) -> tuple[Check, Signing | None]:
     signing = await r.session.get(Signing, signing_id) if signing_id is not None else None
     quote = await r.session.get(Quote, signing.quote_id) if signing is not None else None
     if signing is None or quote is None or signing.signed_at is None:
-        return Line("issued", False, {**detail, "code": "unknown-code" if code == "code" else "unknown"}), None
-    return Line("issued", True, {
+        return Check("issued", False, {**detail, "code": "unknown-code" if code == "code" else "unknown"}), None
+    return Check("issued", True, {
         **detail, "code": code, "quote": f"{quote.number}/{quote.version}", "signed_at": instant(signing.signed_at),
         "phone": masked(signing.phone), "signed_sha256": (signing.sealed_sha256 or b"").hex(),
     }), signing  # fmt: skip
 
 
-async def _house(r: Reading, signing: Signing) -> list[Line]:
+async def _house(r: Reading, signing: Signing) -> list[Check]:
     """What our own records say of the signing: its events and their place in the ledger; whose telephone it was."""
     events = await evidence.of_signing(r.session, signing.id)
     given = [event.at for event in events if event.kind == "code.verified"]
     number = {"code": "proven" if given else "not-proven", "phone": masked(signing.phone)}
     return [
         await _chain(r, signing, events),
-        Line("number", bool(given), number | ({"given_at": instant(given[-1])} if given else {})),
+        Check("number", bool(given), number | ({"given_at": instant(given[-1])} if given else {})),
         *await _kept(r, signing),
     ]  # fmt: skip
 
 
-async def _kept(r: Reading, signing: Signing) -> list[Line]:
+async def _kept(r: Reading, signing: Signing) -> list[Check]:
     """Who else keeps its evidence, where somebody was to."""
     deposit = await r.session.get(Deposit, signing.id)
     if deposit is None:
         return []
     if deposit.received_at is None:
-        return [Line("custody", False, {"code": "not-confirmed"})]
-    return [Line("custody", True, {
+        return [Check("custody", False, {"code": "not-confirmed"})]
+    return [Check("custody", True, {
         "code": f"kept-{deposit.given}", "keeper": deposit.keeper, "reference": deposit.reference,
         "deposited_sha256": (deposit.sha256 or b"").hex(), "time": instant(deposit.received_at),
     })]  # fmt: skip
@@ -250,122 +236,29 @@ async def _newest_anchor(r: Reading, lines: Sequence[int]) -> Stamp | None:
     return None
 
 
-async def _chain(r: Reading, signing: Signing, events: Sequence[EvidenceEvent]) -> Line:
+async def _chain(r: Reading, signing: Signing, events: Sequence[EvidenceEvent]) -> Check:
     entries = await ledger.of_signing(r.session, signing.id)
     detail = {"events": str(len(events))}
     hashes = {event.seq: event.hash for event in events}
     if broken_at(events) is not None or any(hashes.get(one.seq) != one.event_hash for one in entries):
-        return Line("chain", False, detail | {"code": "broken"})
+        return Check("chain", False, detail | {"code": "broken"})
     if not entries:
-        return Line("chain", True, detail | {"code": "not-entered"})
+        return Check("chain", True, detail | {"code": "not-entered"})
     detail |= {"n": str(entries[-1].n)}
     anchor = await _newest_anchor(r, [one.n for one in entries])
     if anchor is None:
-        return Line("chain", True, detail | {"code": "entered"})
-    return Line("chain", True, detail | {
+        return Check("chain", True, detail | {"code": "entered"})
+    return Check("chain", True, detail | {
         "code": "anchored", "time": instant(anchor.at), "source": anchor.time_source,
     })  # fmt: skip
 
 
-SENTENCES = {
-    ("issued", "identical"): "Byte for byte the signed offer %(quote)s, signed at %(signed_at)s, number %(phone)s.",
-    ("issued", "certificate"): "Byte for byte the certificate of evidence of the signed offer %(quote)s, signed at "
-                               "%(signed_at)s, number %(phone)s.",
-    ("issued", "code"): "This code stands on the certificate of evidence of the offer %(quote)s, signed at "
-                        "%(signed_at)s. The signed document has the SHA-256 %(signed_sha256)s.",
-    ("issued", "unknown-code"): "This code stands on none of our certificates.",
-    ("issued", "unsigned-offer"): "This is our offer %(quote)s as it was sent, before any signature. It binds nobody.",
-    ("issued", "unknown"): "We did not issue a file with exactly these bytes.",
-    ("integrity", "intact"): "What the seal covers is as it was when it was sealed.",
-    ("integrity", "digest-mismatch"): "The content was changed after it was sealed.",
-    ("integrity", "signature-mismatch"): "The seal does not fit its certificate.",
-    ("integrity", "not-all-covered"): "The seal does not cover the whole document.",
-    ("revisions", "nothing-after"): "The seal covers the file to its last byte.",
-    ("revisions", "archived-after"): "After the seal only timestamps were added that make the document last.",
-    ("revisions", "countersigned-after"): "After the seal only the company's countersignature was added.",
-    ("revisions", "archived-and-countersigned-after"): "After the seal only the company's countersignature was added, "
-                                                       "and timestamps that make the document last.",
-    ("revisions", "changed-after"): "%(bytes_after)s bytes were added after the seal.",
-    ("signer", "signed-by"): "%(organization)s (%(common_name)s).",
-    ("signer", "signature-mismatch"): "The certificate names somebody, but the seal was not made with its key.",
-    ("trust", "our-root"): "The certificate leads to the root certificate below.",
-    ("trust", "own-seal"): "The certificate is this company's own, issued by another authority.",
-    ("trust", "retired"): "The certificate is one this company did not use any more when the document was sealed.",
-    ("trust", "revoked"): "The certificate had been revoked when the document was sealed.",
-    ("time", "stamped"): "%(time)s, by the timestamp service %(authority)s (%(source)s).",
-    ("time", "no-timestamp"): "The seal carries no timestamp.",
-    ("time", "revoked"): "The certificate of the timestamp service has been revoked.",
-    ("time", "mismatch"): "The timestamp does not belong to this seal.",
-    ("level", "reached"): "%(level)s.",
-    ("level", "lasting"): "%(level)s: the document outlasts its certificates, by a timestamp of %(time)s (%(source)s).",
-    ("level", "not-reached"): "%(level)s, but it does not hold as a whole.",
-    ("countersignature", "countersigned"): "By %(name)s for %(organization)s, %(time)s (%(source)s): %(reason)s. "
-                                           "The signature is the company's own; %(level)s.",
-    ("countersignature", "mismatch"): "Somebody has signed after the seal, and that signature does not hold.",
-    ("countersignature", "not-the-company's"): "%(organization)s (%(common_name)s) has signed after the seal. That is "
-                                               "not this company.",
-    ("countersignature", "not-all-covered"): "The signature after the seal does not cover the whole document.",
-    ("countersignature", "no-timestamp"): "The signature after the seal has no timestamp that holds.",
-    ("countersignature", "revoked"): "The certificate had been revoked when the document was countersigned.",
-    ("countersignature", "not-as-signed"): "A part of the countersignature's record that no signature covers was "
-                                           "changed.",
-    ("integrity", "not-as-signed"): "A part of the seal's record that no signature covers was changed.",
-    ("chain", "anchored"): "%(events)s events, each bound to the one before; line %(n)s of the ledger of all signings, "
-                           "which was timestamped %(time)s (%(source)s).",
-    ("chain", "entered"): "%(events)s events, each bound to the one before; line %(n)s of the ledger of all signings. "
-                          "The next timestamp on the ledger is still to come.",
-    ("chain", "not-entered"): "%(events)s events, each bound to the one before. They are about to enter the ledger.",
-    ("chain", "broken"): "Our own record of what happened was changed, or is not complete.",
-    ("number", "proven"): "The one-time code sent to %(phone)s was given %(given_at)s.",
-    ("number", "not-proven"): "No code sent to %(phone)s was given.",
-    ("custody", "kept-bundle"): "%(keeper)s has kept it since %(time)s, under %(reference)s. Its SHA-256 is "
-                                "%(deposited_sha256)s.",
-    ("custody", "kept-digest"): "%(keeper)s has kept its SHA-256 since %(time)s, under %(reference)s: "
-                                "%(deposited_sha256)s.",
-    ("custody", "not-confirmed"): "It is to be given to a keeper outside of the company, who has not confirmed it yet.",
-}  # fmt: skip
-"""By line and code. Values are put in after the translation."""
-
-ANYWHERE = {
-    "not-a-pdf": "This is not a PDF.",
-    "too-large": "The document is too large to be looked at.",
-    "took-too-long": "The document took too long to be looked at.",
-    "unreadable": "The document cannot be read.",
-    "no-seal": "The document carries no seal.",
-    "other-form": "The seal is of a form we do not issue.",
-}
-
-
-def _sentence(wording: Wording, line: Line, locale: str) -> str:
-    code = line.detail.get("code", "")
-    text = SENTENCES.get((line.name, code)) or ANYWHERE.get(code) or "It does not lead to a root certificate we know."
-    said = wording.say(text, locale)
-    values = {key: _shown(wording, key, value, locale) for key, value in line.detail.items()}
-    try:
-        return said % values
-    except KeyError:
-        return said
-
-
-def _shown(wording: Wording, key: str, value: str, locale: str) -> str:
-    if key == "source":
-        return wording.say(value, locale)
-    if key in ("time", "signed_at", "given_at") and value:
-        return moment(datetime.fromisoformat(value), "UTC", locale)
-    return value
-
-
 async def _page(
-    request: web.Request, lines: Sequence[Line], code: str = "", fault: Invalid | None = None
+    request: web.Request, lines: Sequence[Check], code: str = "", fault: Invalid | None = None
 ) -> web.Response:
     locale, wording = negotiate(request.headers.get("Accept-Language")), doors(request).wording
-    shown = [
-        {"title": wording.say(TITLES.get(line.name, line.name), locale), "holds": line.holds,
-         "sentence": _sentence(wording, line, locale)}
-        for line in lines
-    ]  # fmt: skip
-    page = wording.page("sign/verify.html", locale, company=await _company(request), lines=shown,
-                        code=code, fingerprint=fingerprint(request),
+    page = wording.page("sign/verify.html", locale, company=await _company(request),
+                        lines=list(findings(lines, locale)), code=code, fingerprint=fingerprint(request),
                         wrong=wording.say(fault.sentence, locale, **fault.values) if fault else "",
                         wrong_field=(fault.pointer or "")[1:] if fault else "")  # fmt: skip
     status = HTTPStatus.UNPROCESSABLE_ENTITY if fault else HTTPStatus.OK

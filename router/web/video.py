@@ -32,7 +32,7 @@ from router.web import gate
 from router.web.chat import headers_for, visit_of
 from router.web.doors import Doors, doors
 from router.web.gate import not_embedded, require, same_origin, secure
-from router.web.parsing import read_json, row_id, understand
+from router.web.parsing import read_json, row_id, row_number, understand
 from router.web.places import Places
 
 routes = web.RouteTableDef()
@@ -299,8 +299,7 @@ async def _stream(request: web.Request, place: Place) -> web.StreamResponse:
 
 
 def _last_heard(request: web.Request) -> int:
-    given = request.headers.get("Last-Event-ID", "")
-    return int(given) if given.isdecimal() and len(given) < 19 else 0
+    return row_number(request.headers.get("Last-Event-ID", ""))
 
 
 async def _follow(

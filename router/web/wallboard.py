@@ -17,7 +17,7 @@ from router.store import contract_withdrawals, countersignatures, holds, protect
 from router.web.desk import Partial, partials, regions
 from router.web.doors import Doors, doors
 from router.web.gate import Signed, page, require
-from router.web.parsing import row_id
+from router.web.parsing import chosen_row, row_id
 
 routes = web.RouteTableDef()
 NO_QUOTE = "There is no such quote."
@@ -178,9 +178,7 @@ async def decide_withdrawal(request: web.Request) -> web.Response:
 def _agent(given: str) -> int:
     if not given:
         raise Invalid("Choose an agent.", pointer="/agent")
-    if not (given.isascii() and given.isdecimal() and len(given) < 19):
-        raise Invalid("This is not one of the choices.", pointer="/agent")
-    return int(given)
+    return chosen_row(given, "/agent")
 
 
 def _wish(given: str) -> Wish:

@@ -8,15 +8,17 @@ import aiohttp
 import pytest
 from sqlalchemy import select, update
 
-from router.actions import configuring, suppressing
+from router.actions import configuring, guarding, suppressing
 from router.book import Book
 from router.model.agents import Role
 from router.model.base import vouched
 from router.model.campaigns import Campaign, Queue
 from router.model.configuration import read
 from router.model.contacts import Contact
+from router.model.guard import Purpose
 from router.model.registers import Inquiry
 from router.model.suppressions import Suppression
+from router.model.zones import ZoneSource
 from router.store import registers
 from tests import making
 from tests.actions.test_announcing import dial
@@ -70,6 +72,22 @@ async def test_a_person_whose_clock_nobody_knows_gets_one(house: House, browser:
     assert await post(browser, "/contacts/99/zone", zone="America/New_York") == 404
 
 
+async def test_words_stand_before_the_rules_they_come_from(house: House, browser: Browser) -> None:
+    async with house.book.writing() as w:
+        queue = vouched(await w.session.scalar(select(Queue).where(Queue.campaign_id == 2)))
+        lead = await making.lead(w, queue, "+34910000001")
+        person, campaign = [vouched(await w.session.get(Contact, lead.contact_id)), vouched(
+            await w.session.get(Campaign, queue.campaign_id))]
+        await guarding.lives_by(w, person, "Europe/Madrid", ZoneSource.stated)
+        for _ in range(2):
+            await guarding.permit(w, campaign, person, channel="call", purpose=Purpose.commercial, lead_id=lead.id)
+    _, seen = await browser.get(f"/contacts/{person.id}")
+    assert "too soon after the last try (house-gap) · <code>cap.gap</code>" in seen
+    assert "within calling hours, not called too often, agreed to offers · <code>ES.hours</code>" in seen
+    _, seen = await browser.get("/rules")
+    assert seen.index("<strong>too soon after the last try (house-gap)</strong>") < seen.index("<code>cap.gap</code>")
+
+
 @pytest.mark.parametrize(("days", "phone", "said"), [
     (10, "+4930123456", "counts until November 13, 2031. (DE-UWG-7a-age, strict reading)"),
     (2_000, "+4930123456", "counted until June 2, 2026. Ask again. (DE-UWG-7a-age, strict reading)"),
@@ -93,7 +111,7 @@ async def test_a_supervisor_writes_down_and_lifts_and_an_agent_does_not(house: H
     assert await post(browser, f"{path}/suppress", reason="stop") == 422
     _, seen = await browser.get(path)
     assert "suppressed.complaint" in seen
-    for wrong in ("", "x", "99", "-1"):
+    for wrong in ("", "x", "99", "-1", "²", "9" * 5000):
         assert await post(browser, f"{path}/lift", suppression=wrong) == 404
     assert await post(browser, f"{path}/lift", suppression="1") in (200, 303)
     assert await post(browser, f"{path}/lift", suppression="1") == 409

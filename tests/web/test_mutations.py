@@ -16,12 +16,13 @@ import pypdf
 import pytest
 
 from integrations.trust import EmbeddedTrust
-from router import verifying
+from router import findings, verifying
 from router.actions import bundling, sealing
 from router.book import Book
 from router.model import bundles
 from router.model.signings import Signing
 from router.store import attestations, blobs
+from router.wording import LOCALES, wording
 from tests import closing
 from tests.actions.test_bundling import followed, needs_tools
 from tests.web.customer import Browser, visiting
@@ -210,3 +211,16 @@ async def test_the_command_says_each_line_offline(book: Book, proven: Proven, tm
     code, lines = said(flipped(signed, 9000, 1), *trusted)
     assert code == 1
     assert not lines["integrity"]
+
+
+async def test_the_command_says_what_is_in_a_bundle_in_words(book: Book, proven: Proven) -> None:
+    held = await closing.sealed(book, proven.trust)
+    packed = (await bundling.make(book, proven.trust, held.id)).content
+    for locale in LOCALES:
+        holds, said = verifying.told(
+            await verifying.lines(proven.trust, packed, proven.root), as_json=False, locale=locale
+        )
+        assert holds, said
+        for code in ("as-", "%(", "stamped", "unbroken", wording().say(findings.DOUBT, locale)):
+            assert code not in said
+        assert f"  signed.pdf: {wording().say(findings.TITLES['integrity'], locale)}: " in said

@@ -120,6 +120,20 @@ async def test_a_promised_call_says_for_when_it_was_promised(house: House, brows
     assert "the team" in page
 
 
+async def test_what_the_guard_said_last_is_told_without_an_id(house: House, browser: Browser, ana: Agent) -> None:
+    async with house.book.writing() as w:
+        lead = await making.lead(w, house.queue)
+        await making.task(w, house.queue, lead, tier=TIER_PROMISE)
+        rules = ["caller.hidden", "zone.unknown", "cap.3_days", "consent.expired", "pack.early", "what.nobody_knows"]
+        w.fact("guard.deny", campaign_id=lead.campaign_id, lead_id=lead.id, rules=rules, until=None)
+    await rings(house, ana)
+    _, page = await browser.get("/desk")
+    assert (
+        "Not permitted: no number of ours would be shown, the time zone is not known: choose one, called often enough, "
+        "there is no consent to offers, by the strict rules, the calling rules forbid it"
+    ) in page
+
+
 async def test_what_was_written_in_a_chat_of_another_request_is_not_his_last_word(
     house: House, browser: Browser, ana: Agent
 ) -> None:

@@ -230,9 +230,38 @@ class TestInABrowser:
                 await _judge(page, f"{name}-{width}.png")
         await page.context.close()
 
+    @pytest.mark.parametrize("path", ["/merges", "/wallboard"])
+    async def test_on_a_telephone_the_pages_are_behind_a_button_which_needs_no_script(
+        self, house: House, chromium: Chromium, path: str
+    ) -> None:
+        page = await _signed_in(chromium, house, "root", script=False)
+        await page.goto(house.url + path)
+        opener, first = page.get_by_role("button", name="Pages"), page.get_by_role("link", name="Desk")
+        await expect(opener).to_be_hidden()
+        await expect(first).to_be_visible()
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await expect(first).to_be_hidden()
+        box = await page.locator(".bar").bounding_box()
+        assert box
+        assert box["height"] < 64
+        await opener.press("Enter")
+        await expect(first).to_be_visible()
+        await page.keyboard.press("Tab")
+        await expect(first).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(first).to_be_hidden()
+        await expect(opener).to_be_focused()
+        await page.context.close()
+        page = await _signed_in(chromium, house, "root")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await page.goto(house.url + path)
+        await page.get_by_role("button", name="Pages").press("Enter")
+        await _judge(page, f"menu{path.replace('/', '-')}.png")
+        await page.context.close()
 
-async def _signed_in(running: Chromium, house: House, login: str) -> Page:
-    page = await (await running.new_context()).new_page()
+
+async def _signed_in(running: Chromium, house: House, login: str, *, script: bool = True) -> Page:
+    page = await (await running.new_context(java_script_enabled=script)).new_page()
     await page.goto(f"{house.url}/login")
     await page.fill("[name=login]", login)
     await page.fill("[name=password]", PASSWORD)

@@ -17,6 +17,9 @@ from router.model.campaigns import Campaign
 from router.model.contacts import Contact
 from router.model.quotes import Quote
 from router.model.suppressions import Suppression
+from router.web import plan
+from router.web.plan import PLANS
+from router.wording import wording
 from tests import making
 from tests.conftest import Clock
 from tests.stories.virtual_house import phone, quotes
@@ -25,6 +28,7 @@ from tests.web.desking import PASSWORD, PASSWORD_HASH, Browser, browsing
 from tests.web.visiting import House, visiting
 
 MANY = 6
+PAGES = {locale: wording().say("Pages", locale) for locale in LANGUAGES}
 
 
 @pytest.fixture
@@ -42,6 +46,7 @@ async def house(book: Book, clock: Clock) -> AsyncIterator[House]:
             barred = await w.session.get(Contact, 1)
             assert barred is not None
             barred.name = "Carmen <b>"
+        house.app[PLANS].patience = 60
         yield house
 
 
@@ -115,6 +120,36 @@ async def test_who_looks_again_is_shown_the_plan_that_was_made_until_it_is_old(
     assert "an agent asked to leave this person alone for a while" in (await browser.get("/plan"))[1]
 
 
+async def test_a_plan_that_takes_long_is_said_to_be_reckoned_and_is_made_once(house: House, browser: Browser) -> None:
+    await browser.sign_in("sup")
+    plans = house.app[PLANS]
+    plans.patience = 0
+    for _ in range(2):
+        status, page = await browser.get("/plan")
+        assert status == 200
+        assert "The plan is being reckoned." in page
+        assert "Nothing is planned" not in page
+        assert 'hx-get="/plan?of=&amp;days=14"' in page
+        (making,) = plans.making.values()
+    await making
+    assert len(plans.made) == 1
+    _, page = await browser.get("/plan")
+    assert "The plan is being reckoned." not in page
+    assert "What is planned" in page
+
+
+async def test_a_plan_that_failed_is_made_again(
+    house: House, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.sign_in("sup")
+    plans = house.app[PLANS]
+    with monkeypatch.context() as broken:
+        broken.setattr(plan, "forecast", None)
+        assert (await browser.get("/plan"))[0] == 500
+    assert not plans.making
+    assert "What is planned" in (await browser.get("/plan"))[1]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 class TestInABrowser:
     @pytest.mark.parametrize("locale", LANGUAGES)
@@ -130,9 +165,22 @@ class TestInABrowser:
         await page.fill("[name=login]", "zoe")
         await page.fill("[name=password]", PASSWORD)
         await page.press("[name=password]", "Enter")
+        await page.get_by_role("button", name=PAGES[locale]).press("Enter")
         await page.locator("a[href='/plan']").press("Enter")
         await page.wait_for_url("**/plan")
         await expect(page.locator("table.halves")).to_be_visible()
+        plans = house.app[PLANS]
+        plans.patience = 0
+        async with plans.lock:
+            await page.goto(f"{house.url}/plan?days=28")
+            waiting = page.locator("[role=status][hx-get]")
+            await expect(waiting).to_be_visible()
+            if PICTURES:
+                await page.screenshot(path=Path(PICTURES) / f"plan-reckoned-{locale}.png")
+            found = await Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+        await expect(page.locator("table.halves")).to_be_visible()
+        await expect(waiting).to_have_count(0)
         assert await page.evaluate("document.querySelector('img').decode().then(() => true)")
         for width in (320, 1280):
             await page.set_viewport_size({"width": width, "height": 900})

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import typst
 from sqlalchemy import text
 
 from integrations.trust import EmbeddedTrust
@@ -18,6 +19,8 @@ from router.model.rates import Limit, Limits
 from router.store import attestations, blobs, ledger
 from tests import closing
 from tests.web.customer import Browser, visiting
+
+BARE = typst.compile(b"= A letter")
 
 
 @dataclass
@@ -133,6 +136,26 @@ async def test_who_chose_nothing_or_mistyped_stays_on_the_form(issued: Issued) -
         assert said in page
         assert re.search(rf'<input id="{field}"[^>]*aria-invalid="true"', page)
         assert page.count("aria-invalid") == 1
+
+
+@pytest.mark.parametrize(("content", "status", "said"), [
+    (b"hello", 422, "This is not a PDF. Choose the PDF itself"),
+    (b"", 422, "This file is empty. Download it again"),
+    (BARE, 200, "The document carries no seal, so nothing in it can be checked."),
+    (b"%PDF-1.7 and so on", 200, "The document cannot be read. Perhaps it did not arrive whole"),
+], ids=["a text", "an empty file", "no seal", "a piece"])
+async def test_what_nothing_can_be_said_of_is_told_once_with_what_to_do_next(
+    issued: Issued, content: bytes, status: int, said: str
+) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", content, filename="letter.pdf", content_type="application/pdf")
+    headers = {"Accept": "text/html", "Accept-Language": "en"}
+    async with issued.browser.session.post(issued.browser.url + "/verify", data=form, headers=headers) as answer:
+        page = await answer.text()
+    assert answer.status == status
+    assert page.count(said) == 1
+    assert page.count('class="fails"') == (2 if status == 200 else 0)
+    assert page.count("aria-invalid") == (0 if status == 200 else 1)
 
 
 async def test_a_document_of_some_megabytes_is_read_from_the_form(issued: Issued) -> None:

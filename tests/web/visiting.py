@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
+from aiohttp import web
+
 from router.actions.admitting import admit
 from router.book import Batcher, Book
 from router.model.campaigns import Queue, Site
@@ -36,6 +38,7 @@ class House:
     site: Site
     server: Server
     doors: Doors
+    app: web.Application
 
 
 @asynccontextmanager
@@ -60,7 +63,7 @@ async def visiting(
         app[streams.BEATS] = streams.Beats()
         await service.start(app)
         await page.start(make_landing(service.url, KEY, wording()))
-        yield House(service.url, page.url, book, line, landing, service, doors)
+        yield House(service.url, page.url, book, line, landing, service, doors, app)
     finally:
         book.hub.close()
         await page.stop()
