@@ -124,9 +124,6 @@ async def found(w: Writing, search_id: int, agent_id: int, written: str) -> None
     contact = vouched(await w.session.locked(Contact, search.contact_id))
     if phone == contact.phone:
         raise Invalid("This is the number at which it did not arrive.", pointer="/phone")
-    if await number_searches.holder(w.session, search.campaign_id, phone) is not None:
-        raise Conflict("Somebody else is known by this number. Ask a supervisor whether the two are one person.",
-                       pointer="/phone")
     await _end(w, search, SearchState.found, agent_id)
     await _renumber(w, campaign, contact, phone, search.lead_id, agent_id)
     if search.quote_id is not None:
@@ -136,9 +133,10 @@ async def found(w: Writing, search_id: int, agent_id: int, written: str) -> None
 async def _renumber(
     w: Writing, campaign: Campaign, contact: Contact, phone: str, lead_id: int, agent_id: int
 ) -> None:
-    """Raises NotAllowedNow for a number that may not be contacted at all."""
-    contact.phone, contact.renumbered_at = phone, w.now
-    await w.session.flush()
+    """Raises Conflict for somebody else's number, NotAllowedNow for one that may not be contacted at all."""
+    if not await number_searches.give_number(w.session, contact, phone, w.now):
+        raise Conflict("Somebody else is known by this number. Ask a supervisor whether the two are one person.",
+                       pointer="/phone")
     await suppressing.lock(w, contact)
     service = await ask_guard(w, campaign, contact, Purpose.service, lead_id)
     if service.word == "deny":

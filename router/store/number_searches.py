@@ -1,10 +1,12 @@
 """Number searches as queries."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import Select, and_, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from router.model.agents import Agent
 from router.model.base import vouched
@@ -75,8 +77,7 @@ async def sought_by(session: ReadSession, agent: Agent) -> list[Sought]:
         NumberSearch.signing_id.is_not(None), owner, Quote.state.in_(OPEN),
         Signing.state == SigningState.undeliverable,
     )
-    his_lines = select(Queue.id).where(Queue.pool == agent.pool, Queue.skills.contained_by(agent.skills))
-    of_line = and_(NumberSearch.signing_id.is_(None), NumberSearch.queue_id.in_(his_lines), Contact.phone != "")
+    of_line = and_(NumberSearch.signing_id.is_(None), NumberSearch.queue_id.in_(_lines_of(agent)), Contact.phone != "")
     rows = await session.rows(
         select(NumberSearch, Contact, Lead, Campaign, Quote)
         .join(Contact, Contact.id == NumberSearch.contact_id).join(Lead, Lead.id == NumberSearch.lead_id)
@@ -89,10 +90,15 @@ async def sought_by(session: ReadSession, agent: Agent) -> list[Sought]:
     return [Sought(*row) for row in rows]
 
 
+def _lines_of(agent: Agent) -> Select[tuple[int]]:
+    """The lines on which he works."""
+    return select(Queue.id).where(Queue.pool == agent.pool, Queue.skills.contained_by(agent.skills))
+
+
 async def works_on(session: ReadSession, agent_id: int, queue_id: int) -> bool:
     """Whether this agent works on the line."""
-    agent, queue = vouched(await session.get(Agent, agent_id)), vouched(await session.get(Queue, queue_id))
-    return agent.pool == queue.pool and set(queue.skills) <= set(agent.skills)
+    agent = vouched(await session.get(Agent, agent_id))
+    return await session.scalar(_lines_of(agent).where(Queue.id == queue_id)) is not None
 
 
 async def sent(session: ReadSession, dedupe_key: str) -> Delivery | None:
@@ -100,6 +106,15 @@ async def sent(session: ReadSession, dedupe_key: str) -> Delivery | None:
     return await session.scalar(select(Delivery).where(Delivery.dedupe_key == dedupe_key))
 
 
-async def holder(session: ReadSession, campaign_id: int, phone: str) -> Contact | None:
-    """Who is known in the campaign by this number (E.164)."""
-    return await session.scalar(select(Contact).where(Contact.campaign_id == campaign_id, Contact.phone == phone))
+async def give_number(session: WriteSession, contact: Contact, phone: str, now: datetime) -> bool:
+    """Whether the person has this number (E.164) from now on: nobody else in the campaign is known by it. The race: two
+    persons are given it at once, or somebody asks for a call from it. Whoever is second waits for the first."""
+    try:
+        async with session.savepoint():
+            contact.phone, contact.renumbered_at = phone, now
+            await session.flush()
+    except IntegrityError as error:
+        if "one_contact_per_number" not in str(error.orig):
+            raise
+        return False
+    return True

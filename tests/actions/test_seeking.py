@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from router.actions import consenting, erasing, guarding, listing, resending, seeking, wrapping
 from router.actions.consenting import Way
@@ -294,6 +294,38 @@ async def test_two_tabs_find_it_once(book: Book) -> None:
         assert len(list(await r.session.scalars(select(Fact).where(Fact.kind == "contact.renumbered")))) == 1
 
 
+@pytest.mark.parametrize("taken", ["by_another_agent", "by_himself"])
+async def test_two_who_are_given_the_same_number_at_once_are_told_so(book: Book, taken: str) -> None:
+    """The second does not see the number of the first, whose transaction is open still."""
+    _, agent_id = await called(book)
+    if taken == "by_another_agent":
+        async with book.writing() as w:
+            queue = vouched(await w.session.get(Queue, 1))
+            task = await making.task(w, queue, await making.lead(w, queue, "+12025550133"))
+        await wrong(book, task.id, agent_id)
+    async with book.writing() as w:
+        if taken == "by_another_agent":
+            await resending.found(w, 2, agent_id, RIGHT)
+        else:
+            await making.lead(w, vouched(await w.session.get(Queue, 1)), RIGHT)
+        second = asyncio.create_task(find(book, agent_id))
+        await waits(book, second)
+    with pytest.raises(Conflict, match="Somebody else is known") as refused:
+        await second
+    assert refused.value.pointer == "/phone"
+    assert [one.phone for one in await all_of(book, Contact)].count(RIGHT) == 1
+    assert (await searches(book))[0] == (1, SearchState.open)
+
+
+async def waits(book: Book, one: asyncio.Task[None]) -> None:
+    """Until it waits for a lock that another transaction holds, or is over."""
+    waiting = text("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+    while not one.done():
+        async with book.reading() as r:
+            if await r.session.rows(waiting):
+                return
+
+
 # Inside a cadence
 
 
@@ -317,9 +349,9 @@ async def test_where_no_consent_is_needed_the_cadence_calls_the_new_number(book:
     """As where a customer may be called about what is like what he has."""
     quote, agent_id = await in_cadence(book, clock, {**MAIL, "delay": 1}, {"delay": 1})
     async with book.writing() as w:
-        text = packs.of_program()["demo"].replace("version = 2", "version = 9", 1)
-        text = text.replace("verified = true\n", "verified = true\nrelation_days = 365\n", 1)
-        await packs.publish(w.session, "demo", 9, text, w.now)
+        pack = packs.of_program()["demo"].replace("version = 2", "version = 9", 1)
+        pack = pack.replace("verified = true\n", "verified = true\nrelation_days = 365\n", 1)
+        await packs.publish(w.session, "demo", 9, pack, w.now)
         bought = await another_quote(w, quote.contact_id, quote.lead_id, quote.campaign_id)
         w.session.add(Signing(
             quote_id=bought.id, campaign_id=1, contact_id=quote.contact_id, lead_id=quote.lead_id,
