@@ -90,7 +90,7 @@ async def sought_by(session: ReadSession, agent: Agent) -> list[Sought]:
     return [Sought(*row) for row in rows]
 
 
-def _lines_of(agent: Agent) -> Select[tuple[int]]:
+def _lines_of(agent: Agent) -> Select[int]:
     """The lines on which he works."""
     return select(Queue.id).where(Queue.pool == agent.pool, Queue.skills.contained_by(agent.skills))
 

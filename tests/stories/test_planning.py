@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from router.actions import enrolling, planning
+from router.actions import enrolling, planning, resending
 from router.book import Book
 from router.model.base import vouched
 from router.model.cadences import Enrolment, Step, StepState
 from router.model.foreseeing import play
+from router.model.number_searches import NumberSearch
 from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, edges, forecast, lots_of
 from router.model.tasks import Disposition
 from router.store.planning import campaigns
@@ -24,7 +25,7 @@ from tests import making
 from tests.conftest import MONDAY_NOON, Clock
 from tests.mailing import catching
 from tests.outside import RecordingCarrier
-from tests.stories.virtual_house import Post, VirtualHouse, quotes
+from tests.stories.virtual_house import Post, VirtualHouse, phone, quotes
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -156,6 +157,32 @@ async def test_a_plan_made_in_the_middle_knows_who_is_at_which_step(book: Book, 
     await house.live(ahead.until)
     seen = [one for one in await house.contacts() if one.at >= ahead.now]
     assert len(seen) > 4
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_who_got_another_number_is_written_to_and_not_called_as_planned(book: Book, clock: Clock) -> None:
+    """Everybody's number is somebody else's. Another one is found for each: what he agreed to does not go with it, but
+    mails reach him as before. The plan is made after that, in the middle of the days."""
+    book.can_mail = True
+    await a_house(book, 3, mail_from="hola@luz.example")
+    certain = {Disposition.wrong_number: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.wrong_number)
+    searches: list[NumberSearch] = []
+    while len(searches) < 3:
+        await house.live(clock.now + timedelta(hours=6))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "each is called once"
+        async with book.reading() as r:
+            searches = list(await r.session.scalars(select(NumberSearch)))
+    async with book.writing() as w:
+        for one in searches:
+            await resending.found(w, one.id, vouched(one.agent_id or 1), phone(900 + one.id))
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, DAYS, await campaigns(r.session), can_mail=True)
+    assert {one.no_number for one in ahead.enrolments} == {True}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert {one.what for one in seen} == {"mail"}
     assert differing(ahead, planned.contacts, seen) == []
 
 

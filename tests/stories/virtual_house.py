@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 
-from router.actions import guarding, signing, timing, wrapping
+from router.actions import guarding, seeking, signing, suppressing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
 from router.alarms import Alarms
 from router.app import ALARMS
@@ -99,6 +99,10 @@ _MADE = text(
     select at, channel, c.id from attempts a join contacts c on c.phone = a.phone where a.verdict = 'allow' order by at
     """
 )
+
+
+_BARS = {Disposition.do_not_call: "asked", Disposition.wrong_number: "wrong_number"}
+"""What an agent's word writes down besides (`router.actions.wrapping`)."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +222,12 @@ class VirtualHouse:
                 assert await w.move(Task, task_id, TaskState.engaged)
                 task = vouched(await w.session.get(Task, task_id))
                 await wrapping.begin_task(w, task)
-                if outcome in (Disposition.do_not_call, Disposition.wrong_number):
-                    await wrapping.suppress(w, task, "asked")
+                if outcome in _BARS:
+                    contact = vouched(await w.session.get(Contact, task.contact_id))
+                    await suppressing.suppress(w, contact, _BARS[outcome], lead_id=task.lead_id)
+                if outcome is Disposition.wrong_number:
+                    task.agent_id = await w.session.scalar(select(Agent.id).limit(1))
+                    await seeking.wrong_number(w, task)
                 await wrapping.close_by_house(w, task_id, outcome)
             else:
                 assert await wrapping.close_task(w, task_id, outcome)
