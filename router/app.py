@@ -74,6 +74,7 @@ from router.actions import (
     resending,
     revoking,
     sealing,
+    seeking,
     signing,
     stationing,
     stepping,
@@ -97,6 +98,7 @@ from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
 from router.model.forecast import EVERY as FORESEE_EVERY
+from router.model.number_searches import SEARCH_LOOK
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
@@ -175,6 +177,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     signing.EXPIRE: signing.expire,
     signing.UNHEARD: signing.unheard,
     signing.UNDELIVERED: resending.undelivered,
+    SEARCH_LOOK: seeking.look,
     inviting.COPY: inviting.copy,
     proving.PROOF_DUE: proving.proof_due,
     revoking.ACKNOWLEDGE: inviting.acknowledge,
