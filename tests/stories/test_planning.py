@@ -13,13 +13,16 @@ import pytest
 from sqlalchemy import select, text
 
 from router.actions import enrolling, planning, resending
+from router.alarms import Alarms
+from router.app import ALARMS
 from router.book import Book
 from router.model.base import vouched
 from router.model.cadences import Enrolment, Step, StepState
 from router.model.foreseeing import play
 from router.model.number_searches import NumberSearch
 from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, edges, forecast, lots_of
-from router.model.tasks import Disposition
+from router.model.tasks import Disposition, Task, TaskState
+from router.store import packs
 from router.store.planning import campaigns
 from tests import making
 from tests.conftest import MONDAY_NOON, Clock
@@ -112,6 +115,50 @@ async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: 
     assert differing(ahead, planned.contacts, seen) == []
     async with book.reading() as r:
         assert ((await r.session.rows(_AGAIN))[0][0] > 0) is moved
+
+
+CALLS_BY_DAY = """
+[[hours]]
+id = "standard-calls"
+words = "No calls before half past eleven, nor after a quarter past six; texts before and after."
+source = "a test"
+verified = true
+channels = ["call"]
+[hours.week]
+"""
+
+
+async def test_a_call_whose_hour_passes_while_it_waits_is_announced_again_as_planned(
+    book: Book, clock: Clock
+) -> None:
+    """An announced call waits for an agent until it may not be made on that day any more. The plan made in this moment
+    and the house both make it in the next morning, with another text before."""
+    days = "".join(f'{day} = [["11:30", "18:15"]]\n' for day in ("mon", "tue", "wed", "thu", "fri"))
+    async with book.writing() as w:
+        pack = packs.of_program()["standard"].replace("version = 1", "version = 9", 1)
+        await packs.publish(w.session, "standard", 9, pack + CALLS_BY_DAY + days, w.now)
+    await a_house(book, 3)
+    certain = {Disposition.no_answer: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
+    step: Step | None = None
+    while step is None:
+        await house.live(clock.now + timedelta(minutes=30))
+        await Alarms(book, ALARMS).sweep()
+        async with book.reading() as r:
+            step = await r.session.scalar(select(Step).join(Task, Task.id == Step.task_id).where(
+                Step.announcement_id.is_not(None), Step.state == StepState.waiting, Task.state == TaskState.queued))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "an announced call waits"
+    clock.now = clock.now.replace(hour=17, minute=20)
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, 6, await campaigns(r.session))
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert differing(ahead, planned.contacts, seen) == []
+    async with book.reading() as r:
+        again = vouched(await r.session.get(Step, step.id))
+        withdrawn = await r.session.rows(text("select count(*) from tasks where state = 'withdrawn'"))
+    assert (again.first_announcement_id is not None, again.tries, withdrawn[0][0]) == (True, 1, 1)
 
 
 async def put_off(book: Book, by: timedelta) -> None:

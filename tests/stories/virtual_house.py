@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 
-from router.actions import guarding, seeking, signing, suppressing, timing, wrapping
+from router.actions import guarding, listing, seeking, signing, suppressing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
 from router.alarms import Alarms
 from router.app import ALARMS
@@ -138,6 +138,8 @@ class VirtualHouse:
                 due, waiting = (await r.session.rows(_NEXT))[0]
             for task_id in waiting or ():
                 await self._take(task_id)
+            if waiting:
+                continue  # some may have been put off
             at = min((one for one in (due, self.over[0][0] if self.over else None) if one is not None), default=until)
             if at >= until:
                 break
@@ -165,8 +167,10 @@ class VirtualHouse:
             return bool((await r.session.rows(_WRITTEN))[0][0])
 
     async def _take(self, task_id: int) -> None:
-        """The call is taken by somebody at once, and dialled."""
+        """The call is taken by somebody at once, and dialled, if it may be."""
         async with self.book.writing() as w:
+            if not await listing.may_ring(w, vouched(await w.session.get(Task, task_id))):
+                return
             key, n, tries = (await w.session.rows(_STEP, {"task": task_id}))[0]
             for state in (TaskState.reserved, TaskState.connecting):
                 task = vouched(await w.move(Task, task_id, state))
