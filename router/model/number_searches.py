@@ -64,12 +64,14 @@ class NumberSearch(Numbered):
 
 class Lapse(StrEnum):
     """Why a number is needed no more: its person was forgotten, is not to be contacted, has got another number, is
-    known by that of somebody he was found to be, has nothing open with us any more; or the time is over."""
+    known by that of somebody he was found to be, has nothing open with us any more, or his offer (`resent`) has reached
+    him or has another link; or the time is over."""
 
     erased = "erased"
     suppressed = "suppressed"
     renumbered = "renumbered"
     merged = "merged"
+    resent = "resent"
     closed = "closed"
     too_long = "too_long"
 
@@ -77,7 +79,7 @@ class Lapse(StrEnum):
 @dataclass(frozen=True)
 class Standing:
     """How it stands about a search. `waits`: something of the person's is open; `ended`: something was closed since the
-    search began. `undelivered`: the link it is about is still the offer's, and has not arrived."""
+    search began. `offer_open`: so is the offer it is about; `undelivered`: its link has not arrived."""
 
     erased: bool
     suppressed: bool
@@ -85,6 +87,7 @@ class Standing:
     merged: bool
     waits: bool
     ended: bool
+    offer_open: bool
     undelivered: bool
 
 
@@ -96,7 +99,7 @@ def lapse(search: NumberSearch, standing: Standing, now: datetime) -> Lapse | No
     if standing.suppressed:
         return Lapse.suppressed
     if search.signing_id is not None:
-        return None if standing.undelivered else Lapse.closed
+        return _lapse_of_offer(standing)
     if standing.renumbered:
         return Lapse.renumbered
     if standing.merged:
@@ -104,3 +107,9 @@ def lapse(search: NumberSearch, standing: Standing, now: datetime) -> Lapse | No
     if standing.ended and not standing.waits:
         return Lapse.closed
     return Lapse.too_long if now >= search.created_at + SOUGHT_FOR else None
+
+
+def _lapse_of_offer(standing: Standing) -> Lapse | None:
+    if not standing.offer_open:
+        return Lapse.closed
+    return None if standing.undelivered else Lapse.resent

@@ -110,8 +110,8 @@ _STANDING = text(
           and t.disposition = any(:final))
         or exists (select from carts k join leads l on l.id = k.lead_id
           where l.contact_id in (select id from persons) and k.state = 'ordered' and k.changed_at > n.created_at),
-      exists (select from signings s join quotes q on q.id = s.quote_id
-        where s.id = n.signing_id and s.state = 'undeliverable' and q.state in ('sent', 'opened'))
+      exists (select from quotes q where q.id = n.quote_id and q.state in ('sent', 'opened')),
+      exists (select from signings s where s.id = n.signing_id and s.state = 'undeliverable')
     from n join contacts c on c.id = n.contact_id
     """
 ).bindparams(bindparam("final", type_=ARRAY(Text)))

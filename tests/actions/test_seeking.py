@@ -37,7 +37,7 @@ from router.model.guard import Purpose, Verdict
 from router.model.intake import Agreed
 from router.model.leads import Lead
 from router.model.merges import ClaimKind, Merge, MergeState
-from router.model.number_searches import SOUGHT_FOR, NumberSearch, SearchState
+from router.model.number_searches import LOOK_AGAIN, SOUGHT_FOR, NumberSearch, SearchState
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
@@ -587,6 +587,15 @@ async def test_a_quotes_end_ends_the_search_for_its_person_and_the_one_for_its_l
     async with book.writing() as w:
         await seeking.wrong_number(w, vouched(await w.session.scalar(select(Task))))
     assert [state for _, state in await searches(book)] == [SearchState.lapsed, SearchState.open], "it bars no other"
+
+
+async def test_a_link_that_is_opened_after_all_ends_the_search_for_its_number(book: Book, clock: Clock) -> None:
+    await closing.sent(book)
+    await lost(book)
+    async with book.writing() as w:
+        vouched(await w.session.locked(Signing, 1)).state = SigningState.opened
+    clock.forward(LOOK_AGAIN.total_seconds())
+    assert await lapsed(book, judged=False) == ["resent"]
 
 
 async def test_when_the_last_quote_has_expired_the_number_is_not_looked_for(book: Book, clock: Clock) -> None:

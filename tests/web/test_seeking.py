@@ -76,7 +76,7 @@ async def test_what_happened_stands_in_the_timeline(house: House, book: Book) ->
 @pytest.mark.parametrize(("reason", "words"), [
     ("suppressed", "the person is not to be contacted"), ("renumbered", "another one was found"),
     ("merged", "the person is known by another one"), ("closed", "nothing of the person's is open"),
-    ("too_long", "nobody has found one for too long"),
+    ("too_long", "nobody has found one for too long"), ("resent", "the offer has arrived, or has another link"),
 ])
 async def test_the_timeline_says_why_nobody_looks_any_more(
     house: House, book: Book, reason: str, words: str
