@@ -48,6 +48,7 @@ from router.actions import (
     consulting,
     countersigning,
     covering,
+    deferring,
     depositing,
     dispatch,
     elsewhere,
@@ -74,6 +75,7 @@ from router.actions import (
     resending,
     revoking,
     sealing,
+    seeking,
     signing,
     stationing,
     stepping,
@@ -98,6 +100,7 @@ from router.model.carts import CART_DUE
 from router.model.configuration import Plan, read
 from router.model.errors import Conflict, HouseError
 from router.model.forecast import EVERY as FORESEE_EVERY
+from router.model.number_searches import SEARCH_LOOK
 from router.model.packs import WrongPack
 from router.model.planning import Ahead
 from router.model.rates import STRICT, Limits
@@ -169,6 +172,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     enrolling.QUOTE_CHECK: nurturing.check_quote,
     enrolling.STEP_DUE: stepping.step_due,
     enrolling.STEP_ANNOUNCE: announcing.due,
+    enrolling.STEP_DEFER: deferring.due,
     enrolling.STEP_UNWORKED: enrolling.unworked,
     enrolling.ENROLMENT_RESUME: nurturing.resume_due,
     enrolling.ENROLMENT_END: nurturing.end_due,
@@ -176,6 +180,7 @@ ALARMS: Mapping[str, Handler | Late] = {
     signing.EXPIRE: signing.expire,
     signing.UNHEARD: signing.unheard,
     signing.UNDELIVERED: resending.undelivered,
+    SEARCH_LOOK: seeking.look,
     inviting.COPY: inviting.copy,
     proving.PROOF_DUE: proving.proof_due,
     revoking.ACKNOWLEDGE: inviting.acknowledge,

@@ -98,6 +98,9 @@ RULES = {
     "a wrap-up has an alarm": """
         select t.id from tasks t where t.state = 'wrapping' and not exists (select from alarms a
           where a.kind in ('task.wrap', 'task.wrap_overrun') and a.subject_id = t.id and a.state = 'pending')""",
+    "a number that is looked for has an alarm": """
+        select n.id from number_searches n where n.state = 'open' and not exists (select from alarms a
+          where a.kind = 'numbersearch.look' and a.subject_id = n.id and a.state = 'pending')""",
     "an ended call leaves no leg to be placed": """
         select d.id from deliveries d join calls c on c.id = d.call_id
         where d.kind = 'leg' and d.state in ('pending', 'claimed') and c.ended_at is not null""",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from router.actions import (
     consulting,
+    deferring,
     keeping,
     listing,
     outgoing,
@@ -272,10 +273,9 @@ async def _agent_joined(w: Writing, call_id: int) -> None:
         announced=await cadences.announcement_of(w.session, task),
     )
     if not verdict.allowed:
-        # Nobody waits for a call we start ourselves: it is made when it may be. (A quiet quote has its cadence.)
-        # Who was promised this one is promised another time, and told.
-        put_off = purpose is Purpose.commercial or promised
-        later = verdict.until if put_off and task.kind is TaskKind.call else None
+        # Nobody waits for a call we start ourselves: it is made when it may be. Who was promised this one is promised
+        # another time, and told.
+        later = verdict.until if purpose is Purpose.commercial or promised else None
         await end_call(w, call.id, Ended("not_permitted", Disposition.not_permitted, postpone_until=later))
         return
     await outgoing.place_leg(
@@ -449,15 +449,22 @@ async def _never_talked(w: Writing, call: Call, ended: Ended) -> None:
         await back_to_queue(w, task, ended.requeue_without, ended.outcome)
         await presence.release(w, call.agent_id, task.kind, rejected=not ended.again)
         return
-    if ended.postpone_until is not None:
-        await back_to_queue(w, task, None, ended.outcome)
-        if not await promising.put_off(w, task.id, ended.postpone_until):
-            await listing.postpone(w, task.id, ended.postpone_until)
+    if ended.postpone_until is not None and await _postponed(w, task, ended.postpone_until, ended.outcome):
         await presence.release(w, call.agent_id, task.kind)
         return
     disposition = ended.disposition or Disposition.failed
     await wrapping.close_task(w, task.id, disposition)
     await presence.release(w, call.agent_id, task.kind)
+
+
+async def _postponed(w: Writing, task: Task, until: datetime, outcome: str) -> bool:
+    """Whether the call is made another time. That of a cadence which is over by now is not."""
+    if task.kind is TaskKind.nurture:
+        return await deferring.at_dialling(w, task, until)
+    await back_to_queue(w, task, None, outcome)
+    if not await promising.put_off(w, task.id, until):
+        await listing.postpone(w, task.id, until)
+    return True
 
 
 async def connect_timeout(w: Writing, call_id: int) -> None:

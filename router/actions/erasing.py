@@ -11,7 +11,7 @@ from router.model.base import vouched
 from router.model.contacts import Contact
 from router.model.errors import Conflict, NotFound
 from router.model.tasks import HELD
-from router.store import alarms, erasing
+from router.store import alarms, erasing, number_searches
 
 SWEEP = "persons.erase"
 """The alarm of every night that forgets whom nothing happened about."""
@@ -33,6 +33,7 @@ async def erase(w: Writing, contact_id: int, *, agent_id: int | None = None, evi
     await suppressing.lock(w, contact)  # before the offers: so does who sends them again
     await _end(w, contacts)
     await erasing.erase(w.session, contacts, w.now, evidence=evidence)
+    await number_searches.look_again(w.session, contacts, w.now)
     w.fact("contact.erased", campaign_id=campaign_id, subject_id=contact_id, agent_id=agent_id, contacts=contacts,
            evidence=evidence)  # fmt: skip
 

@@ -96,17 +96,51 @@ async def look(
 ) -> tuple[Snapshot, Mapping[str, attempts.Given]]:
     """All that the guard looks at, as it stands in this transaction, and the consents with their receipts. `announced`
     is the attempt of the text that announced the call in question."""
+    bound, known = await _known(session, campaign, contact, now, lead_id, announced)
+    consents = _consents(bound, known, Channel(channel), now)
+    return _snapshot(
+        bound, known, campaign, contact, purpose, consents=consents, channel=Channel(channel), promised=promised
+    ), consents
+
+
+async def look_ahead(
+    session: ReadSession, campaign: Campaign, contact: Contact, now: datetime
+) -> tuple[Snapshot, Mapping[Channel, Mapping[str, datetime]]]:
+    """The same about an offer by telephone, whatever request it is about; and what he agreed to, and when, as it counts
+    by each channel."""
+    bound, known = await _known(session, campaign, contact, now)
+    by = {channel: _consents(bound, known, channel, now) for channel in Channel}
+    snapshot = _snapshot(
+        bound, known, campaign, contact, Purpose.commercial, consents=by[Channel.call], channel=Channel.call
+    )
+    return snapshot, {channel: {what: one.at for what, one in consents.items()} for channel, consents in by.items()}
+
+
+async def _known(
+    session: ReadSession, campaign: Campaign, contact: Contact, now: datetime, lead_id: int | None = None,
+    announced: int | None = None,
+) -> tuple[Bounds, attempts.Known]:
     bound = bounds(await packs.in_force(session), campaign, contact)
-    known = await attempts.known(
+    return bound, await attempts.known(
         session, contact.id, contact.phone, now, lead_id, announced=announced, within=_as_one(bound.pack)
     )
-    # A consent is about the number its person had then; what is written to an address is not about a number.
-    consents = {
-        what: _relied_on(bound, meant, Channel(channel), now) for what, given in known.consents.items()
-        if (meant := [one for one in given if not one.other_number or channel == Channel.mail])
+
+
+def _consents(bound: Bounds, known: attempts.Known, channel: Channel, now: datetime) -> dict[str, attempts.Given]:
+    """What counts by this channel. A consent is about the number its person had then; what is written to an address is
+    not about a number."""
+    return {
+        what: _relied_on(bound, meant, channel, now) for what, given in known.consents.items()
+        if (meant := [one for one in given if not one.other_number or channel is Channel.mail])
     }
+
+
+def _snapshot(
+    bound: Bounds, known: attempts.Known, campaign: Campaign, contact: Contact, purpose: Purpose, *,
+    consents: Mapping[str, attempts.Given], channel: Channel, promised: bool = False,
+) -> Snapshot:
     return Snapshot(
-        pack=bound.pack, phone=contact.phone, purpose=purpose, channel=Channel(channel), zones=bound.zones,
+        pack=bound.pack, phone=contact.phone, purpose=purpose, channel=channel, zones=bound.zones,
         subdivisions=bound.subdivisions,
         barred=[Barred(one.reason, one.until, one.channel) for one in known.barred],
         paused=campaign.paused and purpose is Purpose.commercial,
@@ -120,7 +154,7 @@ async def look(
         },
         asking=known.asking,
         caller_id=campaign.caller_id, promised=promised,
-    ), consents
+    )
 
 
 def _relied_on(bound: Bounds, given: Sequence[attempts.Given], channel: Channel, now: datetime) -> attempts.Given:

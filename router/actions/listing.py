@@ -4,13 +4,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from router.actions import guarding, keeping, nurturing
+from router.actions.enrolling import STEP_DEFER
 from router.actions.intake import TASK_DUE
 from router.book import Writing
 from router.model.base import vouched
 from router.model.campaigns import Campaign
 from router.model.carts import SERVICE
 from router.model.contacts import Contact
-from router.model.guard import PENDING_REST, Purpose, is_pending
+from router.model.guard import Purpose, rests_until
 from router.model.imports import CHUNK
 from router.model.leads import Intent, Lead
 from router.model.tasks import Task, TaskKind, TaskState
@@ -23,11 +24,6 @@ campaign that goes on wakes its lists before."""
 TASK_RESTED = "task.rested"
 """The alarm of a task that rests because its campaign is paused; what rests for its hours has `TASK_DUE`."""
 LISTS_WAKE = "lists.wake"
-DENIED_REST = timedelta(hours=1)
-"""How long a call rests that is forbidden by what may change any time: a register that is too old, a zone nobody knows.
-"""
-FOR_GOOD = ("suppressed.", "consent.")
-"""What forbids a call until the person himself says otherwise."""
 
 
 class _Rest(NamedTuple):
@@ -52,12 +48,17 @@ async def purpose_of(w: Writing, task: Task) -> Purpose:
 
 
 async def postpone(w: Writing, task_id: int, until: datetime) -> None:
-    """A task nobody holds rests until then (aware): the guard has deferred it, it is not lost."""
+    """A task nobody holds rests until then (aware): the guard has deferred it, it is not lost. A cadence's call goes
+    back to its cadence (`router.actions.deferring`)."""
     moved = await w.move(
         Task, task_id, TaskState.scheduled, frm=(TaskState.queued,), data={"due": until.isoformat(), "reason": "guard"}
     )
-    if moved is not None:
-        await alarms.set_alarm(w.session, TASK_DUE, task_id, until)
+    if moved is None:
+        return
+    await alarms.set_alarm(w.session, TASK_DUE, task_id, until)
+    if moved.kind is TaskKind.nurture and (step := await cadences.step_of_task(w.session, task_id)) is not None:
+        await alarms.set_alarm(w.session, STEP_DEFER, step.id, w.now)
+        w.hint("alarms")
 
 
 async def may_ring(w: Writing, task: Task) -> bool:
@@ -73,21 +74,22 @@ async def may_ring(w: Writing, task: Task) -> bool:
     if verdict.allowed:
         return True
     guarding.told(w, verdict, campaign, purpose, lead_id=task.lead_id, subject_id=task.id, channel="call", when="offer")
-    if verdict.until is not None:
-        await postpone(w, task.id, verdict.until)
-    elif any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
-        await _give_up(w, task, verdict.rules[0])
+    if (until := rests_until(verdict, w.now)) is not None:
+        await postpone(w, task.id, until)
     else:
-        rest = PENDING_REST if is_pending(verdict) else DENIED_REST
-        await postpone(w, task.id, w.now + rest)
+        await _give_up(w, task, verdict.rules[0])
     return False
 
 
 async def _give_up(w: Writing, task: Task, rule: str) -> None:
     await keeping.withdraw_task(w, task.id, rule)
     await keeping.withdrawn(w, task.id, rule)
-    if task.kind is TaskKind.nurture:
-        await nurturing.quote_ended(w, vouched(task.quote_id), rule)
+    if task.kind is not TaskKind.nurture:
+        return
+    if task.quote_id is not None:
+        await nurturing.quote_ended(w, task.quote_id, rule)
+    else:
+        await nurturing.lead_ended(w, task.lead_id, rule)
 
 
 async def waiting_lists(w: Writing) -> list[int]:

@@ -13,7 +13,7 @@ from router.model.base import vouched
 from router.model.contacts import Contact
 from router.model.errors import Conflict
 from router.model.merges import ClaimKind, Merge, MergeState
-from router.store import merges
+from router.store import merges, number_searches
 from router.store.facts import Entry
 from router.store.merges import Claimed
 
@@ -70,6 +70,7 @@ async def merge(w: Writing, merge_id: int, agent_id: int) -> Merge:
     pointed = await merges.point(w.session, later.id, elder.id)
     later.merged_into = elder.id
     await nurturing.merged(w, elder.id, later.id)
+    await number_searches.look_again(w.session, [elder.id, later.id], w.now)
     found.moved = {"contacts": pointed}
     await w.session.flush()
     await _go_over(w, found)

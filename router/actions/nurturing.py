@@ -52,7 +52,7 @@ from router.model.staleness import (
     snoozed_until,
 )
 from router.model.tasks import Disposition, Task, TaskKind
-from router.store import alarms, cadences, quotes, signings, tasks, watching
+from router.store import alarms, cadences, number_searches, quotes, signings, tasks, watching
 from router.store.db import ReadSession
 
 MISSED_TEXT = "enrolment.missed_text"
@@ -305,6 +305,7 @@ async def merged(w: Writing, elder_id: int, later_id: int) -> None:
 
 async def lead_ended(w: Writing, lead_id: int, reason: str) -> None:
     """What the lead was about is over, e.g. a cart that was paid."""
+    await number_searches.look_again(w.session, [vouched(await w.session.get(Lead, lead_id)).contact_id], w.now)
     enrolment = await cadences.live_of_lead(w.session, lead_id)
     if enrolment is not None:
         await enrolling.leave(w, enrolment, reason)
@@ -321,6 +322,7 @@ async def quote_ended(w: Writing, quote_id: int, reason: str) -> None:
     quote = await w.session.get(Quote, quote_id)
     if quote is None:
         return
+    await number_searches.look_again(w.session, [quote.contact_id], w.now)
     if reason == "signed":
         sibling = await cadences.live_of_contact(w.session, quote.contact_id)
         if sibling is not None:
@@ -387,6 +389,8 @@ async def information_sent(w: Writing, contact_id: int) -> None:
 
 async def task_closed(w: Writing, task: Task, disposition: Disposition) -> None:
     """A task is over. A cadence's own call decides what follows in it; another talk lets a resting cadence go on."""
+    if disposition in FINAL:
+        await number_searches.look_again(w.session, [task.contact_id], w.now)
     campaign = vouched(await w.session.get(Campaign, task.campaign_id))
     contact = vouched(await w.session.get(Contact, task.contact_id))
     if task.kind in (TaskKind.call, TaskKind.nurture) and contact.phone:

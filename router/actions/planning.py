@@ -13,7 +13,6 @@ from router.model.cadence_rules import CadencePlan, Start, Way, preset, read_bod
 from router.model.cadences import Step
 from router.model.campaigns import NURTURE, Campaign, Queue
 from router.model.contacts import Contact
-from router.model.guard import Purpose
 from router.model.hours import Opening, opening, spans_from, week_of
 from router.model.outcomes import ANSWERED, FINAL
 from router.model.planning import (
@@ -115,13 +114,14 @@ async def _persons(
         contact = vouched(await session.get(Contact, contact_id))
         campaign = vouched(await session.get(Campaign, contact.campaign_id))
         ways = await enrolling.ways_to(session, campaign, contact, now, can_mail=can_mail)
+        guard, agreed = await guarding.look_ahead(session, campaign, contact, now)
         found[contact_id] = Person(
-            contact_id, campaign.id, (await guarding.look(session, campaign, contact, Purpose.commercial, now))[0],
+            contact_id, campaign.id, guard,
             timing.calendar_of(campaign, contact), timing.zone_of(campaign, contact), _line(contact),
             hours_of(await cadences.own_moments(session, contact_id), timing.zone_of(campaign, contact)),
             tuple(tried.get(contact_id, ())), ways, now + timedelta(hours=24) if Way.whatsapp in ways else None,
             {lead: await attempts.taken_back(session, lead) for lead in leads.get(contact_id, ())},
-            await tasks.with_us(session, contact_id), promised.get(contact_id),
+            await tasks.with_us(session, contact_id), promised.get(contact_id), agreed,
         )
     return found
 

@@ -11,12 +11,12 @@ from router.model.contacts import Contact
 from router.model.errors import Conflict, Forbidden, Invalid, NotAllowedNow, NotFound
 from router.model.guard import Purpose, is_pending
 from router.model.letters import LETTERS
-from router.model.number_searches import NumberSearch, SearchState
+from router.model.number_searches import SEARCH_LOOK, NumberSearch, SearchState
 from router.model.phone import e164, international
 from router.model.quotes import OPEN, Quote
 from router.model.signings import Signing, SigningState
 from router.ports import Channel
-from router.store import addresses, number_searches, quotes, signings
+from router.store import addresses, alarms, number_searches, quotes, signings
 from router.wording import wording
 
 WAYS = {Way.email: "mail", Way.whatsapp: Channel.whatsapp.value, Way.sms: Channel.sms.value}
@@ -124,9 +124,6 @@ async def found(w: Writing, search_id: int, agent_id: int, written: str) -> None
     contact = vouched(await w.session.locked(Contact, search.contact_id))
     if phone == contact.phone:
         raise Invalid("This is the number at which it did not arrive.", pointer="/phone")
-    if await number_searches.holder(w.session, search.campaign_id, phone) is not None:
-        raise Conflict("Somebody else is known by this number. Ask a supervisor whether the two are one person.",
-                       pointer="/phone")
     await _end(w, search, SearchState.found, agent_id)
     await _renumber(w, campaign, contact, phone, search.lead_id, agent_id)
     if search.quote_id is not None:
@@ -136,13 +133,15 @@ async def found(w: Writing, search_id: int, agent_id: int, written: str) -> None
 async def _renumber(
     w: Writing, campaign: Campaign, contact: Contact, phone: str, lead_id: int, agent_id: int
 ) -> None:
-    """Raises NotAllowedNow for a number that may not be contacted at all."""
-    contact.phone, contact.renumbered_at = phone, w.now
-    await w.session.flush()
+    """Raises Conflict for somebody else's number, NotAllowedNow for one that may not be contacted at all."""
+    if not await number_searches.give_number(w.session, contact, phone, w.now):
+        raise Conflict("Somebody else is known by this number. Ask a supervisor whether the two are one person.",
+                       pointer="/phone")
     await suppressing.lock(w, contact)
     service = await ask_guard(w, campaign, contact, Purpose.service, lead_id)
     if service.word == "deny":
         raise NotAllowedNow("This number may not be called (%(rules)s).", rules=", ".join(service.rules))
+    await number_searches.look_again(w.session, [contact.id], w.now)
     w.fact("contact.renumbered", campaign_id=campaign.id, lead_id=lead_id, subject_id=contact.id, agent_id=agent_id)
     offers = await ask_guard(w, campaign, contact, Purpose.commercial, lead_id)
     await nurturing.renumbered(w, contact.id, may_call=offers.word != "deny" or is_pending(offers))
@@ -189,4 +188,5 @@ async def _end(w: Writing, search: NumberSearch, to: SearchState, agent_id: int)
     """The race: two tabs. The second finds it over."""
     if await w.move(NumberSearch, search.id, to, ended_at=w.now, data={"by": agent_id}) is None:
         raise Conflict("This number is not looked for any more.")
+    await alarms.cancel(w.session, SEARCH_LOOK, search.id, w.now)
     w.hint(f"agent:{search.agent_id}", f"agent:{agent_id}")

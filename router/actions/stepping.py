@@ -77,10 +77,12 @@ async def _take_turn(w: Writing, case: Case, step: Step) -> None:
         await _text_due(w, case, step, its.way)
 
 
-async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
+async def claim(
+    w: Writing, step_id: int, at: StepState = StepState.planned
+) -> tuple[Case | None, Step | None]:
     """The step with all that belongs to it, locked in the order number, signing, quote, enrolment, step; nothing when
-    it is not to be done any more. The race: a stop word in the same second. It waits for the number's lock, or has it
-    and is waited for; then the enrolment has ended."""
+    it is not to be done any more, or in another state. The race: a stop word in the same second. It waits for the
+    number's lock, or has it and is waited for; then the enrolment has ended."""
     found = await w.session.get(Step, step_id)
     if found is None:
         return None, None
@@ -94,7 +96,7 @@ async def claim(w: Writing, step_id: int) -> tuple[Case | None, Step | None]:
         await w.session.locked(Quote, about.quote_id)
     enrolment = vouched(await w.session.locked(Enrolment, about.id))
     step = vouched(await w.session.locked(Step, step_id))
-    if step.state is not StepState.planned or enrolment.state not in INSIDE:
+    if step.state is not at or enrolment.state not in INSIDE:
         return None, None
     if step.version_id != enrolment.version_id:
         return None, None

@@ -11,7 +11,7 @@ from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryKind
 from router.model.errors import Conflict, Invalid
 from router.model.suppressions import INVALID_SOFT, REACHES, About, Suppression
-from router.store import suppressions
+from router.store import number_searches, suppressions
 
 BY_HAND = ("asked", "complaint", "legal_hold")
 """What a supervisor may write down of a person himself."""
@@ -48,6 +48,7 @@ async def suppress(
         ))
     w.fact("contact.suppressed", campaign_id=contact.campaign_id, lead_id=lead_id, subject_id=contact.id,
            agent_id=agent_id, reason=reason, channel=channel or scope.channel, until=_said(until))
+    await number_searches.look_again(w.session, sorted(persons), w.now)
 
 
 def _rows(contact: Contact, about: About, persons: Sequence[int]) -> list[tuple[str, int | None]]:
@@ -80,6 +81,7 @@ async def suppress_number(w: Writing, phone: str, reason: str, *, channel: str =
             channel=channel or scope.channel,
         ))
     w.fact("contact.suppressed", reason=reason, channel=told, until=_said(until))
+    await number_searches.look_again(w.session, known, w.now)
 
 
 async def by_supervisor(w: Writing, contact: Contact, reason: str, agent_id: int) -> None:

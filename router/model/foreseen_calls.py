@@ -8,9 +8,9 @@ from router.model.budgets import LEG_COST
 from router.model.cadence_rules import Start
 from router.model.cadences import EnrolmentState, StepState
 from router.model.calendars import Unit, add
-from router.model.foreseen_steps import go_on, leave, outcome_of, over, rest, resume, seconds_of
+from router.model.foreseen_steps import go_on, leave, outcome_of, over, plan_again, rest, resume, seconds_of
 from router.model.foreseen_world import Played, World
-from router.model.guard import Purpose, Verdict
+from router.model.guard import Purpose, Verdict, rests_until
 from router.model.nurturing import Next, counted, following, rests_over, sequel_of, state_after, watch_on
 from router.model.outcomes import ANSWERED, FINAL
 from router.model.planning import Booked, EnrolmentAhead, QuoteAhead, StepAhead
@@ -43,18 +43,17 @@ def enrol(world: World, about: QuoteAhead | Booked, start: Start, quote: QuoteAh
 
 
 def dial(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
-    """Somebody is there for the call that waits. Money is asked first, then the guard."""
+    """Somebody is there for the call that waits. The guard is asked before he is rung, then money."""
     if step.state is not StepState.waiting:
         return
     person = world.person_of(enrolment)
+    verdict = world.ask(person, enrolment.lead_id, about=step)
+    if not verdict.allowed:
+        _may_not_ring(world, enrolment, step, verdict)
+        return
     step.dialled = True
     if not world.affordable(person, enrolment.lead_id, LEG_COST):
         world.block("budget", person.id, enrolment.quote_id, None)
-        _call_over(world, enrolment, step, Disposition.not_permitted)
-        return
-    verdict = world.ask(person, enrolment.lead_id, about=step)
-    if not verdict.allowed:
-        world.stopped(verdict, person.id, enrolment.quote_id)
         _call_over(world, enrolment, step, Disposition.not_permitted)
         return
     outcome = outcome_of(world, person, enrolment.key, step.n, step.tries)
@@ -62,6 +61,19 @@ def dial(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:
     world.joined(person, step)
     world.tried(person, "call", "call", seconds=seconds, busy=outcome is Disposition.busy)
     world.spend(person, enrolment.lead_id, LEG_COST)
+
+
+def _may_not_ring(world: World, enrolment: EnrolmentAhead, step: StepAhead, verdict: Verdict) -> None:
+    """The guard forbids the call that waits: its step is planned again for when it may be made, or it is over for good
+    (`router.actions.listing`, `deferring`)."""
+    until, quote = rests_until(verdict, world.now), world.quote_of(enrolment)
+    if until is not None:
+        plan_again(world, enrolment, step, until, verdict)
+        return
+    world.stopped(verdict, enrolment.person_id, enrolment.quote_id)
+    if quote is not None:
+        world.cancel("check", quote.id)
+    leave(world, enrolment, verdict.rules[0])
 
 
 def call_over(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> None:

@@ -345,6 +345,14 @@ def _withdraw(world: World, enrolment: EnrolmentAhead, step: StepAhead) -> bool:
     return True
 
 
+def plan_again(world: World, enrolment: EnrolmentAhead, step: StepAhead, until: datetime, verdict: Verdict) -> None:
+    """The call that waited has not been made: it is a planned one again."""
+    _withdraw(world, enrolment, step)
+    step.state, step.began_at, step.band, step.tries = StepState.planned, None, "", step.tries - 1
+    enrolment.state = EnrolmentState.active
+    put_off(world, enrolment, step, until, verdict)
+
+
 # Ends and rests
 
 

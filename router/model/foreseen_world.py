@@ -184,8 +184,11 @@ class World:
     ) -> Snapshot:
         """What the guard looks at, by what has been done in the play."""
         guard = person.known.guard
+        agreed = person.known.agreed.get(Channel(channel))
         return replace(
             guard, purpose=purpose, channel=Channel(channel), promised=promised,
+            consents=guard.consents if agreed is None else frozenset(agreed),
+            consented_at=guard.consented_at if agreed is None else agreed,
             paused=guard.paused and purpose is Purpose.commercial,
             tries=[self._beside(person, one, about) for one in person.tries if one.at > self.now - KEPT],
             barred=person.barred, refused_at=person.refused_at,

@@ -304,12 +304,26 @@ def to_be_asked(snapshot: Snapshot, verdict: Verdict, at: datetime) -> list[str]
 
 PENDING_REST = timedelta(minutes=1)
 """What waits for a register's answer is looked at again after so long."""
+DENIED_REST = timedelta(hours=1)
+"""How long a call rests that is forbidden by what may change any time: a register that is too old, a zone nobody knows.
+"""
+FOR_GOOD = ("suppressed.", "consent.")
+"""What forbids a call until the person himself says otherwise."""
 
 
 def is_pending(verdict: Verdict) -> bool:
     """Whether nothing forbids it but that a register has not answered yet."""
     rules = [rule for rule in verdict.rules if not rule.startswith("pack.")]
     return verdict.word == "deny" and all(rule.startswith("register.") and rule.endswith(".pending") for rule in rules)
+
+
+def rests_until(verdict: Verdict, now: datetime) -> datetime | None:
+    """Until when (aware) a call rests that waits for an agent and may not be made now; None for good."""
+    if verdict.until is not None:
+        return verdict.until
+    if any(rule.startswith(FOR_GOOD) for rule in verdict.rules):
+        return None
+    return now + (PENDING_REST if is_pending(verdict) else DENIED_REST)
 
 
 def _about_caller(snapshot: Snapshot, pack: Pack) -> Found:

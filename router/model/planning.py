@@ -20,7 +20,7 @@ from router.model.best_time import Rates
 from router.model.budgets import SiteCaps
 from router.model.cadence_rules import CadencePlan, Start, Way
 from router.model.cadences import EnrolmentState, StepState
-from router.model.guard import Snapshot
+from router.model.guard import Channel, Snapshot
 from router.model.hours import Opening
 from router.model.staleness import Watched
 from router.model.stepping import Offered
@@ -69,7 +69,8 @@ class Person:
     request. Parts of the day are those of `zone`; `line` is his country and kind of line. `hours` are those of his wall
     clock at which he did something himself, `tried` when he was called in vain and in which part of the day. `ways`
     are open to him; that of `replies_until` (WhatsApp, after he wrote) only until then. `with_us`: he waits for
-    somebody, or talks with somebody."""
+    somebody, or talks with somebody. `agreed` is what he agreed to, and when, as it counts by a channel: a consent to
+    calls is about the number he had then, one to mails about none. Without it that of `guard` counts by all."""
 
     id: int
     campaign_id: int
@@ -84,6 +85,7 @@ class Person:
     taken_back: Mapping[int, frozenset[str]] = field(default_factory=dict)
     with_us: bool = False
     promised_at: datetime | None = None
+    agreed: Mapping[Channel, Mapping[str, datetime]] = field(default_factory=dict)
 
 
 @dataclass

@@ -186,6 +186,20 @@ async def has_last_word(session: ReadSession, quote_id: int, outcomes: Collectio
     return found is not None
 
 
+_RESTS = text(
+    """
+    select a.due_at from tasks t join alarms a on a.subject_id = t.id and a.kind = :kind and a.state = 'pending'
+    where t.id = :task and t.state = 'scheduled'
+    """
+)
+
+
+async def rests_until(session: ReadSession, task_id: int, kind: str) -> datetime | None:
+    """Until when (aware) the call rests, by its alarm of this kind; None when it does not."""
+    rows = await session.rows(_RESTS, {"task": task_id, "kind": kind})
+    return rows[0][0] if rows else None
+
+
 async def waiting_task(session: WriteSession, task_id: int) -> Task | None:
     """The call, if it still waits for an agent."""
     return await session.scalar(

@@ -72,7 +72,7 @@ TOLD = frozenset({
     "quote.awaiting", "quote.approved", "quote.void", "quote.mailed", "quote.read",
     "quote.imported", "quote.signed_elsewhere", "quote.snoozed", "quote.woken", "consent.given", "consent.withdrawn",
     "quote.resent", "contact.renumbered", "numbersearch.open",
-    "numbersearch.dropped",
+    "numbersearch.dropped", "numbersearch.lapsed",
     "signing.delivered", "signing.opened", "signing.code_sent", "signing.signed", "signing.completed",
     "signing.undeliverable", "signing.unheard", "signing.locked", "signing.unfit", "signing.copy_unproven",
     "quote.asked_about", "hold.made", "hold.released", "contractwithdrawal.late", "enrolment.awaiting_agent",

@@ -7,24 +7,30 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from router.actions import announcing, enrolling, guarding, hearing, listing, nurturing
+from router.actions import announcing, calling, enrolling, guarding, hearing, listing, nurturing
 from router.actions.talking import TEXTS
 from router.alarms import Alarms
 from router.app import ALARMS
 from router.book import Book, Writing
 from router.courier import Courier
 from router.live import Hub
+from router.model.agents import Agent
+from router.model.announcements import Announced
 from router.model.base import vouched
-from router.model.cadences import Attempt, Step, StepState
+from router.model.cadence_rules import Start
+from router.model.cadences import Attempt, EnrolmentState, Step, StepState
+from router.model.calls import Call, CallState, Leg
 from router.model.campaigns import NURTURE, Campaign, Switch
 from router.model.contacts import Contact
 from router.model.deliveries import Delivery, DeliveryState
 from router.model.facts import Fact
 from router.model.guard import Purpose
 from router.model.quotes import Quote
-from router.model.tasks import Disposition, TaskState
+from router.model.suppressions import Suppression
+from router.model.tasks import Disposition, Task, TaskState
 from router.model.vault import Vault
-from router.store import packs
+from router.ports import LegMoved, LegStage
+from router.store import occasions, packs
 from router.store.db import contended, make_engine
 from tests import making
 from tests.actions.test_cadences import all_of, began, calls, end_call, quiet, ring, says, texts, the_enrolment
@@ -291,6 +297,187 @@ async def test_of_two_texts_in_the_house_only_the_later_one_leaves(book: Book, c
     await courier(book, carrier).sweep()
     assert [one.state for one in await announcements(book)] == [DeliveryState.failed, DeliveryState.done]
     assert len(carrier.of("send_message")) == 1
+
+
+# A call that waits already
+
+
+ONE_CALL = """
+[[caps]]
+id = "demo-calls"
+words = "At most one call in 24 hours; a text is none."
+source = "a test"
+verified = true
+channels = ["call"]
+days = 1
+most = 1
+"""
+
+
+async def called_by_hand(w: Writing, ago: timedelta) -> None:
+    """Somebody called this number so long ago: the next call may be made a day after that."""
+    w.session.add(Attempt(
+        campaign_id=1, lead_id=None, phone="+12025550101", channel="call", purpose="commercial", verdict="allow",
+        rules=[], detail={}, at=w.now - ago, contact_id=1,
+    ))
+
+
+async def waiting(book: Book, clock: Clock, *steps: dict[str, Any], left: timedelta) -> Task:
+    """The announced call waits for an agent, when the guard comes to forbid it for as long as is `left`."""
+    async with book.writing() as w:
+        text = packs.of_program()["demo"].replace("version = 2", "version = 9", 1)
+        await packs.publish(w.session, "demo", 9, text + ONE_CALL, w.now)
+    await announced(book, clock, *steps)
+    clock.forward(HOUR)
+    await ring(book)
+    async with book.writing() as w:
+        await called_by_hand(w, timedelta(days=1) - left)
+    (task,) = await calls(book)
+    assert task.state is TaskState.queued
+    return task
+
+
+async def offered_to_an_agent(book: Book, task: Task) -> None:
+    """A round, or an agent who picks, comes to the task."""
+    async with book.writing() as w:
+        assert not await listing.may_ring(w, vouched(await w.session.get(Task, task.id)))
+    await ring(book)
+
+
+async def dialled(book: Book, task: Task) -> None:
+    """An agent is on the line already when the guard is asked for the last time."""
+    async with book.writing() as w:
+        agent = await making.agent(w, "eva")
+        for state in (TaskState.reserved, TaskState.connecting):
+            vouched(await w.move(Task, task.id, state, agent_id=agent.id))
+        vouched(await w.session.locked(Agent, agent.id)).call_load = 1
+        call = Call(task_id=task.id, lead_id=task.lead_id, agent_id=agent.id, state=CallState.agent_leg, room="r",
+                    room_ref="r", created_at=w.now)
+        w.session.add(call)
+        await w.session.flush()
+        w.session.add(Leg(call_id=call.id, role="agent", ref="leg", address="sip:eva", created_at=w.now))
+        await w.session.flush()
+        await calling.on_event(w, LegMoved("leg", "CA-1", LegStage.answered))
+    (agent_now,) = [one for one in await all_of(book, Agent) if one.login == "eva"]
+    assert agent_now.load == 0
+    await ring(book)
+
+
+WHEN = [offered_to_an_agent, dialled]
+
+
+@pytest.mark.parametrize("when", WHEN)
+async def test_a_call_put_off_while_it_waits_is_a_planned_one_again_and_announced_again(
+    book: Book, clock: Clock, when: Any
+) -> None:
+    first_task = await waiting(book, clock, left=timedelta(hours=4))
+    due_at = clock.now + timedelta(hours=4)
+    await when(book, first_task)
+    (step,) = await all_of(book, Step)
+    assert (step.state, step.due_at, step.tries) == (StepState.planned, due_at, 0)
+    assert (await the_enrolment(book)).state is EnrolmentState.active
+    assert [one.state for one in await calls(book)] == [TaskState.withdrawn]
+    assert (await the_enrolment(book)).outcomes == [], "no call that came to nothing"
+    clock.forward(3 * HOUR)
+    await ring(book)
+    first, second = await announcements(book)
+    (step,) = await all_of(book, Step)
+    assert (step.first_announcement_id, step.announcement_id) == (first.attempt_id, second.attempt_id)
+    assert step.announced_for == due_at
+    body = book.vault.open(TEXTS, second.sealed_text or b"").decode().replace("\xa0", " ")
+    assert "cambia de hora: no antes del lun 23 nov, 21:" in body
+    clock.forward(HOUR)
+    await ring(book)
+    assert (await dial(book)).announced_by == second.attempt_id
+    (step,) = await all_of(book, Step)
+    assert (step.state, step.tries) == (StepState.waiting, 1)
+    occasion = vouched(await occasion_of(book))
+    assert (occasion.due_at, occasion.again) == (due_at, True), "what the agent reads"
+
+
+async def occasion_of(book: Book) -> Announced | None:
+    (task,) = [one for one in await calls(book) if one.state is TaskState.queued]
+    async with book.reading() as r:
+        return (await occasions.occasion(r.session, task)).announced
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize(("left", "texts"), [(timedelta(minutes=60), 1), (timedelta(minutes=61), 2)])
+async def test_while_it_waits_too_an_hour_is_no_other_time(
+    book: Book, clock: Clock, when: Any, left: timedelta, texts: int
+) -> None:
+    await when(book, await waiting(book, clock, left=left))
+    for seconds in (60, 3600):
+        clock.forward(seconds)
+        await ring(book)
+    assert (len(await announcements(book)), await unannounced(book)) == (texts, [])
+    assert [one.state for one in await calls(book)] == [TaskState.withdrawn, TaskState.queued]
+
+
+async def test_put_off_twice_while_it_waits_there_are_two_texts_at_most(book: Book, clock: Clock) -> None:
+    await offered_to_an_agent(book, await waiting(book, clock, left=timedelta(hours=4)))
+    clock.forward(3 * HOUR)
+    await ring(book)
+    clock.forward(HOUR)
+    await ring(book)
+    async with book.writing() as w:
+        await called_by_hand(w, timedelta(hours=20))
+    await offered_to_an_agent(book, (await calls(book))[-1])
+    for _ in range(4):
+        clock.forward(HOUR)
+        await ring(book)
+    assert len(await announcements(book)) == 2
+    assert [one.state for one in await calls(book)] == [TaskState.withdrawn, TaskState.withdrawn, TaskState.queued]
+
+
+async def test_nobody_calls_it_hurried_or_unstaffed_while_it_is_put_off(book: Book, clock: Clock) -> None:
+    await offered_to_an_agent(book, await waiting(book, clock, left=timedelta(hours=23)))
+    clock.forward(22 * HOUR)
+    await ring(book)
+    assert [one.state for one in await all_of(book, Step)] == [StepState.planned]
+    assert await facts(book, "step.hurried") == []
+
+
+async def test_a_call_about_no_quote_that_may_not_be_made_any_more_ends_its_cadence(book: Book, clock: Clock) -> None:
+    async with book.writing() as w:
+        brand = await making.campaign(w)
+        await making.cadence(w, brand, {}, on=["cart_abandoned"])
+        queue = await making.queue(w, brand)
+        lead = await making.lead(w, queue, "+12025550101")
+        await making.task(w, queue, lead, state=TaskState.closed, disposition=Disposition.no_answer)
+        assert await nurturing.enrol_lead(
+            w, Start.cart_abandoned, campaign_id=1, lead_id=lead.id, contact_id=lead.contact_id)
+    (task,) = await calls(book)
+    async with book.writing() as w:
+        w.session.add(Suppression(phone="+12025550101", reason="stop", created_at=w.now))
+    await offered_to_an_agent(book, task)
+    assert (await the_enrolment(book)).exit_reason == "suppressed.stop"
+    assert [one.state for one in await calls(book)] == [TaskState.withdrawn]
+
+
+async def test_stop_in_the_same_moment_ends_it(book: Book, clock: Clock) -> None:
+    task = await waiting(book, clock, left=timedelta(hours=4))
+    async with book.writing() as w:
+        assert not await listing.may_ring(w, vouched(await w.session.get(Task, task.id)))
+    async with book.writing() as w:
+        await hearing.message_arrived(w, says("STOP"))
+    await ring(book)
+    assert (await the_enrolment(book)).exit_reason == "stop"
+    assert [one.state for one in await calls(book)] == [TaskState.withdrawn]
+    clock.forward(24 * HOUR)
+    await ring(book)
+    assert len(await announcements(book)) == 1
+
+
+async def test_a_call_under_way_whose_cadence_has_ended_is_not_planned_again(book: Book, clock: Clock) -> None:
+    task = await waiting(book, clock, left=timedelta(hours=4))
+    async with book.writing() as w:
+        vouched(await w.move(Task, task.id, TaskState.reserved))
+        await nurturing.promised(w, 1)
+        vouched(await w.move(Task, task.id, TaskState.queued))
+    await dialled(book, task)
+    (closed,) = await calls(book)
+    assert (closed.state, closed.disposition) == (TaskState.closed, Disposition.not_permitted)
 
 
 # Two replicas

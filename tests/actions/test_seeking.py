@@ -5,10 +5,24 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from router.actions import consenting, erasing, guarding, listing, resending, seeking, wrapping
+from router.actions import (
+    consenting,
+    erasing,
+    guarding,
+    listing,
+    merging,
+    nurturing,
+    quoting,
+    resending,
+    seeking,
+    suppressing,
+    wrapping,
+)
 from router.actions.consenting import Way
+from router.alarms import Alarms
+from router.app import ALARMS
 from router.book import Book, Writing
 from router.model.agents import Agent, Role
 from router.model.alarms import Alarm, AlarmState
@@ -22,8 +36,9 @@ from router.model.facts import Fact
 from router.model.guard import Purpose, Verdict
 from router.model.intake import Agreed
 from router.model.leads import Lead
-from router.model.number_searches import NumberSearch, SearchState
-from router.model.quotes import Quote
+from router.model.merges import ClaimKind, Merge, MergeState
+from router.model.number_searches import LOOK_AGAIN, SOUGHT_FOR, NumberSearch, SearchState
+from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
 from router.model.suppressions import Suppression
 from router.model.tasks import Disposition, Task, TaskKind, TaskState
@@ -294,6 +309,38 @@ async def test_two_tabs_find_it_once(book: Book) -> None:
         assert len(list(await r.session.scalars(select(Fact).where(Fact.kind == "contact.renumbered")))) == 1
 
 
+@pytest.mark.parametrize("taken", ["by_another_agent", "by_himself"])
+async def test_two_who_are_given_the_same_number_at_once_are_told_so(book: Book, taken: str) -> None:
+    """The second does not see the number of the first, whose transaction is open still."""
+    _, agent_id = await called(book)
+    if taken == "by_another_agent":
+        async with book.writing() as w:
+            queue = vouched(await w.session.get(Queue, 1))
+            task = await making.task(w, queue, await making.lead(w, queue, "+12025550133"))
+        await wrong(book, task.id, agent_id)
+    async with book.writing() as w:
+        if taken == "by_another_agent":
+            await resending.found(w, 2, agent_id, RIGHT)
+        else:
+            await making.lead(w, vouched(await w.session.get(Queue, 1)), RIGHT)
+        second = asyncio.create_task(find(book, agent_id))
+        await waits(book, second)
+    with pytest.raises(Conflict, match="Somebody else is known") as refused:
+        await second
+    assert refused.value.pointer == "/phone"
+    assert [one.phone for one in await all_of(book, Contact)].count(RIGHT) == 1
+    assert (await searches(book))[0] == (1, SearchState.open)
+
+
+async def waits(book: Book, one: asyncio.Task[None]) -> None:
+    """Until it waits for a lock that another transaction holds, or is over."""
+    waiting = text("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+    while not one.done():
+        async with book.reading() as r:
+            if await r.session.rows(waiting):
+                return
+
+
 # Inside a cadence
 
 
@@ -317,9 +364,9 @@ async def test_where_no_consent_is_needed_the_cadence_calls_the_new_number(book:
     """As where a customer may be called about what is like what he has."""
     quote, agent_id = await in_cadence(book, clock, {**MAIL, "delay": 1}, {"delay": 1})
     async with book.writing() as w:
-        text = packs.of_program()["demo"].replace("version = 2", "version = 9", 1)
-        text = text.replace("verified = true\n", "verified = true\nrelation_days = 365\n", 1)
-        await packs.publish(w.session, "demo", 9, text, w.now)
+        pack = packs.of_program()["demo"].replace("version = 2", "version = 9", 1)
+        pack = pack.replace("verified = true\n", "verified = true\nrelation_days = 365\n", 1)
+        await packs.publish(w.session, "demo", 9, pack, w.now)
         bought = await another_quote(w, quote.contact_id, quote.lead_id, quote.campaign_id)
         w.session.add(Signing(
             quote_id=bought.id, campaign_id=1, contact_id=quote.contact_id, lead_id=quote.lead_id,
@@ -410,6 +457,173 @@ async def test_nobody_looks_for_who_was_forgotten(book: Book) -> None:
     assert await sought(book, agent_id) == []
     with pytest.raises(Conflict):
         await find(book, agent_id)
+
+
+# It ends by itself
+
+
+async def lapsed(book: Book, *, judged: bool = True) -> list[str]:
+    """Why searches have ended by themselves, once what is due has been looked at."""
+    await (ring(book) if judged else Alarms(book, ALARMS).sweep())
+    async with book.reading() as r:
+        return [one.data["reason"] for one in await r.session.scalars(
+            select(Fact).where(Fact.kind == "numbersearch.lapsed").order_by(Fact.id))]
+
+
+async def test_a_number_is_looked_for_a_month_and_no_longer(book: Book, clock: Clock) -> None:
+    """The request came to nothing but the wrong number: it is open still."""
+    _, agent_id = await called(book)
+    clock.forward((SOUGHT_FOR - timedelta(days=1)).total_seconds())
+    assert (await lapsed(book), len(await sought(book, agent_id))) == ([], 1)
+    clock.forward(timedelta(days=1).total_seconds())
+    assert await lapsed(book) == ["too_long"]
+    assert (await searches(book), await sought(book, agent_id)) == ([(1, SearchState.lapsed)], [])
+    (search,) = await all_of(book, NumberSearch)
+    assert search.ended_at == clock.now
+    with pytest.raises(Conflict):
+        await find(book, agent_id)
+    clock.forward(timedelta(days=40).total_seconds())
+    assert await lapsed(book) == ["too_long"], "once"
+
+
+async def forgotten(w: Writing) -> None:
+    await erasing.erase(w, 1)
+
+
+async def complained(w: Writing) -> None:
+    await suppressing.suppress(w, vouched(await w.session.get(Contact, 1)), "complaint")
+
+
+async def stopped(w: Writing) -> None:
+    await suppressing.suppress_number(w, PHONE, "stop")
+
+
+async def another_number(w: Writing) -> None:
+    """By the search for an offer of his."""
+    contact = vouched(await w.session.locked(Contact, 1))
+    campaign = vouched(await w.session.get(Campaign, 1))
+    await resending._renumber(w, campaign, contact, RIGHT, 1, 1)
+
+
+async def a_better_known(w: Writing) -> None:
+    """He was found to be somebody whose number is known."""
+    await making.lead(w, vouched(await w.session.get(Queue, 1)), "+12025550133")
+    await one_person(w)
+
+
+async def one_person(w: Writing) -> None:
+    found = Merge(campaign_id=1, into_id=1, from_id=2, lead_id=1, kind=ClaimKind.email, state=MergeState.proposed,
+                  created_at=w.now)
+    w.session.add(found)
+    await w.session.flush()
+    await merging.merge(w, found.id, 1)
+
+
+async def no_interest(w: Writing) -> None:
+    """He has written, and is not interested."""
+    lead = vouched(await w.session.get(Lead, 1))
+    task = await making.task(
+        w, vouched(await w.session.get(Queue, 1)), lead, kind=TaskKind.chat, state=TaskState.wrapping)
+    await wrapping.close_task(w, task.id, Disposition.not_interested)
+
+
+@pytest.mark.parametrize(("what", "reason"), [
+    (forgotten, "erased"), (complained, "suppressed"), (stopped, "suppressed"), (another_number, "renumbered"),
+    (a_better_known, "merged"), (no_interest, "closed"),
+])
+async def test_it_ends_at_once_when_the_number_is_of_no_use_any_more(
+    book: Book, clock: Clock, what: Any, reason: str
+) -> None:
+    await called(book)
+    clock.forward(1)
+    assert await lapsed(book) == []
+    async with book.writing() as w:
+        await what(w)
+    assert await lapsed(book) == [reason]
+    assert (await searches(book))[0] == (1, SearchState.lapsed)
+
+
+async def other_without_number(w: Writing) -> None:
+    await making.lead(w, vouched(await w.session.get(Queue, 1)), "")
+    await one_person(w)
+
+
+async def other_with_a_wrong_one(w: Writing) -> None:
+    lead = await making.lead(w, vouched(await w.session.get(Queue, 1)), "+12025550133")
+    await suppressing.suppress(w, vouched(await w.session.get(Contact, lead.contact_id)), "wrong_number")
+    await one_person(w)
+
+
+async def no_interest_but_an_offer(w: Writing) -> None:
+    await another_quote(w, 1, 1, 1)
+    await no_interest(w)
+
+
+async def no_calls_for_a_while(w: Writing) -> None:
+    await suppressing.suppress(w, vouched(await w.session.get(Contact, 1)), "dropped_call")
+
+
+@pytest.mark.parametrize("what", [
+    other_without_number, other_with_a_wrong_one, no_interest_but_an_offer, no_calls_for_a_while,
+])
+async def test_it_goes_on_as_long_as_the_number_would_be_of_use(book: Book, clock: Clock, what: Any) -> None:
+    await called(book)
+    clock.forward(1)
+    async with book.writing() as w:
+        await what(w)
+    assert await lapsed(book) == []
+    clock.forward(timedelta(days=2).total_seconds())
+    assert await lapsed(book) == []
+    assert (1, SearchState.open) in await searches(book)
+
+
+async def test_a_quotes_end_ends_the_search_for_its_person_and_the_one_for_its_link(book: Book) -> None:
+    sale, _ = await closing.sent(book)
+    await lost(book)
+    assert await lapsed(book, judged=False) == []
+    async with book.writing() as w:
+        await quoting.end(w, sale.quote_id)
+    assert await lapsed(book, judged=False) == ["closed"]
+    async with book.writing() as w:
+        await seeking.wrong_number(w, vouched(await w.session.scalar(select(Task))))
+    assert [state for _, state in await searches(book)] == [SearchState.lapsed, SearchState.open], "it bars no other"
+
+
+async def test_a_link_that_is_opened_after_all_ends_the_search_for_its_number(book: Book, clock: Clock) -> None:
+    await closing.sent(book)
+    await lost(book)
+    async with book.writing() as w:
+        vouched(await w.session.locked(Signing, 1)).state = SigningState.opened
+    clock.forward(LOOK_AGAIN.total_seconds())
+    assert await lapsed(book, judged=False) == ["resent"]
+
+
+async def test_when_the_last_quote_has_expired_the_number_is_not_looked_for(book: Book, clock: Clock) -> None:
+    quote, _ = await in_cadence(book, clock)
+    clock.forward(7200)
+    assert await lapsed(book) == []
+    async with book.writing() as w:
+        await w.move(Quote, quote.id, QuoteState.expired, ended_at=w.now)
+        await nurturing.quote_ended(w, quote.id, "expired")
+    assert await lapsed(book) == ["closed"]
+
+
+async def test_a_search_that_ends_waits_for_who_finds_the_number_in_the_same_moment(
+    book: Book, clock: Clock
+) -> None:
+    _, agent_id = await called(book)
+    clock.forward(SOUGHT_FOR.total_seconds())
+
+    async def over() -> None:
+        async with book.writing() as w:
+            await seeking.look(w, 1)
+
+    async with book.writing() as w:
+        await resending.found(w, 1, agent_id, RIGHT)
+        second = asyncio.create_task(over())
+        await waits(book, second)
+    await second
+    assert (await searches(book), await lapsed(book)) == ([(1, SearchState.found)], [])
 
 
 async def none_of_a_call(w: Writing) -> None:

@@ -12,19 +12,23 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from router.actions import enrolling, planning
+from router.actions import enrolling, planning, resending
+from router.alarms import Alarms
+from router.app import ALARMS
 from router.book import Book
 from router.model.base import vouched
 from router.model.cadences import Enrolment, Step, StepState
 from router.model.foreseeing import play
+from router.model.number_searches import NumberSearch
 from router.model.planning import Ahead, Contacted, Forecast, by_hour, drawn, edges, forecast, lots_of
-from router.model.tasks import Disposition
+from router.model.tasks import Disposition, Task, TaskState
+from router.store import packs
 from router.store.planning import campaigns
 from tests import making
 from tests.conftest import MONDAY_NOON, Clock
 from tests.mailing import catching
 from tests.outside import RecordingCarrier
-from tests.stories.virtual_house import Post, VirtualHouse, quotes
+from tests.stories.virtual_house import Post, VirtualHouse, phone, quotes
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -113,6 +117,50 @@ async def test_who_is_inside_already_is_announced_as_planned(book: Book, clock: 
         assert ((await r.session.rows(_AGAIN))[0][0] > 0) is moved
 
 
+CALLS_BY_DAY = """
+[[hours]]
+id = "standard-calls"
+words = "No calls before half past eleven, nor after a quarter past six; texts before and after."
+source = "a test"
+verified = true
+channels = ["call"]
+[hours.week]
+"""
+
+
+async def test_a_call_whose_hour_passes_while_it_waits_is_announced_again_as_planned(
+    book: Book, clock: Clock
+) -> None:
+    """An announced call waits for an agent until it may not be made on that day any more. The plan made in this moment
+    and the house both make it in the next morning, with another text before."""
+    days = "".join(f'{day} = [["11:30", "18:15"]]\n' for day in ("mon", "tue", "wed", "thu", "fri"))
+    async with book.writing() as w:
+        pack = packs.of_program()["standard"].replace("version = 1", "version = 9", 1)
+        await packs.publish(w.session, "standard", 9, pack + CALLS_BY_DAY + days, w.now)
+    await a_house(book, 3)
+    certain = {Disposition.no_answer: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.no_answer)
+    step: Step | None = None
+    while step is None:
+        await house.live(clock.now + timedelta(minutes=30))
+        await Alarms(book, ALARMS).sweep()
+        async with book.reading() as r:
+            step = await r.session.scalar(select(Step).join(Task, Task.id == Step.task_id).where(
+                Step.announcement_id.is_not(None), Step.state == StepState.waiting, Task.state == TaskState.queued))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "an announced call waits"
+    clock.now = clock.now.replace(hour=17, minute=20)
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, 6, await campaigns(r.session))
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert differing(ahead, planned.contacts, seen) == []
+    async with book.reading() as r:
+        again = vouched(await r.session.get(Step, step.id))
+        withdrawn = await r.session.rows(text("select count(*) from tasks where state = 'withdrawn'"))
+    assert (again.first_announcement_id is not None, again.tries, withdrawn[0][0]) == (True, 1, 1)
+
+
 async def put_off(book: Book, by: timedelta) -> None:
     """Every announced call comes so much later."""
     async with book.writing() as w:
@@ -156,6 +204,32 @@ async def test_a_plan_made_in_the_middle_knows_who_is_at_which_step(book: Book, 
     await house.live(ahead.until)
     seen = [one for one in await house.contacts() if one.at >= ahead.now]
     assert len(seen) > 4
+    assert differing(ahead, planned.contacts, seen) == []
+
+
+async def test_who_got_another_number_is_written_to_and_not_called_as_planned(book: Book, clock: Clock) -> None:
+    """Everybody's number is somebody else's. Another one is found for each: what he agreed to does not go with it, but
+    mails reach him as before. The plan is made after that, in the middle of the days."""
+    book.can_mail = True
+    await a_house(book, 3, mail_from="hola@luz.example")
+    certain = {Disposition.wrong_number: 1.0}
+    house = VirtualHouse(book, clock, lambda *_: Disposition.wrong_number)
+    searches: list[NumberSearch] = []
+    while len(searches) < 3:
+        await house.live(clock.now + timedelta(hours=6))
+        assert clock.now < MONDAY_NOON + timedelta(days=7), "each is called once"
+        async with book.reading() as r:
+            searches = list(await r.session.scalars(select(NumberSearch)))
+    async with book.writing() as w:
+        for one in searches:
+            await resending.found(w, one.id, vouched(one.agent_id or 1), phone(900 + one.id))
+    async with book.reading() as r:
+        ahead = await planning.read(r.session, r.now, DAYS, await campaigns(r.session), can_mail=True)
+    assert {one.no_number for one in ahead.enrolments} == {True}
+    planned = play(replace(ahead, mix={True: certain, False: certain}), "1")
+    await house.live(ahead.until)
+    seen = [one for one in await house.contacts() if one.at >= ahead.now]
+    assert {one.what for one in seen} == {"mail"}
     assert differing(ahead, planned.contacts, seen) == []
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 
-from router.actions import guarding, signing, timing, wrapping
+from router.actions import guarding, listing, seeking, signing, suppressing, timing, wrapping
 from router.actions.enrolling import QUOTE_CHECK
 from router.alarms import Alarms
 from router.app import ALARMS
@@ -101,6 +101,10 @@ _MADE = text(
 )
 
 
+_BARS = {Disposition.do_not_call: "asked", Disposition.wrong_number: "wrong_number"}
+"""What an agent's word writes down besides (`router.actions.wrapping`)."""
+
+
 @dataclass(frozen=True)
 class Post:
     """A mail server that catches everything, and a carrier that writes down what it was asked to send."""
@@ -134,6 +138,8 @@ class VirtualHouse:
                 due, waiting = (await r.session.rows(_NEXT))[0]
             for task_id in waiting or ():
                 await self._take(task_id)
+            if waiting:
+                continue  # some may have been put off
             at = min((one for one in (due, self.over[0][0] if self.over else None) if one is not None), default=until)
             if at >= until:
                 break
@@ -161,8 +167,10 @@ class VirtualHouse:
             return bool((await r.session.rows(_WRITTEN))[0][0])
 
     async def _take(self, task_id: int) -> None:
-        """The call is taken by somebody at once, and dialled."""
+        """The call is taken by somebody at once, and dialled, if it may be."""
         async with self.book.writing() as w:
+            if not await listing.may_ring(w, vouched(await w.session.get(Task, task_id))):
+                return
             key, n, tries = (await w.session.rows(_STEP, {"task": task_id}))[0]
             for state in (TaskState.reserved, TaskState.connecting):
                 task = vouched(await w.move(Task, task_id, state))
@@ -218,8 +226,12 @@ class VirtualHouse:
                 assert await w.move(Task, task_id, TaskState.engaged)
                 task = vouched(await w.session.get(Task, task_id))
                 await wrapping.begin_task(w, task)
-                if outcome in (Disposition.do_not_call, Disposition.wrong_number):
-                    await wrapping.suppress(w, task, "asked")
+                if outcome in _BARS:
+                    contact = vouched(await w.session.get(Contact, task.contact_id))
+                    await suppressing.suppress(w, contact, _BARS[outcome], lead_id=task.lead_id)
+                if outcome is Disposition.wrong_number:
+                    task.agent_id = await w.session.scalar(select(Agent.id).limit(1))
+                    await seeking.wrong_number(w, task)
                 await wrapping.close_by_house(w, task_id, outcome)
             else:
                 assert await wrapping.close_task(w, task_id, outcome)

@@ -1,6 +1,7 @@
 """The desk of a line one of whose persons has another number."""
 
 from collections.abc import AsyncIterator
+from html import unescape
 
 import pytest
 from sqlalchemy import update
@@ -9,7 +10,9 @@ from router.book import Book
 from router.model.agents import Agent
 from router.model.base import vouched
 from router.model.contacts import Contact
+from router.model.number_searches import Lapse, NumberSearch, SearchState
 from router.model.tasks import TaskState
+from router.paths import TEMPLATES
 from tests import making
 from tests.actions.test_seeking import RIGHT, wrong
 from tests.web.desking import PASSWORD_HASH, House, browsing, working
@@ -68,3 +71,30 @@ async def test_what_happened_stands_in_the_timeline(house: House, book: Book) ->
         _, page = await browser.get("/desk")
     assert "The number is somebody else's: the person's own is looked for" in page
     assert "No other number was found" in page
+
+
+@pytest.mark.parametrize(("reason", "words"), [
+    ("suppressed", "the person is not to be contacted"), ("renumbered", "another one was found"),
+    ("merged", "the person is known by another one"), ("closed", "nothing of the person's is open"),
+    ("too_long", "nobody has found one for too long"), ("resent", "the offer has arrived, or has another link"),
+])
+async def test_the_timeline_says_why_nobody_looks_any_more(
+    house: House, book: Book, reason: str, words: str
+) -> None:
+    async with browsing(house) as browser:
+        await browser.sign_in()
+        async with book.writing() as w:
+            await w.move(NumberSearch, 1, SearchState.lapsed, ended_at=w.now, data={"reason": reason})
+            other = await making.lead(w, house.queue, "+12025550102")
+            other.contact_id = 1
+            await making.task(w, house.queue, other, agent_id=1, state=TaskState.engaged)
+        _, page = await browser.get("/desk")
+    assert f"No number is looked for any more: {words}" in unescape(page)
+    assert "Numbers to find" not in page
+
+
+async def test_every_reason_has_its_words() -> None:
+    """Of who was forgotten there is no page."""
+    words = (TEMPLATES / "desk" / "words.html").read_text()
+    said = words[words.index("lapsed_words"):].partition("%}")[0]
+    assert [one for one in Lapse if f'"{one}"' not in said] == [Lapse.erased]
