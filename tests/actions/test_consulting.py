@@ -252,6 +252,16 @@ async def test_a_colleague_who_hangs_up_gives_the_customer_back(talk: Talk) -> N
     await talk.with_ana("left")
 
 
+async def test_a_telephone_taken_back_because_the_room_is_over_says_nothing_of_the_colleague(talk: Talk) -> None:
+    await talk.ask()
+    await talk.hear(LegStage.ended, LegOutcome.canceled)
+    await talk.with_ana("call_ended")
+    assert (await talk.one(Agent, EVA)).back_off_until is None
+    await talk.line.say("customer", LegStage.ended, LegOutcome.completed)
+    assert (await talk.one(Task)).state is TaskState.wrapping
+    assert (await talk.one(Consultation)).outcome == "call_ended"
+
+
 async def test_a_colleague_says_no_at_the_desk_or_leaves_there(talk: Talk) -> None:
     await talk.ask()
     with pytest.raises(Conflict, match="is over"):
