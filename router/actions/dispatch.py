@@ -190,9 +190,10 @@ async def _left_the_room(w: Writing, reservation_id: int, agent_id: int) -> bool
     return await abandon(w, held.task_id, and_then=over)
 
 
-async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
+async def pick(w: Writing, task_id: int, agent_id: int) -> bool:
     """The agent takes a task out of the list of a line where agents pick: reserved and accepted in one. Of two who pick
-    it one wins. Raises Conflict for the other, and when he may not take it."""
+    it one wins. False when its person may not be called now: the task has left the list, to come back when he may.
+    Raises Conflict for the other, and when he may not take it."""
     task = await w.session.locked(Task, task_id)
     agent = vouched(await w.session.locked(Agent, agent_id))
     if task is None or task.state is not TaskState.queued or task.pool != agent.pool:
@@ -202,11 +203,12 @@ async def pick(w: Writing, task_id: int, agent_id: int) -> Call | None:
     if hindrance(agent, task, w.now) is not None or await switches.stops(w.session, task, w.now):
         raise Conflict("You cannot take this task at the moment.")
     if task.tier >= TIER_HOT and not await listing.may_ring(w, task):
-        raise Conflict("This person may not be called now.")
+        return False
     held = await reserve(w, [Match(task_id, agent_id, PICKED)])
     if not held:
         raise Conflict("Something rings at you. Answer that first.")
-    return await accept(w, held[0].id, agent_id)
+    await accept(w, held[0].id, agent_id)
+    return True
 
 
 async def connect(w: Writing, task: Task, agent_id: int) -> Call:

@@ -341,8 +341,14 @@ async def write_instead(request: web.Request) -> web.Response:
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/pick")
 async def pick(request: web.Request) -> web.Response:
-    """The agent takes a task out of the list of a line where agents pick."""
-    return await act(request, lambda w, signed: dispatch.pick(w, row_id(request), signed.agent.id))
+    """The agent takes a task out of the list of a line where agents pick. What the guard has put off stays put off, so
+    it is refused after the transaction."""
+    signed = await require(request, Role.agent)
+    async with doors(request).book.writing() as w:
+        picked = await dispatch.pick(w, row_id(request), signed.agent.id)
+    if not picked:
+        raise Conflict("This person may not be called now.")
+    return await desk_now(request, signed)
 
 
 @routes.post(r"/desk/tasks/{id:\d{1,19}}/transfer")

@@ -7,15 +7,16 @@ from sqlalchemy import select
 from router.actions import calling, dispatch, meeting, presence, replying, wrapping
 from router.book import Book
 from router.model.agents import Agent, Wish
+from router.model.base import vouched
 from router.model.calls import Leg
-from router.model.campaigns import Queue
+from router.model.campaigns import Campaign, Queue
 from router.model.contacts import Contact
 from router.model.conversations import Side
 from router.model.errors import Invalid
 from router.model.money import Line, Period
 from router.model.quotes import Quote, QuoteState
 from router.model.signings import Signing, SigningState
-from router.model.tasks import Disposition, Reservation, Task, TaskKind, TaskState
+from router.model.tasks import TIER_HOT, Disposition, Reservation, Task, TaskKind, TaskState
 from router.model.vault import hash_token, new_token
 from router.ports import LegMoved, LegStage
 from router.store import screens
@@ -294,6 +295,24 @@ async def test_what_may_be_picked_is_listed_and_taken_with_one_click(
     status, page = await browser.post(f"/desk/tasks/{chat.id}/pick")
     assert (status, "In a chat" in page) == (200, True)
     assert (await browser.post(f"/desk/tasks/{chat.id}/pick"))[0] == 409
+
+
+async def test_who_may_not_be_called_when_he_is_picked_leaves_the_list(
+    house: House, browser: Browser, ana: Agent
+) -> None:
+    async with house.book.writing() as w:
+        vouched(await w.session.locked(Queue, house.queue.id)).pull = True
+        vouched(await w.session.locked(Campaign, house.queue.campaign_id)).rule_pack = "standard"
+        quiet = await making.task(
+            w, house.queue, await making.lead(w, house.queue), kind=TaskKind.nurture, tier=TIER_HOT
+        )
+    assert f'id="pick-{quiet.id}"' in (await browser.get("/desk"))[1]
+    status, answer = await browser.post(f"/desk/tasks/{quiet.id}/pick")
+    assert (status, "may not be called now" in answer) == (409, True)
+    assert f'id="pick-{quiet.id}"' not in (await browser.get("/desk"))[1]
+    async with house.book.reading() as r:
+        task = vouched(await r.session.get(Task, quiet.id))
+    assert (task.state in (TaskState.scheduled, TaskState.withdrawn), task.agent_id) == (True, None)
 
 
 async def test_who_accepts_a_video_call_whose_visitor_has_left_reads_so(
