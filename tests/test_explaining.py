@@ -62,8 +62,8 @@ def test_what_nobody_verified_is_marked_and_so_is_a_pack_that_has_expired() -> N
 def test_a_denial_names_all_that_forbids() -> None:
     stale = {"robinson": Consulted(WEDNESDAY - timedelta(days=40), False)}
     assert said(WEDNESDAY, consents=frozenset(), registers=stale, zones=()) == (
-        "not allowed: there is no consent to offers (ES-66.1.b); what the register robinson said on October 16, 2026 "
-        "is too old (ES-robinson, strict reading); the time zone is not known: choose one"
+        "not allowed: there is no consent to offers (ES-66.1.b); what the register Lista Robinson said on October 16, "
+        "2026 is too old (ES-robinson, strict reading); the time zone is not known: choose one"
     )
 
 

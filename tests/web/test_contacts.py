@@ -161,7 +161,7 @@ async def test_a_register_is_uploaded_and_its_freshness_shown(house: House, brow
         await suppressing.suppress_number(w, "+12025550101", "stop")
     status, seen = await browser.get("/rules")
     assert status == 200
-    assert "robinson" in seen
+    assert "Lista Robinson <code" in seen
     assert "reviewed by nobody yet" in seen
 
 
