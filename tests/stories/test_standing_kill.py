@@ -6,6 +6,8 @@ import secrets
 import signal
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,6 +35,17 @@ from tests.web.browsing import THOROUGH
 
 MINE = "+12025550166"
 slow = pytest.mark.skipif(not THOROUGH, reason="some seconds of its own; HABLEMOS_TEST_EVERYTHING=1 asks for it")
+
+
+@asynccontextmanager
+async def there(book: Book, database_url: str, carrier_url: str) -> AsyncIterator[House]:
+    """A house over the book, to be started; at the end it is closed, and the carrier's log is complete."""
+    await staging.configure(book)
+    house = House(database_url, carrier_url)
+    try:
+        yield house
+    finally:
+        await house.close()
 
 
 async def killed(house: House) -> None:
@@ -76,9 +89,7 @@ async def test_killed_while_she_stands_she_stays_and_the_next_call_joins_her(
     database_url: str, tmp_path: Path
 ) -> None:
     async with staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box:
-        await staging.configure(book)
-        house = House(database_url, box.url)
-        try:
+        async with there(book, database_url, box.url) as house:
             await house.start()
             async with staging.actors(house, tmp_path) as cast:
                 await stands(cast)
@@ -98,8 +109,6 @@ async def test_killed_while_she_stands_she_stays_and_the_next_call_joins_her(
                 assert leg_in(await desk.phone.state(), "in-progress"), "she is still on the line"
                 async with book.reading() as r:
                     await check(r.session)
-        finally:
-            await house.close()
         orders = staging.asked(box)
         assert [what for what, _ in orders] == ["Participants", "Participants"], "one telephone each"
         assert max(Counter(orders).values()) == 1
@@ -111,9 +120,7 @@ async def test_killed_before_it_knows_that_her_telephone_was_called_it_finds_her
 ) -> None:
     """She answered while the house was dead, and it does not know the carrier's name of her call: it asks."""
     async with staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box:
-        await staging.configure(book)
-        house = House(database_url, box.url)
-        try:
+        async with there(book, database_url, box.url) as house:
             await house.start(fail_at="courier.after_request:1")
             async with staging.actors(house, tmp_path) as cast:
                 desk = cast.desks[0]
@@ -133,8 +140,6 @@ async def test_killed_before_it_knows_that_her_telephone_was_called_it_finds_her
                 await next_call(cast)
                 async with book.reading() as r:
                     await check(r.session)
-        finally:
-            await house.close()
         assert [what for what, _ in staging.asked(box)] == ["Participants", "Participants"], "one telephone each"
 
 
@@ -143,34 +148,32 @@ async def test_who_hangs_up_while_the_house_is_dead_does_not_stand_any_more_and_
     database_url: str, tmp_path: Path
 ) -> None:
     """Nobody heard the carrier's word. The house asks when it is back, and no customer is called to nobody."""
-    async with staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box:
-        await staging.configure(book)
-        house = House(database_url, box.url)
-        try:
+    async with (
+        staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box,
+        there(book, database_url, box.url) as house,
+    ):
+        await house.start()
+        async with staging.actors(house, tmp_path) as cast:
+            await stands(cast)
+            await killed(house)
+            await cast.desks[0].phone.press("hangup")
             await house.start()
-            async with staging.actors(house, tmp_path) as cast:
-                await stands(cast)
-                await killed(house)
-                await cast.desks[0].phone.press("hangup")
-                await house.start()
 
-                async def ended() -> bool:
-                    return (await station(book)).state is StationState.ended
+            async def ended() -> bool:
+                return (await station(book)).state is StationState.ended
 
-                await until(ended, "the house to learn of it", 20)
-                desk, part = cast.desks[0], cast.parts[0]
-                assert (await part.visitor.post(
-                    part.visitor.lead(part.phone.number, part.name), key=secrets.token_hex(16))).status == 201
-                await desk.sees("the ring", lambda: desk.doing() == "ringing", 20)
-                await desk.do("accept")
-                await desk.phone.ringing()
-                assert not (await part.phone.state())["legs"], "nobody is called before she is there"
-                await desk.phone.press("answer")
-                await part.phone.ringing()
-                async with book.reading() as r:
-                    await check(r.session)
-        finally:
-            await house.close()
+            await until(ended, "the house to learn of it", 20)
+            desk, part = cast.desks[0], cast.parts[0]
+            assert (await part.visitor.post(
+                part.visitor.lead(part.phone.number, part.name), key=secrets.token_hex(16))).status == 201
+            await desk.sees("the ring", lambda: desk.doing() == "ringing", 20)
+            await desk.do("accept")
+            await desk.phone.ringing()
+            assert not (await part.phone.state())["legs"], "nobody is called before she is there"
+            await desk.phone.press("answer")
+            await part.phone.ringing()
+            async with book.reading() as r:
+                await check(r.session)
 
 
 async def announced_soon(book: Book) -> None:
@@ -193,9 +196,7 @@ async def test_killed_while_it_announces_it_says_so_once_and_the_call_comes(
     database_url: str, moment: str, sent: int
 ) -> None:
     async with staging.book_of(database_url, limits=PATIENT) as book, staging.phonebox() as box:
-        await staging.configure(book)
-        house = House(database_url, box.url)
-        try:
+        async with there(book, database_url, box.url) as house:
             await house.start(fail_at=moment)
             await announced_soon(book)
             assert house.process is not None
@@ -221,6 +222,4 @@ async def test_killed_while_it_announces_it_says_so_once_and_the_call_comes(
             await until(queued, "the call to wait for an agent", 20)
             async with book.reading() as r:
                 await check(r.session)
-        finally:
-            await house.close()
         assert len(staging.texts(box)) == sent
