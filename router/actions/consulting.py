@@ -153,14 +153,16 @@ async def unanswered(w: Writing, consultation_id: int) -> None:
 
 
 async def colleague_left(w: Writing, call: Call, leg: Leg, outcome: LegOutcome) -> None:
-    """His telephone was not answered, or he has hung up. Taken back while it rang, by nobody here, it was because the
-    room is over: that says nothing of him, and may come before the word that the customer has left."""
+    """His telephone was not answered, or he has hung up. One that was canceled while it rang, by nobody here, was so
+    because the room is over: that says nothing of him, and may come before the word that the customer has left."""
     asked = await consultations.live_of_leg(w.session, leg.id)
     if asked is None:
         return
     was_there = asked.state is ConsultationState.joined or outcome is LegOutcome.completed
-    taken_back = outcome is LegOutcome.canceled
-    await _end(w, call, asked, LEFT if was_there else CALL_ENDED if taken_back else outcome.value)
+    if was_there:
+        await _end(w, call, asked, LEFT)
+    else:
+        await _end(w, call, asked, CALL_ENDED if outcome is LegOutcome.canceled else outcome.value)
 
 
 async def asker_left(w: Writing, call: Call) -> bool:

@@ -77,9 +77,7 @@ async def _take_turn(w: Writing, case: Case, step: Step) -> None:
         await _text_due(w, case, step, its.way)
 
 
-async def claim(
-    w: Writing, step_id: int, at: StepState = StepState.planned
-) -> tuple[Case | None, Step | None]:
+async def claim(w: Writing, step_id: int, at: StepState = StepState.planned) -> tuple[Case | None, Step | None]:
     """The step with all that belongs to it, locked in the order number, signing, quote, enrolment, step; nothing when
     it is not to be done any more, or in another state. The race: a stop word in the same second. It waits for the
     number's lock, or has it and is waited for; then the enrolment has ended."""

@@ -40,6 +40,7 @@ LARGEST = 10 * 1024 * 1024
 SEALED = "PAdES B-T"
 """The level of every document as it was sealed; its archives have their own."""
 
+
 @dataclass(frozen=True)
 class Asked:
     """A file's bytes, or the code or the SHA-256 of one."""
@@ -166,7 +167,7 @@ async def _judged(request: web.Request, asked: Asked) -> list[Check]:
     if not asked.pdf:
         return [issued, *house]
     inspection = await doors(request).trust.inspect(asked.pdf, doors(request).root_certificate, crls, trusted)
-    return [issued, *(inspection.checks), *house]
+    return [issued, *inspection.checks, *house]
 
 
 async def _issued(r: Reading, asked: Asked) -> tuple[Check, Signing | None]:
